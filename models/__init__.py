@@ -1,0 +1,18 @@
+"""What a model is: a tour of this room. Importing it loads nothing else.
+
+bytes -> pixels -> network -> answer, and the folder a trained network is kept in:
+
+- errors.py            everything that can go wrong, drawn as a tree
+- images.py            an encoded photo -> upright RGB pixels at the network's size
+- backbones.py         the table of pretrained networks, and where their weights come from
+- efficientnet_lite.py the embedded backbone;  state_dict.py reads its weights
+- network.py           scaling -> backbone -> pool -> head -> logits, one flat graph
+- graph.py             that graph read: which layers can be shown, what each one sees
+- export.py            Keras network -> ONNX, checked against Keras
+- bundle.py            the saved model: written aside, hashed, read with the hash checked
+- runtime.py           one ONNX graph, ready to run
+- classifier.py        a bundle that answers: probabilities, feature maps
+- mosaic.py            feature maps -> a sheet of tiles
+
+Only backbones, efficientnet_lite, network, graph and export need Keras, and only they import it.
+"""

@@ -1,0 +1,242 @@
+"""The saved model: a folder, written to the side, hashed, and renamed into place.
+
+A reader never sees half of one: files are written beside the target and the folder is
+renamed when it is whole. `manifest.json` holds what the model is, and size and SHA-256 of
+every other file; no file is used before its bytes have been hashed.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import BundleError, StorageError
+from models.images import Framing
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # goes into URLs
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Strict):
+    """What a file of the bundle must be."""
+
+    size: int
+    sha256: str
+
+
+class LayerEntry(_Strict):
+    """A layer with feature maps; `graph.MappedLayer` says what each number means."""
+
+    name: str
+    kind: str
+    height: int
+    width: int
+    channels: int
+    stride: int
+    receptive_field: int
+    trunk: bool
+
+
+class ImageEntry(_Strict):
+    """How a photo becomes the network's input; `images.Framing`."""
+
+    size: int
+    resize: str
+    fraction: float
+
+
+class Manifest(_Strict):
+    """`manifest.json`: all that is known about a saved model."""
+
+    schema_version: int = SCHEMA
+    name: str = Field(pattern=NAME)
+    version: str = "1"
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    class_names: list[str] = Field(min_length=1)
+    image: ImageEntry
+    backbone: dict[str, Any]
+    head: dict[str, Any]
+    layers: list[LayerEntry]
+    training: dict[str, Any] = {}
+    data: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+    calibration: dict[str, Any] = {}
+    thresholds: dict[str, Any] = {}
+    parity: dict[str, Any] = {}
+    libraries: dict[str, str] = {}
+    files: dict[str, FileEntry] = {}
+
+    @model_validator(mode="after")
+    def _names(self) -> "Manifest":
+        if len(set(self.class_names)) != len(self.class_names):
+            raise ValueError("class_names holds a name twice")
+        for path in self.files:
+            parts = PurePosixPath(path).parts
+            if not parts or path.startswith("/") or ".." in parts or "\\" in path:
+                raise ValueError(f"files names {path!r}, which is outside the bundle")
+        return self
+
+    @property
+    def framing(self) -> Framing:
+        """How a photo meets this network's square."""
+        return Framing(**self.image.model_dump())
+
+
+class Bundle:
+    """A saved model on disk, opened for reading."""
+
+    def __init__(self, path: Path):
+        """Read and check the manifest. Raises BundleError, with the reason."""
+        self.path = path
+        try:
+            content = (path / MANIFEST).read_bytes()
+        except OSError as error:
+            reason = f"no {MANIFEST} that can be read ({error.strerror}); is this a bundle?"
+            raise BundleError(path, reason) from error
+        try:
+            fields = json.loads(content)
+            schema = fields.get("schema_version")
+            if schema != SCHEMA:
+                reason = f"schema version {schema!r}; this program reads {SCHEMA}: make it anew"
+                raise BundleError(path, reason)
+            self.manifest = Manifest.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or MANIFEST
+            raise BundleError(path, f"{where}: {first['msg']}") from error
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise BundleError(path, f"{MANIFEST} is not JSON: {error}") from error
+        self.fingerprint = hashlib.sha256(content).hexdigest()
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one file, after its size and hash have been checked.
+
+        Raises:
+            BundleError: not part of the bundle, missing, or altered.
+        """
+        entry = self.manifest.files.get(name)
+        if entry is None:
+            raise BundleError(self.path, f"{name} is not in its manifest")
+        try:
+            content = (self.path / name).read_bytes()
+        except OSError as error:
+            raise BundleError(self.path, f"{name} cannot be read: {error.strerror}") from error
+        if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
+            reason = f"{name} was altered: its size or SHA-256 is not the one in the manifest"
+            raise BundleError(self.path, reason)
+        return content
+
+    def verify(self) -> None:
+        """Check every file. Raises BundleError at the first that does not match."""
+        for name in self.manifest.files:
+            self.read(name)
+
+
+@contextmanager
+def new_bundle(target: Path) -> Iterator[Path]:
+    """A folder to fill beside `target`; it becomes `target` when the block ends well.
+
+    Write files into it, then `seal` it. An earlier bundle at `target` is replaced; on any
+    error or interrupt it stays as it was and nothing else is left behind.
+
+    Raises:
+        StorageError: the place cannot be written, is full, or holds something else.
+    """
+    check_target(target)
+    with writing(target):
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        with writing(target):
+            yield folder
+            folder.chmod(0o755)
+            _swap(folder, target)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_target(target: Path) -> None:
+    """See that a bundle could be written at `target`, before hours of work. Raises StorageError."""
+    if not re.match(NAME, target.name):
+        raise StorageError(
+            f"{target.name!r} cannot name a bundle: use letters, digits, '.', '_' and '-'"
+        )
+    taken = target.is_symlink() or target.is_file()
+    if taken or (target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file()):
+        raise StorageError(f"{target} exists and is not a bundle: choose another --out")
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=target.parent).close()
+
+
+def seal(folder: Path, manifest: Manifest, target: Path) -> Manifest:
+    """Write the manifest, with every file's size and hash; the last file to be written.
+
+    The version is one more than that of the bundle it replaces at `target`.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): _entry(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    sealed = manifest.model_copy(update={"files": files, "version": _next_version(target)})
+    text = sealed.model_dump_json(indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    return sealed
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn what the file system says into a StorageError about `place`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(f"no space left to write {place}: free some, or choose another place") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            reason = error.strerror or str(error)
+            raise StorageError(f"cannot write {place}: {reason}; choose another place") from error
+        raise
+
+
+def _entry(path: Path) -> FileEntry:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    return FileEntry(size=path.stat().st_size, sha256=digest)
+
+
+def _next_version(target: Path) -> str:
+    try:
+        return str(int(Bundle(target).manifest.version) + 1)
+    except (BundleError, ValueError):
+        return "1"
+
+
+def _swap(folder: Path, target: Path) -> None:
+    """Put `folder` in the place of `target`; the old one comes back if that fails."""
+    if not target.exists():
+        folder.rename(target)
+        return
+    old = folder.with_name(folder.name + ".old")
+    target.rename(old)
+    try:
+        folder.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

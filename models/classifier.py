@@ -1,0 +1,144 @@
+"""A saved model that answers: probabilities and feature maps, by ONNX Runtime alone.
+
+Nothing here imports TensorFlow or reads a Python object from disk. A model that would give
+nonsense is refused when it is opened, not when it is asked.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from models.bundle import Bundle, LayerEntry
+from models.errors import BundleError, UnknownLayer
+from models.images import Limits, decode_image
+from models.runtime import Graph
+
+
+class Prediction(NamedTuple):
+    """One class and how probable it is, 0 to 1."""
+
+    label: str
+    probability: float
+
+
+class Answer(NamedTuple):
+    """What the network says of one photo, with the maps that were asked for."""
+
+    probabilities: np.ndarray  # (K,) float32
+    maps: dict[str, np.ndarray]  # layer -> (h, w, C) float32
+
+
+class Classifier:
+    """One bundle, ready to answer. Safe to use from several threads."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1):
+        """Load the prediction graph and try it.
+
+        Args:
+            threads: how many cores one photo may use.
+
+        Raises:
+            BundleError: files altered, or a graph that does not answer as its manifest says.
+        """
+        self.bundle = bundle
+        self.manifest = bundle.manifest
+        self.name = bundle.manifest.name
+        self.class_names = bundle.manifest.class_names
+        self.framing = bundle.manifest.framing
+        self.layers: dict[str, LayerEntry] = {entry.name: entry for entry in self.manifest.layers}
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._layers_graph: Graph | None = None
+        self._predict_graph = self._open("predict.onnx")
+
+    def decode(self, data: bytes, limits: Limits = Limits()) -> np.ndarray:
+        """Encoded bytes -> (S, S, 3) uint8 RGB for this network. Raises ImageError."""
+        return decode_image(data, self.framing, limits)
+
+    def predict(self, photos: np.ndarray) -> np.ndarray:
+        """Probabilities of every class.
+
+        Args:
+            photos: (N, S, S, 3) uint8 RGB, from `decode`.
+
+        Returns:
+            (N, K) float32; each row sums to 1.
+        """
+        return softmax(self._predict_graph.run(photos, ["logits"])[0])
+
+    def look(self, photo: np.ndarray, layers: Sequence[str]) -> Answer:
+        """Probabilities and the feature maps of any set of layers, in one pass.
+
+        Args:
+            photo: (S, S, 3) uint8 RGB, from `decode`.
+
+        Raises:
+            UnknownLayer: no such layer, or it has no height and width.
+        """
+        for layer in layers:
+            self.layer(layer)
+        graph = self._layered()
+        logits, *maps = graph.run(photo[None], ["logits", *layers])
+        pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
+        return Answer(softmax(logits)[0], dict(zip(layers, pictures, strict=True)))
+
+    def layer(self, name: str) -> LayerEntry:
+        """The layer called `name`. Raises UnknownLayer, with the nearest names."""
+        try:
+            return self.layers[name]
+        except KeyError:
+            raise UnknownLayer(name, list(self.layers)) from None
+
+    def check(self) -> None:
+        """Answer a grey photo. Raises BundleError if that does not work."""
+        self._try(self._predict_graph, "predict.onnx")
+
+    def top(self, probabilities: np.ndarray, count: int) -> list[Prediction]:
+        """The `count` most probable classes of one row, best first; ties in class order."""
+        order = np.argsort(-probabilities, kind="stable")[:count]
+        return [Prediction(self.class_names[i], float(probabilities[i])) for i in order]
+
+    def depths(self, count: int) -> list[str]:
+        """Names of up to `count` trunk layers, spread evenly from photo to answer."""
+        trunk = [entry.name for entry in self.manifest.layers if entry.trunk] or list(self.layers)
+        picks = np.linspace(0, len(trunk) - 1, min(count, len(trunk))).round().astype(int)
+        return [trunk[i] for i in picks]
+
+    def _layered(self) -> Graph:
+        """The graph of all layers, loaded when it is first needed."""
+        with self._lock:
+            if self._layers_graph is None:
+                self._layers_graph = self._open("layers.onnx")
+            return self._layers_graph
+
+    def _open(self, name: str) -> Graph:
+        """One graph of the bundle, tried once."""
+        content = self.bundle.read(name)
+        try:
+            graph = Graph(content, self._threads)
+        except Exception as error:  # the runtime's own exceptions have no common base
+            raise BundleError(self.bundle.path, f"{name} does not load: {error}") from error
+        self._try(graph, name)
+        return graph
+
+    def _try(self, graph: Graph, name: str) -> None:
+        """See that `graph` answers a grey photo with one finite number for each class."""
+        size, classes = self.framing.size, len(self.class_names)
+        try:
+            logits = graph.run(np.full((1, size, size, 3), 127, np.uint8), ["logits"])[0]
+        except Exception as error:  # likewise
+            raise BundleError(self.bundle.path, f"{name} does not run: {error}") from error
+        if logits.shape != (1, classes) or not np.isfinite(logits).all():
+            found = f"numbers of shape {logits.shape}, not all of them finite"
+            if np.isfinite(logits).all():
+                found = f"{logits.shape[-1]} numbers"
+            reason = f"{name} answers a photo with {found}; expected {classes} finite logits"
+            raise BundleError(self.bundle.path, reason)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Logits (N, K) -> probabilities; shifted by the largest so that nothing overflows."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

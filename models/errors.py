@@ -1,0 +1,160 @@
+"""Everything raised on purpose, as one tree.
+
+LayerscopeError
+├── ImageError            an encoded photo that cannot become pixels
+│   ├── ImageEmpty        no bytes
+│   ├── ImageUnsupported  not one of the accepted formats
+│   ├── ImageTooLarge     over a limit: bytes, pixels, frames, scans, text chunks
+│   └── ImageUnreadable   the right format, but broken or without a fixed range
+├── UnknownName           asked for something by a name that is not in the list
+│   ├── UnknownLayer      a layer with feature maps
+│   ├── UnknownModel      a served model
+│   └── UnknownBackbone   a row of the table of backbones
+├── WeightsUnreadable     pretrained weights that cannot be had or do not fit
+├── ExportError           a network that cannot be written as ONNX
+│   └── ParityError       it was, and does not answer as Keras does
+├── BundleError           a saved model that is missing, damaged or of another schema
+├── PhotosError           a folder or list of photos nothing can be learnt from
+├── SettingError          a setting out of its range
+└── StorageError          a place that cannot be written: read-only, full, taken
+
+Each message says what came, what was expected and what to change. `code` is the short
+name that goes into HTTP answers; which status it gets is the service's business.
+"""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class LayerscopeError(Exception):
+    """Raised on purpose; its text is written for the person who reads it."""
+
+    code = "error"
+
+
+class ImageError(LayerscopeError):
+    """An encoded photo that cannot become pixels."""
+
+    code = "image_error"
+
+
+class ImageEmpty(ImageError):
+    """No bytes where a photo was expected."""
+
+    code = "image_empty"
+
+
+class ImageUnsupported(ImageError):
+    """Not one of the accepted formats, whatever the file is called."""
+
+    code = "image_unsupported"
+
+
+class ImageTooLarge(ImageError):
+    """Over a limit; found in the header, before any pixel is decoded."""
+
+    code = "image_too_large"
+
+    def __init__(self, found: int, limit: int, unit: str):
+        super().__init__(f"the image has {found:,} {unit}; the limit is {limit:,}")
+
+
+class ImageUnreadable(ImageError):
+    """An accepted format whose content is broken or has no fixed range."""
+
+    code = "image_unreadable"
+
+
+class UnknownName(LayerscopeError):
+    """No entry of that name; the message has the nearest ones."""
+
+    code = "unknown_name"
+    kind = "entry"
+
+    def __init__(self, asked: str, known: Sequence[str]):
+        near = ", ".join(difflib.get_close_matches(asked, known)) or "none close"
+        span = f", {known[0]} to {known[-1]}" if known else ""
+        shown = asked if len(asked) <= 80 else f"{asked[:80]}..."
+        super().__init__(
+            f"no {self.kind} {shown!r}; nearest names: {near}; {len(known)} to choose from{span}"
+        )
+
+
+class UnknownLayer(UnknownName):
+    """The network has no layer of that name with feature maps."""
+
+    code = "unknown_layer"
+    kind = "layer with feature maps"
+
+
+class UnknownModel(UnknownName):
+    """No model of that name is served."""
+
+    code = "unknown_model"
+    kind = "model"
+
+
+class UnknownBackbone(UnknownName):
+    """No row of that name in the table of backbones."""
+
+    code = "unknown_backbone"
+    kind = "backbone"
+
+
+class WeightsUnreadable(LayerscopeError):
+    """Pretrained weights that cannot be had, were altered, or do not fit."""
+
+    code = "weights_unreadable"
+
+    def __init__(self, source: Path | str, reason: str):
+        super().__init__(f"weights {source}: {reason}")
+
+
+class ExportError(LayerscopeError):
+    """A network with a kind of layer that cannot be written as ONNX."""
+
+    code = "export"
+
+    def __init__(self, layer: str, kind: str):
+        super().__init__(f"layer {layer!r} cannot be exported: {kind} has no ONNX form here")
+
+
+class ParityError(ExportError):
+    """The exported graph and Keras answer differently."""
+
+    code = "parity"
+
+    def __init__(self, difference: float, limit: float):
+        LayerscopeError.__init__(
+            self,
+            f"the ONNX graph's logits differ from Keras' by {difference:.2g}, more than {limit:g}; "
+            "nothing was saved: please report the backbone and the versions",
+        )
+
+
+class BundleError(LayerscopeError):
+    """A saved model that is missing, damaged, or of another schema."""
+
+    code = "bundle_unusable"
+
+    def __init__(self, path: Path, reason: str):
+        super().__init__(f"bundle {path}: {reason}")
+
+
+class PhotosError(LayerscopeError):
+    """A folder or list of photos nothing can be learnt from."""
+
+    code = "photos_unusable"
+
+
+class SettingError(LayerscopeError):
+    """A setting out of its range; the message names it."""
+
+    code = "setting"
+
+
+class StorageError(LayerscopeError):
+    """A place that cannot be written: read-only, full, or taken by something else."""
+
+    code = "storage"

@@ -1,0 +1,45 @@
+"""Making any `keras.applications` network plain: no models inside it, no custom layers.
+
+ConvNeXt keeps its stem in small nested models and scales channels with a layer of its own;
+Inception-ResNet scales its residuals with another. A saved network that needs those classes
+cannot be loaded without them, and a nested model hides its layers. Each is replaced by
+built-in layers that compute the same numbers.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+
+def flatten(network: keras.Model) -> keras.Model:
+    """A copy of `network` with built-in layers only, none of them a model; same outputs."""
+    return keras.models.clone_model(
+        network, call_function=_call_plain, clone_function=lambda layer: layer
+    )
+
+
+def _call_plain(layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call a plain copy of `layer`, with its weights."""
+    kind = type(layer).__name__
+    if isinstance(layer, keras.Sequential):
+        x = args[0]
+        for inner in layer.layers:
+            x = _call_plain(inner, x)
+        return x
+    if kind == "LayerScale":
+        scale = layers.DepthwiseConv2D(1, use_bias=False, name=layer.name)
+        output = scale(args[0])
+        scale.set_weights([layer.get_weights()[0].reshape(1, 1, -1, 1)])
+        return output
+    if kind == "CustomScaleLayer":
+        shortcut, residual = args[0]
+        scaled = layers.Rescaling(layer.scale, name=f"{layer.name}_scale")(residual)
+        return layers.Add(name=layer.name)([shortcut, scaled])
+    copy = type(layer).from_config(layer.get_config())
+    output = copy(*args, **kwargs)
+    if getattr(layer, "weights", None):  # an operation such as `+` has none
+        copy.set_weights(layer.get_weights())
+    if isinstance(copy, layers.Normalization):
+        copy.finalize_state()  # its mean and variance are read from the weights once
+    return output

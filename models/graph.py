@@ -1,0 +1,165 @@
+"""The network's graph, read: which layers can be shown, and what each position sees.
+
+A *mapped* layer is one whose output has a height and a width and ends a unit: of
+convolution -> batch normalisation -> ReLU the ReLU is shown, since the compiled network
+computes the three as one step. Receptive field and stride follow Araujo et al. 2019,
+"Computing Receptive Fields of Convolutional Neural Networks" (Distill), section "Arbitrary
+computation graphs".
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+_WINDOWS = (
+    layers.Conv2D,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv2D,
+    layers.MaxPooling2D,
+    layers.AveragePooling2D,
+)
+_ENDS_A_UNIT = (
+    layers.BatchNormalization,
+    layers.ReLU,
+    layers.LeakyReLU,
+    layers.PReLU,
+    layers.Activation,
+)
+_NOT_SHOWN = (
+    layers.InputLayer,
+    layers.Rescaling,
+    layers.Normalization,
+    layers.ZeroPadding2D,
+    layers.Cropping2D,
+    layers.Dropout,
+)
+
+
+@dataclass(frozen=True)
+class MappedLayer:
+    """One layer with feature maps, as `GET /layers` shows it."""
+
+    name: str
+    kind: str  # Keras' class name
+    height: int
+    width: int
+    channels: int
+    stride: int  # input pixels from one position to the next
+    receptive_field: int  # input pixels that can influence one position, before clipping
+    trunk: bool  # every path from photo to answer passes through this layer
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types, for the manifest and for HTTP."""
+        return asdict(self)
+
+
+def mapped_layers(network: keras.Model) -> list[MappedLayer]:
+    """Every layer of `network` that can be shown, from photo to answer.
+
+    Args:
+        network: one flat functional graph with an input of a fixed size.
+    """
+    consumers = _consumers(network)
+    trunk = _trunk(network, consumers)
+    reach = _reach(network)
+    found = []
+    for operation in network.operations:
+        output = operation.output
+        if isinstance(operation, _NOT_SHOWN) or operation.name == "scaling":
+            continue
+        if isinstance(output, (list, tuple)) or len(output.shape) != 4:
+            continue
+        _, height, width, channels = output.shape
+        after = consumers.get(id(output), [])
+        absorbed = len(after) == 1 and isinstance(after[0], _ENDS_A_UNIT)
+        if absorbed or height * width == 1:
+            continue
+        stride, field = reach[id(output)]
+        found.append(
+            MappedLayer(
+                operation.name,
+                type(operation).__name__,
+                height,
+                width,
+                channels,
+                max(1, round(stride)),
+                field,
+                operation.name in trunk,
+            )
+        )
+    return found
+
+
+def map_tensors(network: keras.Model) -> dict[str, Any]:
+    """The output of every mapped layer of `network`, by the layer's name."""
+    outputs = {operation.name: operation.output for operation in network.operations}
+    return {layer.name: outputs[layer.name] for layer in mapped_layers(network)}
+
+
+def _inputs(operation: Any) -> list[Any]:
+    return keras.tree.flatten(operation.input)
+
+
+def _consumers(network: keras.Model) -> dict[int, list[Any]]:
+    """Which operations read each tensor, by the tensor's id."""
+    readers: dict[int, list[Any]] = {}
+    for operation in network.operations:
+        if not isinstance(operation, layers.InputLayer):
+            for tensor in _inputs(operation):
+                readers.setdefault(id(tensor), []).append(operation)
+    return readers
+
+
+def _trunk(network: keras.Model, consumers: dict[int, list[Any]]) -> set[str]:
+    """Names of the operations that every path from input to output passes through."""
+    waiting: dict[int, int] = {}  # tensors still to be read, and by how many
+    trunk = set()
+    for operation in network.operations:
+        if not isinstance(operation, layers.InputLayer):
+            for tensor in _inputs(operation):
+                waiting[id(tensor)] -= 1
+                if waiting[id(tensor)] == 0:
+                    del waiting[id(tensor)]
+        output = operation.output
+        waiting[id(output)] = len(consumers.get(id(output), []))
+        if len(waiting) == 1:
+            trunk.add(operation.name)
+    return trunk
+
+
+def _reach(network: keras.Model) -> dict[int, tuple[float, int]]:
+    """Stride and receptive field of every tensor, in input pixels, by the tensor's id.
+
+    A gate of one position (squeeze-and-excite) sees the whole photo but says nothing about
+    place: where it meets a feature map, the map's own field counts.
+    """
+    size = network.input_shape[1]
+    reach: dict[int, tuple[float, int]] = {}
+    for operation in network.operations:
+        output = operation.output
+        if isinstance(operation, layers.InputLayer):
+            reach[id(output)] = (1.0, 1)
+            continue
+        tensors = _inputs(operation)
+        spatial = [t for t in tensors if len(t.shape) == 4 and t.shape[1] * t.shape[2] > 1]
+        known = [reach[id(tensor)] for tensor in spatial or tensors]
+        stride, field = max(s for s, _ in known), max(f for _, f in known)
+        if isinstance(operation, _WINDOWS):
+            kernel, step, dilation = _window(operation)
+            field += round((kernel - 1) * dilation * stride)
+            stride *= step
+        elif isinstance(operation, (layers.UpSampling2D, layers.Conv2DTranspose)):
+            factor = getattr(operation, "size", None) or operation.strides
+            stride /= factor[0]
+        elif spatial and len(output.shape) != 4:
+            field = size  # pooled or flattened: the whole photo
+        reach[id(output)] = (stride, field)
+    return reach
+
+
+def _window(layer: Any) -> tuple[int, int, int]:
+    """Kernel, stride and dilation of a layer that looks through a square window."""
+    kernel = getattr(layer, "kernel_size", None) or layer.pool_size
+    return kernel[0], layer.strides[0], getattr(layer, "dilation_rate", (1,))[0]

@@ -1,0 +1,183 @@
+"""The network: scaling -> backbone -> pool -> head -> logits, one flat graph.
+
+Raw RGB 0..255 goes in, logits come out, so nobody has to remember how a backbone wants its
+pixels. The backbone's layers are layers of this graph, never a model inside a model: asking
+a nested one for an inner output fails in Keras 3. Only plain built-in layers are used, so
+the saved network loads anywhere Keras does.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from models.backbones import Backbone
+from models.efficientnet_lite import efficientnet_lite, load_embedded
+from models.errors import SettingError, WeightsUnreadable
+from models.flatten import flatten
+from models.state_dict import read_state_dict
+
+CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; keras/applications/imagenet_utils.py
+TORCH_MEAN = (0.485, 0.456, 0.406)
+TORCH_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """Weights of one layer of a head: `activation(x @ kernel + bias)`."""
+
+    kernel: np.ndarray  # (inputs, outputs) float32
+    bias: np.ndarray  # (outputs,) float32
+    activation: str = "linear"
+
+
+Head = Sequence[DenseLayer]  # from pooled features to logits; the last layer is linear
+
+
+def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -> keras.Model:
+    """Raw RGB -> pooled features, with the pretrained weights in place.
+
+    Args:
+        size: px, the side of the square input.
+        weights: `embedded`, `imagenet` (Keras downloads it), `none` (drawn from `seed`), or
+            a file in one of Keras' formats.
+
+    Returns:
+        A flat model: (N, size, size, 3) float32, 0 to 255 -> (N, F) float32; its last
+        layer is `pool`.
+
+    Raises:
+        WeightsUnreadable: not to be had, altered, or of another architecture.
+        SettingError: the size is too small for this backbone.
+    """
+    if size < backbone.smallest:
+        raise SettingError(
+            f"size is {size} px; {backbone.name} needs {backbone.smallest} px or more"
+        )
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((size, size, 3), name="image")
+    scaled = _scaling(backbone)(image)
+    if backbone.embedded:
+        maps = efficientnet_lite(scaled, backbone.embedded.width, backbone.embedded.depth)
+    elif backbone.constructor:
+        maps = _application(backbone, scaled, weights)
+    else:
+        maps = _tiny(scaled)
+    network = keras.Model(image, layers.GlobalAveragePooling2D(name="pool")(maps), name="backbone")
+    if backbone.constructor:
+        network = flatten(network)
+    _load(network, backbone, weights)
+    return network
+
+
+def add_head(features: keras.Model, head: Head) -> keras.Model:
+    """The whole classifier: raw RGB -> logits. Layers are shared with `features`."""
+    x = features.output
+    for number, dense in enumerate(head, start=1):
+        last = number == len(head)
+        layer = layers.Dense(
+            dense.bias.size,
+            activation=None if dense.activation == "linear" else dense.activation,
+            name="logits" if last else f"head_dense{number}",
+        )
+        x = layer(x)
+        layer.set_weights([dense.kernel, dense.bias])
+    return keras.Model(features.input, x, name="classifier")
+
+
+def pretrained_head(backbone: Backbone) -> Head:
+    """The 1,000-class head that came with embedded weights. Raises WeightsUnreadable."""
+    if not backbone.embedded:
+        raise WeightsUnreadable(backbone.name, "only embedded backbones bring their own head")
+    tensors = read_state_dict(backbone.embedded.path(), backbone.embedded.sha256)
+    return [DenseLayer(np.ascontiguousarray(tensors["_fc.weight"].T), tensors["_fc.bias"])]
+
+
+def weights_identity(backbone: Backbone, weights: str, seed: int = 0) -> str:
+    """What these weights are, in one string: the same string means the same numbers."""
+    if weights == "embedded" and backbone.embedded:
+        return backbone.embedded.sha256
+    if weights == "none":
+        return f"none-seed{seed}"
+    if weights == "imagenet":
+        return f"keras-imagenet-{keras.__version__}"
+    try:
+        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsUnreadable(weights, error.strerror or str(error)) from error
+
+
+def _scaling(backbone: Backbone) -> layers.Layer:
+    """The layer from raw RGB 0..255 to what the backbone was trained on."""
+    if backbone.scaling == "lite":
+        return layers.Rescaling(1 / 128, offset=-127 / 128, name="scaling")
+    if backbone.scaling == "minus one to one":
+        return layers.Rescaling(1 / 127.5, offset=-1.0, name="scaling")
+    if backbone.scaling == "torch":
+        scale = [1 / (255 * std) for std in TORCH_STD]
+        offset = [-mean / std for mean, std in zip(TORCH_MEAN, TORCH_STD, strict=True)]
+        return layers.Rescaling(scale, offset=offset, name="scaling")
+    if backbone.scaling == "caffe":  # BGR minus the mean: a fixed convolution of one pixel
+        swap = np.eye(3, dtype="float32")[::-1].reshape(1, 1, 3, 3)
+        layer = layers.Conv2D(3, 1, trainable=False, name="scaling")
+        layer.build((None, None, None, 3))
+        layer.set_weights([swap, -np.array(CAFFE_MEAN_BGR, "float32")])
+        return layer
+    return layers.Rescaling(1.0, name="scaling")  # the backbone scales inside
+
+
+def _application(
+    backbone: Backbone, scaled: keras.KerasTensor, weights: str
+) -> keras.KerasTensor:
+    """The last feature map of a `keras.applications` network on top of `scaled`."""
+    constructor = getattr(keras.applications, backbone.constructor)
+    source = "imagenet" if weights == "imagenet" else None
+    try:
+        return constructor(include_top=False, weights=source, input_tensor=scaled).output
+    except Exception as error:  # a download fails in as many ways as networks do
+        if source is None:
+            raise
+        hint = "give a file with --weights FILE, or use an embedded backbone"
+        raise WeightsUnreadable(backbone.name, f"download failed ({error}); {hint}") from error
+
+
+def _tiny(scaled: keras.KerasTensor) -> keras.KerasTensor:
+    """Two blocks, 8 and 16 channels, stride 4: small enough for any test."""
+    x = scaled
+    for number, channels in enumerate((8, 16), start=1):
+        conv = layers.Conv2D(channels, 3, strides=2, padding="same", name=f"block{number}_conv")
+        x = layers.BatchNormalization(name=f"block{number}_bn")(conv(x))
+        x = layers.ReLU(name=f"block{number}_relu")(x)
+    return x
+
+
+def _load(network: keras.Model, backbone: Backbone, weights: str) -> None:
+    """Put weights that the constructor did not already load into `network`."""
+    if weights in ("none", "imagenet"):
+        return
+    try:
+        if weights == "embedded" and backbone.embedded:
+            source: str = backbone.embedded.file
+            path = backbone.embedded.path()
+            load_embedded(network, read_state_dict(path, backbone.embedded.sha256))
+        elif weights == "embedded":
+            raise WeightsUnreadable(backbone.name, "has no embedded weights; use imagenet or a file")
+        else:
+            source = weights
+            _load_file(network, Path(weights))
+    except (ValueError, KeyError, OSError) as error:
+        raise WeightsUnreadable(source, f"do not fit {backbone.name}: {error}") from error
+
+
+def _load_file(network: keras.Model, path: Path) -> None:
+    """Weights saved by Keras for the bare application, with or without its top."""
+    if not path.is_file():
+        raise WeightsUnreadable(path, "no such file")
+    if path.name.endswith(".weights.h5"):
+        network.load_weights(path)
+    else:
+        network.load_weights(path, by_name=True)

@@ -1,0 +1,32 @@
+"""One ONNX graph, ready to run. No Keras, no Python objects read from disk."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+
+
+class Graph:
+    """An ONNX graph with one input, float32 (N, S, S, 3) raw RGB, and named outputs.
+
+    Safe to call from several threads at once; the interpreter lock is released while it runs.
+    """
+
+    def __init__(self, model: bytes, threads: int = 1):
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors only
+        self._session = ort.InferenceSession(
+            model,
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["Pad_Fusion"],  # ONNX Runtime 1.32 leaves a dangling input
+        )
+        self._input = self._session.get_inputs()[0].name
+        self.outputs = [output.name for output in self._session.get_outputs()]
+
+    def run(self, photos: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+        """The named outputs for (N, S, S, 3) photos, 0 to 255; maps are (N, C, h, w)."""
+        batch = np.ascontiguousarray(photos, np.float32)
+        return self._session.run(list(outputs), {self._input: batch})
