@@ -1,0 +1,15 @@
+"""Makes a model: a tour of this room. Importing it loads nothing else.
+
+photos -> features -> split -> head -> network -> bundle, in the order of `fit.py`:
+
+- config.py    every setting of a run, checked
+- photos.py    folders or a CSV -> a list of labelled photos, and what was skipped
+- features.py  each photo once through the compiled backbone;  cache.py keeps the result
+- split.py     train, validation and test sides that share no file
+- heads.py     features -> class: logistic regression
+- fit.py       the whole run, stage by stage
+- evaluate.py  predictions -> numbers to believe
+- report.py    those numbers as a page
+- imagenet.py, digits.py  the two models of the demo
+- console.py   progress and timing;  __main__.py  the commands
+"""

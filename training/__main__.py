@@ -1,0 +1,143 @@
+"""The commands: `python -m training COMMAND`.
+
+Results go to standard output, progress to standard error. An error is one line that says
+what to change, exit code 2; a bug shows its traceback, exit code 1.
+"""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+from models.backbones import BACKBONES
+from models.bundle import Bundle
+from models.classifier import Classifier
+from models.cores import usable_cores
+from models.errors import LayerscopeError
+from training.config import FitConfig
+from training.console import Stages
+
+FOLDER = click.Path(path_type=Path)
+DEFAULTS = {entry.name: entry.default for entry in fields(FitConfig)}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def training() -> None:
+    """Turn a folder of photos into an image classifier."""
+
+
+def _command(function: Callable[..., None]) -> click.Command:
+    """A command whose deliberate errors end as one line and exit code 2."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            function(*args, **options)
+        except LayerscopeError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            message = "stopped: features computed so far are kept; run it again to go on"
+            click.echo(message, err=True)
+            sys.exit(130)
+
+    return training.command()(run)
+
+
+quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
+backbone = click.option("--backbone", default=DEFAULTS["backbone"], show_default=True,
+                        help="A name that `backbones` lists.")  # fmt: skip
+
+
+@_command
+@click.argument("photos", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="The bundle to write.")
+@backbone
+@click.option("--weights", default="", help="embedded, imagenet (downloaded), none, or a file.")
+@click.option("--size", default=DEFAULTS["size"], help="Input side in px; 0: the backbone's own.")
+@click.option("--resize", type=click.Choice(["crop", "squash"]), default=DEFAULTS["resize"],
+              show_default=True, help="How a photo meets the square.")  # fmt: skip
+@click.option("--fraction", default=DEFAULTS["fraction"], show_default=True,
+              help="Of the shorter side, that a crop keeps.")  # fmt: skip
+@click.option("--seed", default=DEFAULTS["seed"], show_default=True)
+@click.option("--validation-share", default=DEFAULTS["validation_share"], show_default=True)
+@click.option("--test-share", default=DEFAULTS["test_share"], show_default=True)
+@click.option("--threads", default=DEFAULTS["threads"], help="0: one for each core.")
+@click.option("--max-megapixels", default=DEFAULTS["max_megapixels"], show_default=True,
+              help="Larger photos are skipped.")  # fmt: skip
+@click.option("--more-formats", is_flag=True, help="Also read TIFF and AVIF.")
+@quiet
+def fit(photos: Path, out: Path, quiet: bool, **settings: Any) -> None:
+    """Train on PHOTOS: class folders; train/ validation/ test/ with class folders; or a CSV."""
+    config = FitConfig(**settings)
+    stages = Stages(quiet)
+    from training.fit import fit as run
+
+    manifest = run(photos, out, config, stages)
+    test = manifest.metrics["test"]
+    click.echo(
+        f"saved {out}: {len(manifest.class_names)} classes, "
+        f"test accuracy {test['accuracy']:.3f} on {test['photos']} photos, "
+        f"in {sum(stages.seconds.values()):.0f} s; read {out / 'report.html'}"
+    )
+
+
+@_command
+@click.option("--out", type=FOLDER, required=True, help="The bundle to write.")
+@backbone
+@quiet
+def imagenet(out: Path, backbone: str, quiet: bool) -> None:
+    """Save the pretrained network itself, with its 1,000 classes."""
+    from training.imagenet import save_imagenet
+
+    manifest = save_imagenet(out, FitConfig(backbone=backbone), Stages(quiet))
+    click.echo(f"saved {out}: {len(manifest.class_names)} classes")
+
+
+@_command
+@click.argument("bundle", type=FOLDER)
+@click.argument("photos", type=FOLDER)
+def evaluate(bundle: Path, photos: Path) -> None:
+    """Measure BUNDLE on labelled PHOTOS (those of test/, if there is one); prints JSON."""
+    from training.evaluate import evaluate_bundle
+
+    opened = Bundle(bundle)
+    opened.verify()
+    numbers = evaluate_bundle(Classifier(opened), photos, usable_cores())
+    click.echo(json.dumps(numbers, indent=2))
+
+
+@_command
+@click.argument("bundle", type=FOLDER)
+@click.argument("photos", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="A .jsonl file, a line for each photo.")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(1))
+@quiet
+def predict(bundle: Path, photos: Path, out: Path, top: int, quiet: bool) -> None:
+    """Predict every photo below PHOTOS, labelled or not."""
+    from training.predict import predict_folder
+
+    counts = predict_folder(Classifier(Bundle(bundle)), photos, out, top, Stages(quiet))
+    click.echo(f"saved {out}: {counts.predicted} predictions, {counts.failed} files with an error")
+
+
+@_command
+def backbones() -> None:
+    """List the pretrained networks that `fit --backbone` takes."""
+    click.echo(f"{'name':<20}{'size':>6}  weights")
+    for row in BACKBONES.values():
+        source = {"embedded": "embedded, offline", "imagenet": "downloaded by Keras"}
+        click.echo(f"{row.name:<20}{row.size:>6}  {source.get(row.default_weights, 'none')}")
+
+
+if __name__ == "__main__":
+    training(prog_name="python -m training")

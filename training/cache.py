@@ -1,0 +1,91 @@
+"""Pooled features kept on disk: one SQLite file for each backbone and framing.
+
+The key is the content of the photo, so a file may be moved, renamed or copied. Size and
+time of change of each file are remembered too: a photo that did not change is not even
+opened again. A cache that cannot be read is set aside and made anew.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from models.errors import StorageError
+from models.images import Framing
+
+FORMAT = 1  # of the cache and of the decoder: raise it when either changes
+_TABLES = """
+CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS files (
+    path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB NOT NULL
+);
+"""
+
+
+class FeatureCache:
+    """Digest -> features, for one backbone, its weights and one framing."""
+
+    def __init__(self, folder: Path, backbone: str, weights_identity: str, framing: Framing):
+        """Open or make the cache. Raises StorageError where it cannot be written."""
+        parts = (FORMAT, PIL.__version__, backbone, weights_identity, framing)
+        name = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+        self.path = folder / f"{backbone}-{name}.sqlite"
+        self.renewed = False  # a damaged cache was thrown away
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise StorageError(self._hint(error)) from error
+            self.path.unlink()
+            self.renewed = True
+            self._open()
+        except OSError as error:
+            raise StorageError(self._hint(error)) from error
+
+    def _open(self) -> None:
+        self._db = sqlite3.connect(self.path)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_TABLES)
+            self._db.execute("SELECT count(*) FROM features").fetchone()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _hint(self, error: Exception) -> str:
+        return f"cache {self.path}: {error}; free space, or set LAYERSCOPE_CACHE to another folder"
+
+    def known_files(self) -> dict[str, tuple[int, int, bytes]]:
+        """Path -> size, time of change and digest, of every file seen before."""
+        rows = self._db.execute("SELECT path, size, changed_ns, digest FROM files")
+        return {path: (size, changed, digest) for path, size, changed, digest in rows}
+
+    def vectors(self) -> dict[bytes, np.ndarray]:
+        """Digest -> (F,) float32, of every photo seen before."""
+        rows = self._db.execute("SELECT digest, vector FROM features")
+        return {digest: np.frombuffer(vector, np.float32) for digest, vector in rows}
+
+    def add(
+        self,
+        vectors: Iterable[tuple[bytes, np.ndarray]],
+        files: Iterable[tuple[str, int, int, bytes]],
+    ) -> None:
+        """Keep new features and the files they came from. Raises StorageError."""
+        rows = [(digest, vector.astype(np.float32).tobytes()) for digest, vector in vectors]
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
+                self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
+        except sqlite3.OperationalError as error:
+            raise StorageError(self._hint(error)) from error
+
+    def close(self) -> None:
+        """Write everything out and close the file."""
+        with closing(self._db):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

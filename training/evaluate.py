@@ -1,0 +1,142 @@
+"""Predictions -> numbers to believe."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn import metrics
+
+from models.classifier import Classifier
+from models.errors import ImageError, PhotosError
+from models.images import Limits
+from training.photos import Listing, Photo, Skipped, find_photos
+
+
+@dataclass
+class Answers:
+    """What a classifier said of the photos that could be read."""
+
+    photos: list[Photo]
+    probabilities: np.ndarray  # (N, K) float32
+    skipped: list[Skipped]
+
+
+def measure(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> dict[str, Any]:
+    """Accuracy and the rest, in plain types for JSON.
+
+    Args:
+        probabilities: (N, K); labels: (N,) int, 0 to K - 1. N is 1 or more.
+
+    Returns:
+        `accuracy` with its 95 % `accuracy_interval` (Wilson 1927), `top5_accuracy` where
+        there are more than five classes, `balanced_accuracy`, `macro_f1`, `log_loss`,
+        `per_class` (precision, recall, f1, photos) and `confusion` [true][predicted],
+        both over the classes that occur.
+    """
+    probabilities = probabilities.astype(np.float64)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    predicted = probabilities.argmax(axis=1)
+    right = int((predicted == labels).sum())
+    interval = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
+    occur = np.unique(np.concatenate([labels, predicted]))
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        labels, predicted, labels=occur, zero_division=0.0
+    )
+    seen = support > 0
+    ranks = (-probabilities).argsort(axis=1, kind="stable")[:, :5]
+    everything = list(range(len(class_names)))
+    numbers: dict[str, Any] = {
+        "photos": len(labels),
+        "accuracy": right / len(labels),
+        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "balanced_accuracy": float(recall[seen].mean()),
+        "macro_f1": float(f1[seen].mean()),
+        "log_loss": float(metrics.log_loss(labels, probabilities, labels=everything)),
+        "per_class": [
+            {
+                "label": class_names[index],
+                "precision": float(precision[row]),
+                "recall": float(recall[row]),
+                "f1": float(f1[row]),
+                "photos": int(support[row]),
+            }
+            for row, index in enumerate(occur)
+        ],
+        "confusion": metrics.confusion_matrix(labels, predicted, labels=occur).tolist(),
+        "confusion_labels": [class_names[index] for index in occur],
+    }
+    if len(class_names) > 5:
+        numbers["top5_accuracy"] = float((ranks == labels[:, None]).any(axis=1).mean())
+    return numbers
+
+
+def evaluate_bundle(
+    classifier: Classifier, source: Path, workers: int, limits: Limits = Limits()
+) -> dict[str, Any]:
+    """The numbers of a saved model on labelled photos: those of `test/`, if there is one.
+
+    Raises:
+        PhotosError: no photos, or a label the model does not have.
+    """
+    listing = find_photos(source)
+    test = [photo for photo in listing.photos if photo.side == "test"]
+    photos = test or listing.photos
+    answers = classify(classifier, Listing(photos, listing.skipped), workers, limits)
+    labels = label_indices(answers.photos, classifier.class_names)
+    numbers = measure(answers.probabilities, labels, classifier.class_names)
+    skipped = [{"photo": str(item.path), "reason": item.reason} for item in answers.skipped]
+    return {
+        "model": classifier.name,
+        "version": classifier.manifest.version,
+        "side": "test" if test else "all",
+        **numbers,
+        "skipped": skipped,
+    }
+
+
+def classify(
+    classifier: Classifier,
+    listing: Listing,
+    workers: int,
+    limits: Limits = Limits(),
+    progress: Callable[[int], None] = lambda done: None,
+) -> Answers:
+    """Probabilities for every photo that can be read. Raises PhotosError if none can."""
+
+    def answer(photo: Photo) -> np.ndarray | str:
+        try:
+            pixels = classifier.decode(photo.path.read_bytes(), limits)
+        except ImageError as error:
+            return str(error)
+        except OSError as error:
+            return error.strerror or str(error)
+        finally:
+            progress(1)
+        return classifier.predict(pixels[None])[0]
+
+    with ThreadPoolExecutor(workers) as pool:
+        results = list(pool.map(answer, listing.photos))
+    pairs = list(zip(listing.photos, results, strict=True))
+    good = [(photo, result) for photo, result in pairs if not isinstance(result, str)]
+    bad = [Skipped(photo.path, result) for photo, result in pairs if isinstance(result, str)]
+    if not good:
+        raise PhotosError(f"none of {len(pairs)} photos can be read; the first: {bad[0].reason}")
+    return Answers(
+        [photo for photo, _ in good],
+        np.stack([result for _, result in good]),
+        listing.skipped + bad,
+    )
+
+
+def label_indices(photos: list[Photo], class_names: list[str]) -> np.ndarray:
+    """The class index of each photo. Raises PhotosError for a label the model does not have."""
+    indices = {name: index for index, name in enumerate(class_names)}
+    unknown = sorted({photo.label for photo in photos} - set(indices))
+    if unknown:
+        names = ", ".join(unknown[:5])
+        raise PhotosError(f"the model has no class {names}; it knows {', '.join(class_names[:10])}")
+    return np.array([indices[photo.label] for photo in photos], np.int64)

@@ -1,0 +1,165 @@
+"""Each photo once through the compiled backbone: its pooled features.
+
+This is what makes training cheap. The backbone stays as it is, so what it says of a photo
+never changes: it is computed once, by ONNX Runtime, and kept. Threads decode and run the
+network on one core each; both release the interpreter lock. Decoded photos are never held:
+memory grows with the features alone, 5 kB a photo.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from models.errors import ImageError
+from models.images import Framing, Limits, decode_image
+from models.runtime import Graph
+from training.cache import FeatureCache
+from training.photos import Photo, Skipped
+
+COMMIT_EVERY = 64  # photos: what a kill may cost
+WINDOW = 4  # photos in flight for each thread; bounds memory
+
+
+@dataclass
+class Features:
+    """Pooled features of the photos that could be read."""
+
+    photos: list[Photo]
+    vectors: np.ndarray  # (N, F) float32
+    digests: list[bytes]  # SHA-256 of each file
+    skipped: list[Skipped]
+    computed: int  # photos that were not in the cache
+
+
+class _Result(NamedTuple):
+    """One photo, read: its digest and stamp, and its features or why there are none."""
+
+    photo: Photo
+    stamp: tuple[int, int]  # size in bytes, time of change in ns
+    digest: bytes = b""
+    vector: np.ndarray | None = None
+    reason: str = ""
+
+
+def compute_features(
+    photos: list[Photo],
+    graph: Graph,
+    framing: Framing,
+    limits: Limits,
+    cache: FeatureCache,
+    workers: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Features:
+    """The features of every photo, from the cache where it has them.
+
+    Args:
+        graph: a backbone with an output `features`.
+        workers: threads; the graph should use one core itself.
+        progress: called with the number of photos just finished.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    known_files, vectors = cache.known_files(), cache.vectors()
+
+    def read(photo: Photo) -> _Result:
+        try:
+            status = photo.path.stat()
+            stamp = (status.st_size, status.st_mtime_ns)
+            if stamp[0] > limits.size_bytes:
+                reason = f"{stamp[0]:,} bytes; the limit is {limits.size_bytes:,}"
+                return _Result(photo, stamp, reason=reason)
+            data = photo.path.read_bytes()
+            digest = hashlib.sha256(data).digest()
+            if digest in vectors:
+                return _Result(photo, stamp, digest, vectors[digest])
+            pixels = decode_image(data, framing, limits)
+            vector = graph.run(pixels[None], ["features"])[0][0]
+            return _Result(photo, stamp, digest, vector)
+        except ImageError as error:
+            return _Result(photo, (0, 0), reason=str(error))
+        except OSError as error:
+            return _Result(photo, (0, 0), reason=error.strerror or str(error))
+
+    found: list[_Result] = []
+    unread: list[Photo] = []
+    for photo in photos:
+        remembered = _remembered(photo.path, known_files, vectors)
+        if remembered:
+            found.append(_Result(photo, (0, 0), remembered, vectors[remembered]))
+        else:
+            unread.append(photo)
+    progress(len(found))
+    pending: list[_Result] = []
+    try:
+        for result in _in_threads(read, unread, workers):
+            found.append(result)
+            pending.append(result)
+            if len(pending) >= COMMIT_EVERY:
+                _keep(cache, pending)
+                pending = []
+            progress(1)
+    finally:  # also after Ctrl-C: what was computed is kept
+        _keep(cache, pending)
+    return _gather(photos, found, computed=len(unread))
+
+
+def _remembered(
+    path: Path, known: dict[str, tuple[int, int, bytes]], vectors: dict[bytes, np.ndarray]
+) -> bytes | None:
+    """The digest of a file that has not changed since it was last seen."""
+    entry = known.get(str(path.resolve()))
+    if entry is None or entry[2] not in vectors:
+        return None
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return entry[2] if (status.st_size, status.st_mtime_ns) == entry[:2] else None
+
+
+def _in_threads(
+    work: Callable[[Photo], _Result], photos: list[Photo], workers: int
+) -> Iterator[_Result]:
+    """Results in order, with a bounded number of photos in flight."""
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="features")
+    flying: deque[Future[_Result]] = deque()
+    try:
+        for photo in photos:
+            flying.append(pool.submit(work, photo))
+            if len(flying) >= workers * WINDOW:
+                yield flying.popleft().result()
+        while flying:
+            yield flying.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _keep(cache: FeatureCache, results: list[_Result]) -> None:
+    done = [result for result in results if result.vector is not None]
+    cache.add(
+        [(result.digest, result.vector) for result in done if result.vector is not None],
+        [(str(result.photo.path.resolve()), *result.stamp, result.digest) for result in done],
+    )
+
+
+def _gather(photos: list[Photo], results: list[_Result], computed: int) -> Features:
+    """Results in the order of `photos`, the unusable ones set apart."""
+    by_path = {(result.photo.path, result.photo.label): result for result in results}
+    ordered = [by_path[photo.path, photo.label] for photo in photos]
+    good = [result for result in ordered if result.vector is not None]
+    vectors = [result.vector for result in good if result.vector is not None]
+    skipped = [Skipped(r.photo.path, r.reason) for r in ordered if r.vector is None]
+    return Features(
+        [result.photo for result in good],
+        np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
+        [result.digest for result in good],
+        skipped,
+        computed,
+    )

@@ -1,0 +1,221 @@
+"""The whole run: photos -> features -> split -> head -> network -> bundle.
+
+Each stage is timed and shown. Everything that can be refused is refused before the long
+stage begins, and the bundle appears only when it is whole.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.bundle import ImageEntry, LayerEntry, Manifest, check_target, new_bundle, seal
+from models.errors import ImageError, PhotosError
+from models.images import decode_image, shrink_image
+from training.cache import FeatureCache
+from training.config import FitConfig
+from training.console import Stages
+from training.evaluate import measure
+from training.features import Features, compute_features
+from training.heads import STRENGTHS, FittedHead, apply_head, fit_logistic
+from training.photos import Listing, Skipped, find_photos
+from training.provenance import library_versions, peak_memory_mib
+from training.report import Cost, Mistake, write_report
+from training.split import Split, split_photos
+
+PARITY_PHOTOS = 8
+SAMPLES = 8
+SAMPLE_PX = 512  # longest side of a sample photo
+MISTAKES = 24  # shown in the report
+EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
+
+
+@dataclass
+class Trained:
+    """All that the bundle and the report are written from."""
+
+    features: Features
+    split: Split
+    class_names: list[str]
+    labels: np.ndarray  # (N,) class index of each photo
+    head: FittedHead
+    metrics: dict[str, Any]
+    probabilities: np.ndarray  # (T, K) of the test photos
+    skipped: list[Skipped]
+
+
+def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
+    """Train on the photos of `source` and write the bundle `out`.
+
+    Raises:
+        LayerscopeError: a setting, the photos, the weights or a place is unusable; nothing
+            is left at `out` that was not there.
+    """
+    from models import export, network
+    from models.graph import mapped_layers
+    from models.runtime import Graph
+
+    check_target(out)
+    listing = find_photos(source)
+    check_listing(listing)
+    stages.say(f"{len(listing.photos):,} files in {source}")
+    with stages.stage("build the backbone"):
+        backbone = network.build_backbone(
+            config.row, config.framing.size, config.weights_source, config.seed
+        )
+        identity = network.weights_identity(config.row, config.weights_source, config.seed)
+        graph = Graph(export.to_onnx(backbone, {"features": backbone.output}))
+        cache = FeatureCache(config.cache, config.row.name, identity, config.framing)
+    trained = train_head(listing, graph, cache, config, stages)
+    with stages.stage("write and check the network"):
+        classifier = network.add_head(backbone, trained.head.layers)
+        graphs = export.export_network(classifier)
+        sample = trained.split.validation[:PARITY_PHOTOS]
+        pixels = _decoded([trained.features.photos[i].path for i in sample], config)
+        parity = export.measure_parity(classifier, graphs, pixels)
+    cost = Cost(
+        dict(stages.seconds),
+        parity.keras_ms / 1000 * 3 * len(trained.split.train) * EPOCHS_END_TO_END,
+        EPOCHS_END_TO_END,
+    )
+    with new_bundle(out) as folder:
+        classifier.save(folder / "model.keras")
+        for name, content in graphs.items():
+            (folder / name).write_bytes(content)
+        samples = _write_samples(folder, trained, config)
+        manifest = Manifest(
+            name=out.name,
+            class_names=trained.class_names,
+            image=ImageEntry(**vars(config.framing)),
+            backbone={"name": config.row.name, "weights": identity},
+            head=trained.head.settings,
+            layers=[LayerEntry(**layer.as_json()) for layer in mapped_layers(classifier)],
+            training=config.as_json()
+            | {"seconds": cost.seconds, "peak_memory_mib": peak_memory_mib()},
+            data=_describe_data(trained) | {"samples": samples},
+            metrics={"test": trained.metrics},
+            parity=parity.as_json(),
+            libraries=library_versions(),
+        )
+        skipped = [_below(source, item) for item in trained.skipped]
+        mistakes = _worst_mistakes(trained, config)
+        write_report(folder / "report.html", manifest, cost, skipped, mistakes)
+        return seal(folder, manifest, out)
+
+
+def check_listing(listing: Listing) -> None:
+    """Refuse what no amount of reading can mend. Raises PhotosError."""
+    trained = sorted({p.label for p in listing.photos if p.side in (None, "train")})
+    if len(trained) < 2:
+        only = ", ".join(trained) or "none"
+        raise PhotosError(f"found one class or fewer ({only}): two are needed to tell apart")
+
+
+def train_head(
+    listing: Listing, graph: Any, cache: FeatureCache, config: FitConfig, stages: Stages
+) -> Trained:
+    """Features, split, head and test numbers."""
+    if cache.renewed:
+        stages.say(f"the cache {cache.path.name} could not be read and was made anew")
+    try:
+        with stages.counted("compute features", len(listing.photos), "photos") as advance:
+            features = compute_features(
+                listing.photos, graph, config.framing, config.limits, cache, config.workers, advance
+            )
+    finally:
+        cache.close()
+    if not features.photos:
+        reason = features.skipped[0].reason
+        raise PhotosError(f"none of {len(listing.photos)} photos can be read; the first: {reason}")
+    split = split_photos(
+        features.photos, features.digests, config.seed, config.validation_share, config.test_share
+    )
+    skipped = listing.skipped + features.skipped + split.skipped
+    for item in skipped:
+        stages.say(f"skipped {item.path}: {item.reason}")
+    class_names = sorted({features.photos[index].label for index in split.train})
+    indices = {name: index for index, name in enumerate(class_names)}
+    labels = np.array([indices.get(photo.label, -1) for photo in features.photos])
+    with stages.counted("train the head", len(STRENGTHS), "heads") as advance:
+        head = fit_logistic(
+            *(features.vectors[split.train], labels[split.train]),
+            *(features.vectors[split.validation], labels[split.validation]),
+            classes=len(class_names),
+            progress=advance,
+        )
+    probabilities = apply_head(head.layers, features.vectors[split.test])
+    metrics = measure(probabilities, labels[split.test], class_names)
+    return Trained(
+        features, split, class_names, labels, head, metrics, probabilities, skipped
+    )
+
+
+def _decoded(paths: list[Path], config: FitConfig) -> np.ndarray:
+    """(N, S, S, 3) uint8: what the network sees of some photos."""
+    photos = [decode_image(path.read_bytes(), config.framing, config.limits) for path in paths]
+    return np.stack(photos)
+
+
+def _below(source: Path, item: Skipped) -> Skipped:
+    """The same with a path below `source`: a report may be shown to others."""
+    inside = item.path.is_relative_to(source)
+    return Skipped(item.path.relative_to(source) if inside else Path(item.path.name), item.reason)
+
+
+def _describe_data(trained: Trained) -> dict[str, Any]:
+    """Counts, and a fingerprint that is the same for the same photos on the same sides."""
+    split, photos = trained.split, trained.features.photos
+    sides = {"train": split.train, "validation": split.validation, "test": split.test}
+    lines = sorted(
+        f"{side} {trained.features.digests[index].hex()} {photos[index].label}"
+        for side, members in sides.items()
+        for index in members
+    )
+    return {
+        "photos": {side: len(members) for side, members in sides.items()},
+        "skipped": len(trained.skipped),
+        "fingerprint": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+    }
+
+
+def _write_samples(folder: Path, trained: Trained, config: FitConfig) -> list[dict[str, str]]:
+    """A few validation photos for the page: one of each class, shrunk, without metadata."""
+    chosen: dict[str, Path] = {}
+    for index in trained.split.validation:
+        chosen.setdefault(trained.features.photos[index].label, trained.features.photos[index].path)
+    (folder / "samples").mkdir()
+    samples = []
+    for number, (label, path) in enumerate(sorted(chosen.items())[:SAMPLES]):
+        name = f"{number}.jpg"
+        (folder / "samples" / name).write_bytes(
+            shrink_image(path.read_bytes(), SAMPLE_PX, config.limits)
+        )
+        samples.append({"name": name, "label": label})
+    return samples
+
+
+def _worst_mistakes(trained: Trained, config: FitConfig) -> list[Mistake]:
+    """The test photos the network was most sure and most wrong about."""
+    predicted = trained.probabilities.argmax(axis=1)
+    truth = trained.labels[trained.split.test]
+    rows = np.flatnonzero(predicted != truth)
+    rows = rows[np.argsort(-trained.probabilities[rows].max(axis=1), kind="stable")][:MISTAKES]
+    mistakes = []
+    for row in rows:
+        path = trained.features.photos[trained.split.test[row]].path
+        try:
+            picture = shrink_image(path.read_bytes(), 200, config.limits)
+        except (ImageError, OSError):
+            continue  # it changed since its features were computed
+        mistakes.append(
+            Mistake(
+                path.name,
+                trained.class_names[truth[row]],
+                trained.class_names[predicted[row]],
+                float(trained.probabilities[row].max()),
+                picture,
+            )
+        )
+    return mistakes

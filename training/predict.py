@@ -1,0 +1,83 @@
+"""A saved model over many photos, into a file of JSON lines."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from models.bundle import writing
+from models.classifier import Classifier
+from models.cores import usable_cores
+from models.errors import ImageError, PhotosError
+from training.console import Stages
+
+CHUNK = 256  # photos in flight
+
+
+class Counts(NamedTuple):
+    """How it went."""
+
+    predicted: int
+    failed: int
+
+
+def predict_folder(
+    classifier: Classifier, source: Path, out: Path, top: int, stages: Stages
+) -> Counts:
+    """Predict every file below `source` (or the one file), a JSON line each, in name order.
+
+    A line is what `POST /predict` answers, with `photo`; a file that cannot be read has
+    `error` instead of `predictions`. The file appears at `out` when it is whole.
+
+    Raises:
+        PhotosError: no file there.
+        StorageError: `out` cannot be written.
+    """
+    if source.is_file():
+        files = [source]
+    else:
+        found = sorted(path for path in source.rglob("*") if path.is_file())
+        files = [path for path in found if not path.name.startswith(".")]
+    if not files:
+        raise PhotosError(f"{source} holds no files: give a folder of photos, or one photo")
+    failed = 0
+    half = out.with_name(out.name + ".part")
+    with writing(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with (
+                half.open("w", encoding="utf-8") as file,
+                stages.counted("predict", len(files), "photos") as advance,
+                ThreadPoolExecutor(usable_cores()) as pool,
+            ):
+                for chunk in _chunks(files):
+                    for line in pool.map(lambda path: _line(classifier, path, top), chunk):
+                        failed += "error" in line
+                        file.write(json.dumps(line) + "\n")
+                        advance(1)
+            half.replace(out)
+        finally:
+            half.unlink(missing_ok=True)
+    return Counts(len(files) - failed, failed)
+
+
+def _chunks(files: list[Path]) -> Iterator[list[Path]]:
+    rest = iter(files)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
+def _line(classifier: Classifier, path: Path, top: int) -> dict[str, Any]:
+    """What the service would answer for this file."""
+    line: dict[str, Any] = {"photo": str(path)}
+    try:
+        pixels = classifier.decode(path.read_bytes())
+    except ImageError as error:
+        return line | {"error": {"code": error.code, "message": str(error)}}
+    except OSError as error:
+        return line | {"error": {"code": "file", "message": error.strerror or str(error)}}
+    predictions = classifier.top(classifier.predict(pixels[None])[0], top)
+    names = {"model": classifier.name, "version": classifier.manifest.version}
+    return line | names | {"predictions": [prediction._asdict() for prediction in predictions]}

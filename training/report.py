@@ -1,0 +1,117 @@
+"""The numbers of a run as one page that opens with the network off."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+
+from models.bundle import Manifest
+from training.photos import Skipped
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+LARGEST_MATRIX = 60  # classes; a larger confusion matrix cannot be read
+SKIPPED_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the run took, and what training end to end would have."""
+
+    seconds: dict[str, float]  # by stage
+    end_to_end_seconds: float  # estimated
+    epochs: int  # that estimate is for so many
+
+    @property
+    def total(self) -> float:
+        """Seconds of all stages."""
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A test photo that was taken for something else."""
+
+    name: str
+    truth: str
+    predicted: str
+    probability: float
+    picture: bytes  # JPEG
+
+
+def write_report(
+    path: Path, manifest: Manifest, cost: Cost, skipped: list[Skipped], mistakes: list[Mistake]
+) -> None:
+    """Write the page; pictures and styles are inside it."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"percent": _percent, "duration": _duration, "picture": _picture}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    metrics = manifest.metrics["test"]
+    small = len(metrics["confusion"]) <= LARGEST_MATRIX
+    page = template.render(
+        manifest=manifest,
+        metrics=metrics,
+        cost=cost,
+        skipped=skipped[:SKIPPED_SHOWN],
+        skipped_count=len(skipped),
+        mistakes=mistakes,
+        mistake_count=metrics["photos"] - round(metrics["accuracy"] * metrics["photos"]),
+        confusion=draw_confusion(metrics) if small else None,
+        confused=most_confused(metrics),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def draw_confusion(metrics: dict[str, Any]) -> bytes:
+    """The confusion matrix as a PNG: rows are the truth, columns the predictions."""
+    counts = np.array(metrics["confusion"])
+    labels = metrics["confusion_labels"]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(18.0, 2.2 + 0.46 * len(labels))
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(labels)), [_short(label) for label in labels], rotation=45, ha="right")
+    axes.set_yticks(range(len(labels)), [_short(label) for label in labels])
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("truth")
+    if len(labels) <= 30:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center",
+                      color=colour, fontsize=9)  # fmt: skip
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def most_confused(metrics: dict[str, Any], count: int = 5) -> list[tuple[str, str, int]]:
+    """The pairs (truth, predicted, photos) that are confused most often."""
+    counts = np.array(metrics["confusion"])
+    np.fill_diagonal(counts, 0)
+    labels = metrics["confusion_labels"]
+    order = np.argsort(-counts, axis=None, kind="stable")[:count]
+    pairs = [(int(i) // len(labels), int(i) % len(labels)) for i in order]
+    return [(labels[t], labels[p], int(counts[t, p])) for t, p in pairs if counts[t, p]]
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 18 else f"{label[:17]}…"
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _picture(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
