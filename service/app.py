@@ -1,0 +1,39 @@
+"""Puts the room together: a Flask application that serves some bundles."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from flask import Flask, Response
+
+from service import errors, health, pages, routes
+from service.settings import Settings
+from service.shelf import Shelf
+
+
+def create_app(bundles: Sequence[Path], settings: Settings | None = None) -> Flask:
+    """An application that answers for `bundles`; the first is the default model.
+
+    Raises:
+        BundleError: a bundle that is missing, damaged, or does not run.
+    """
+    settings = settings or Settings()
+    app = Flask(__name__, static_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.upload_bytes,
+        MAX_FORM_MEMORY_SIZE=500_000,
+        MAX_FORM_PARTS=settings.photos_per_request + 8,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["settings"] = settings
+    app.extensions["shelf"] = Shelf(bundles, settings.network_threads)
+    for blueprint in (routes.bp, pages.bp, health.bp):
+        app.register_blueprint(blueprint)
+    errors.register(app)
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        return response
+
+    return app

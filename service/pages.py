@@ -1,0 +1,50 @@
+"""The page, its files, and what bundles bring for people: samples and reports."""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, current_app, send_from_directory
+from werkzeug.exceptions import NotFound
+
+from models.classifier import Classifier
+
+bp = Blueprint("pages", __name__)
+PAGE = Path(__file__).parent / "page"
+POLICY = "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; frame-ancestors 'none'"
+REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox"
+
+
+@bp.get("/")
+def index() -> Response:
+    """The page."""
+    response = send_from_directory(PAGE, "index.html")
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+@bp.get("/page/<path:file>")
+def page_file(file: str) -> Response:
+    """A style or script of the page."""
+    return send_from_directory(PAGE, file)
+
+
+@bp.get("/models/<name>/samples/<file>")
+def sample(name: str, file: str) -> Response:
+    """A sample photo of a model."""
+    classifier: Classifier = current_app.extensions["shelf"].find(name)
+    names = {entry["name"] for entry in classifier.manifest.data.get("samples", [])}
+    if file not in names:
+        raise NotFound(f"the model has no sample of that name; it has {len(names)}")
+    response = Response(classifier.bundle.read(f"samples/{file}"), mimetype="image/jpeg")
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return response
+
+
+@bp.get("/models/<name>/report")
+def report(name: str) -> Response:
+    """The training report of a model."""
+    classifier: Classifier = current_app.extensions["shelf"].find(name)
+    if "report.html" not in classifier.manifest.files:
+        raise NotFound("this model has no report")
+    response = Response(classifier.bundle.read("report.html"), mimetype="text/html")
+    response.headers["Content-Security-Policy"] = REPORT_POLICY
+    return response

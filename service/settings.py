@@ -1,0 +1,55 @@
+"""What the server may be told, checked when it is made."""
+
+from dataclasses import dataclass
+
+from models.cores import usable_cores
+from models.errors import SettingError
+from models.images import FORMATS, MORE_FORMATS, Limits
+
+MAX_WORKERS = 64
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One running service. Sizes in bytes, times in seconds."""
+
+    workers: int = 1  # processes; each holds its own copy of every model
+    network_threads: int = 1  # cores that one photo may use inside a worker
+    request_threads: int = 4  # requests a worker answers at once; decoding fills the gaps
+    upload_bytes: int = 32_000_000  # of a whole request
+    photo_bytes: int = 20_000_000
+    photo_megapixels: float = 25.0
+    photos_per_request: int = 32
+    activation_numbers: int = 2_000_000  # of a JSON answer; a PNG sheet is far smaller
+    sheet_pixels: int = 16_000_000
+    more_formats: bool = False  # also accept TIFF and AVIF
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= MAX_WORKERS:
+            raise SettingError(f"--workers is {self.workers}; expected auto or 1 to {MAX_WORKERS}")
+        if not 0.001 <= self.photo_megapixels <= 1000:
+            raise SettingError(f"--max-megapixels is {self.photo_megapixels}; expected 0.001 to 1000")
+
+    @property
+    def limits(self) -> Limits:
+        """What one posted photo may cost."""
+        formats = FORMATS + MORE_FORMATS if self.more_formats else FORMATS
+        pixels = int(self.photo_megapixels * 1e6)
+        return Limits(size_bytes=self.photo_bytes, pixels=pixels, formats=formats)
+
+
+def choose_workers(asked: str) -> tuple[int, int]:
+    """Workers and network threads for `--workers`: `auto` or a number.
+
+    One core a worker answers the most requests a second when many ask (docs/serving.md has
+    the figures); with fewer workers than cores, each network may use several.
+
+    Raises:
+        SettingError: neither `auto` nor a number.
+    """
+    cores = usable_cores()
+    if asked == "auto":
+        return min(cores, MAX_WORKERS), 1
+    if not asked.isdigit() or not 1 <= int(asked) <= MAX_WORKERS:
+        raise SettingError(f"--workers is {asked!r}; expected auto or 1 to {MAX_WORKERS}")
+    return int(asked), max(1, cores // int(asked))

@@ -1,0 +1,47 @@
+"""A request -> the encoded photos in it: multipart fields `image`, or the raw body."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from flask import Request
+from werkzeug.exceptions import HTTPException
+
+from service.errors import BadUpload
+
+T = TypeVar("T")
+
+
+def photos_in(request: Request, most: int) -> list[bytes]:
+    """The bytes of every photo that was posted, in order.
+
+    Raises:
+        BadUpload: none, more than `most`, or a body that breaks off.
+    """
+    if request.mimetype == "multipart/form-data":
+        files = _read(lambda: request.files.getlist("image"))
+        photos = [file.read() for file in files]
+    else:
+        body = _read(request.get_data)
+        photos = [body] if body else []
+    if not photos:
+        raise BadUpload(
+            "no photo was posted: send it as the multipart field `image` or as the raw body"
+        )
+    if len(photos) > most:
+        raise BadUpload(f"{len(photos)} photos in one request; the limit is {most}")
+    return photos
+
+
+def photo_in(request: Request) -> bytes:
+    """The one photo that was posted. Raises BadUpload."""
+    return photos_in(request, most=1)[0]
+
+
+def _read(read: Callable[[], T]) -> T:
+    """Read from the connection; a body that breaks off is the sender's error."""
+    try:
+        return read()
+    except HTTPException:
+        raise
+    except Exception as error:  # gunicorn raises its own: InvalidChunkSize, NoMoreData, ...
+        raise BadUpload(f"the body could not be read: {type(error).__name__}") from error
