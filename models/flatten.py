@@ -1,4 +1,4 @@
-"""Making any `keras.applications` network plain: no models inside it, no custom layers.
+"""Building any `keras.applications` network into our graph: plain layers, no models inside.
 
 ConvNeXt keeps its stem in small nested models and scales channels with a layer of its own;
 Inception-ResNet scales its residuals with another. A saved network that needs those classes
@@ -12,11 +12,27 @@ import keras
 from keras import layers
 
 
-def flatten(network: keras.Model) -> keras.Model:
-    """A copy of `network` with built-in layers only, none of them a model; same outputs."""
-    return keras.models.clone_model(
-        network, call_function=_call_plain, clone_function=lambda layer: layer
-    )
+def graft(network: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor:
+    """The output of a plain copy of `network` on top of `image`.
+
+    Args:
+        network: functional, with one input; it stays as it is.
+        image: (N, H, W, 3), scaled as `network` expects it.
+
+    Returns:
+        What `network` would put out for `image`, by built-in layers with the same weights.
+    """
+    tensors: dict[int, Any] = {id(network.input): image}
+
+    def renew(value: Any) -> Any:
+        return tensors.get(id(value), value)
+
+    for operation in network.operations:
+        if not isinstance(operation, layers.InputLayer):
+            called = operation._inbound_nodes[0].arguments
+            args, kwargs = keras.tree.map_structure(renew, (called.args, called.kwargs))
+            tensors[id(operation.output)] = _call_plain(operation, *args, **kwargs)
+    return tensors[id(network.output)]
 
 
 def _call_plain(layer: Any, *args: Any, **kwargs: Any) -> Any:

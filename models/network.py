@@ -18,7 +18,7 @@ from keras import layers
 from models.backbones import Backbone
 from models.efficientnet_lite import efficientnet_lite, load_embedded
 from models.errors import SettingError, WeightsUnreadable
-from models.flatten import flatten
+from models.flatten import graft
 from models.state_dict import read_state_dict
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; keras/applications/imagenet_utils.py
@@ -64,12 +64,10 @@ def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -
     if backbone.embedded:
         maps = efficientnet_lite(scaled, backbone.embedded.width, backbone.embedded.depth)
     elif backbone.constructor:
-        maps = _application(backbone, scaled, weights)
+        maps = graft(_application(backbone, size, weights), scaled)
     else:
         maps = _tiny(scaled)
     network = keras.Model(image, layers.GlobalAveragePooling2D(name="pool")(maps), name="backbone")
-    if backbone.constructor:
-        network = flatten(network)
     _load(network, backbone, weights)
     return network
 
@@ -130,19 +128,19 @@ def _scaling(backbone: Backbone) -> layers.Layer:
     return layers.Rescaling(1.0, name="scaling")  # the backbone scales inside
 
 
-def _application(
-    backbone: Backbone, scaled: keras.KerasTensor, weights: str
-) -> keras.KerasTensor:
-    """The last feature map of a `keras.applications` network on top of `scaled`."""
+def _application(backbone: Backbone, size: int, weights: str) -> keras.Model:
+    """A `keras.applications` network without its top, as Keras makes it."""
     constructor = getattr(keras.applications, backbone.constructor)
-    source = "imagenet" if weights == "imagenet" else None
+    source = None if weights == "none" else weights
+    if weights not in ("none", "imagenet") and not Path(weights).is_file():
+        raise WeightsUnreadable(weights, f"no such file; {backbone.name} takes imagenet or a file")
     try:
-        return constructor(include_top=False, weights=source, input_tensor=scaled).output
-    except Exception as error:  # a download fails in as many ways as networks do
+        return constructor(include_top=False, weights=source, input_shape=(size, size, 3))
+    except Exception as error:  # a download, and a file of other weights, fail in many ways
         if source is None:
             raise
-        hint = "give a file with --weights FILE, or use an embedded backbone"
-        raise WeightsUnreadable(backbone.name, f"download failed ({error}); {hint}") from error
+        hint = "give a file of weights without the top, or use an embedded backbone"
+        raise WeightsUnreadable(weights, f"not loaded into {backbone.name}: {error}; {hint}") from error
 
 
 def _tiny(scaled: keras.KerasTensor) -> keras.KerasTensor:
@@ -156,28 +154,17 @@ def _tiny(scaled: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _load(network: keras.Model, backbone: Backbone, weights: str) -> None:
-    """Put weights that the constructor did not already load into `network`."""
-    if weights in ("none", "imagenet"):
+    """Put weights into a network of our own architecture."""
+    if weights == "none" or backbone.constructor:
         return
+    if weights == "embedded" and backbone.embedded:
+        tensors = read_state_dict(backbone.embedded.path(), backbone.embedded.sha256)
+        load_embedded(network, tensors)
+        return
+    if not Path(weights).is_file():
+        known = "embedded, none" if backbone.embedded else "none"
+        raise WeightsUnreadable(weights, f"no such file; {backbone.name} takes {known} or a file")
     try:
-        if weights == "embedded" and backbone.embedded:
-            source: str = backbone.embedded.file
-            path = backbone.embedded.path()
-            load_embedded(network, read_state_dict(path, backbone.embedded.sha256))
-        elif weights == "embedded":
-            raise WeightsUnreadable(backbone.name, "has no embedded weights; use imagenet or a file")
-        else:
-            source = weights
-            _load_file(network, Path(weights))
-    except (ValueError, KeyError, OSError) as error:
-        raise WeightsUnreadable(source, f"do not fit {backbone.name}: {error}") from error
-
-
-def _load_file(network: keras.Model, path: Path) -> None:
-    """Weights saved by Keras for the bare application, with or without its top."""
-    if not path.is_file():
-        raise WeightsUnreadable(path, "no such file")
-    if path.name.endswith(".weights.h5"):
-        network.load_weights(path)
-    else:
-        network.load_weights(path, by_name=True)
+        network.load_weights(weights)
+    except Exception as error:  # Keras raises ValueError, KeyError, OSError and more
+        raise WeightsUnreadable(weights, f"do not fit {backbone.name}: {error}") from error

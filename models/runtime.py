@@ -1,9 +1,13 @@
 """One ONNX graph, ready to run. No Keras, no Python objects read from disk."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
-import onnxruntime as ort
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when it is imported
+
+import onnxruntime as ort  # noqa: E402
 
 
 class Graph:

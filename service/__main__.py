@@ -12,6 +12,7 @@ from typing import Any
 import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from models.bundle import Bundle
 from models.errors import LayerscopeError
@@ -33,7 +34,11 @@ class Server(BaseApplication):
 
     def load(self) -> Flask:
         """The application, in each worker."""
-        return create_app(self._bundles, self._settings)
+        try:
+            return create_app(self._bundles, self._settings)
+        except LayerscopeError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(Arbiter.APP_LOAD_ERROR)  # tells the parent to stop, not to try again
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,13 +61,15 @@ def main(
         count, threads = choose_workers(workers)
         settings = Settings(count, threads)
         settings = replace(settings, photo_megapixels=max_megapixels, more_formats=more_formats)
-        names = [Bundle(path).manifest.name for path in bundles]
+        opened = [Bundle(path) for path in bundles]
+        for bundle in opened:
+            bundle.verify()
     except LayerscopeError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     shown = f"[{host}]" if ":" in host else host
     click.echo(
-        f"serving {', '.join(names)} on http://{shown}:{port} "
+        f"serving {', '.join(bundle.manifest.name for bundle in opened)} on http://{shown}:{port} "
         f"({count} workers, {threads} network threads each)"
     )
     options = {

@@ -16,7 +16,7 @@ from models.errors import SettingError
 from service.channels import choose_channels
 from service.settings import Settings
 from service.shelf import Shelf
-from service.uploads import photo_in, photos_in
+from service.uploads import decode_all, photo_in, photos_in
 
 bp = Blueprint("models", __name__)
 PREFIXES = ("", "/models/<name>")
@@ -50,7 +50,7 @@ def predict(name: str | None) -> dict[str, Any]:
     classifier = _shelf().find(name)
     top = _number("top", 5, 1, 1000)
     encoded = photos_in(request, _settings().photos_per_request)
-    pixels = [classifier.decode(data, _settings().limits) for data in encoded]
+    pixels = decode_all(classifier, encoded, _settings().limits)
     results = [
         {"predictions": [p._asdict() for p in classifier.top(classifier.predict(one[None])[0], top)]}
         for one in pixels  # one by one: a batch is no faster on a CPU and holds more memory

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
 from flask import Request
 from werkzeug.exceptions import HTTPException
 
+from models.classifier import Classifier
+from models.errors import ImageError
+from models.images import Limits
 from service.errors import BadUpload
 
 T = TypeVar("T")
@@ -45,3 +49,16 @@ def _read(read: Callable[[], T]) -> T:
         raise
     except Exception as error:  # gunicorn raises its own: InvalidChunkSize, NoMoreData, ...
         raise BadUpload(f"the body could not be read: {type(error).__name__}") from error
+
+
+def decode_all(classifier: Classifier, encoded: list[bytes], limits: Limits) -> list[np.ndarray]:
+    """The pixels of every photo. Raises ImageError, which says which photo it was."""
+    photos = []
+    for number, data in enumerate(encoded, start=1):
+        try:
+            photos.append(classifier.decode(data, limits))
+        except ImageError as error:
+            if len(encoded) > 1:
+                error.args = (f"photo {number} of {len(encoded)}: {error}",)
+            raise
+    return photos

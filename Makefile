@@ -1,0 +1,79 @@
+# Layerscope's tasks. `make` alone lists them.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+SLOW ?= 1
+
+# ONNX Runtime sends usage data to its maker unless told not to.
+export ORT_DISABLE_TELEMETRY = 1
+
+PY := .venv/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+RUNTIME := .venv/.installed
+DEV := .venv/.installed-dev
+
+ifeq ($(SLOW),0)
+FAST := and not slow
+endif
+
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check bench image
+
+help: ## list the tasks
+	@echo "Layerscope: from a folder of photos to a served, explained image classifier"
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r task what; do printf '%-14s %s\n' "$$task" "$$what"; done
+	@echo
+	@echo "Settings: HOST=$(HOST) PORT=$(PORT) for demo, SLOW=0 for a quicker test,"
+	@echo "          PYTHON=$(PYTHON) for the first setup (Python 3.11, 3.12 or 3.13)"
+
+setup: $(DEV) ## create .venv with everything that demo, test, check and bench need
+
+demo: $(RUNTIME) out/imagenet/manifest.json out/digits/manifest.json ## build two models and serve them with their page
+	$(PY) -m service out/imagenet out/digits --host $(HOST) --port $(PORT)
+
+# Two calls: tests marked `alone` start servers and browsers, or measure, and would disturb the rest.
+# Both run, whatever the first one says. Exit code 5, no test found, is a failure here too.
+test: $(DEV) ## run every test
+	@status=0; \
+	$(PY) -m pytest -n auto -m "not alone $(FAST)" || status=$$?; \
+	$(PY) -m pytest -m "alone $(FAST)" || status=$$?; \
+	exit $$status
+
+check: $(DEV) ## lint, format, types, Dockerfile
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/hadolint Dockerfile
+
+bench: $(DEV) ## measure training and serving side by side with the usual way
+	$(PY) benchmarks/training.py --quick
+	$(PY) benchmarks/serving.py
+
+image: ## build the service image with Docker
+	docker build -t layerscope .
+
+# Training and serving, without the tools of a developer.
+$(RUNTIME): requirements.txt requirements-service.txt
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) found: install Python 3.11, 3.12 or 3.13, or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "$$($(PYTHON) --version) found, but Layerscope needs 3.11, 3.12 or 3.13; name another one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || { echo "creating .venv"; $(PYTHON) -m venv --clear .venv; }
+	@echo "installing requirements.txt into .venv: about a minute the first time"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.txt
+	@echo "installing requirements-dev.txt into .venv"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# Order only (|): a newer package does not make an existing bundle out of date.
+out/imagenet/manifest.json: | $(RUNTIME)
+	$(PY) -m training imagenet --out out/imagenet
+
+out/digits/manifest.json: | $(RUNTIME)
+	$(PY) -m training.digits out/digits-photos
+	$(PY) -m training fit out/digits-photos --out out/digits
