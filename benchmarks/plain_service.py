@@ -1,6 +1,6 @@
 """What a user would write: Flask, Keras `predict`, gunicorn with one worker.
 
-    gunicorn -w 1 --threads 4 'benchmarks.plain_service:create_app("BUNDLE")'
+gunicorn -w 1 --threads 4 'benchmarks.plain_service:create_app("BUNDLE")'
 """
 
 import io

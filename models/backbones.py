@@ -69,7 +69,10 @@ _LITE = (
 
 # name of the constructor: (native size in px, scaling, smallest size in px)
 _APPLICATIONS: dict[str, tuple[int, Scaling, int]] = {
-    **{f"ConvNeXt{size}": (224, "inside", 32) for size in ("Tiny", "Small", "Base", "Large", "XLarge")},
+    **{
+        f"ConvNeXt{size}": (224, "inside", 32)
+        for size in ("Tiny", "Small", "Base", "Large", "XLarge")
+    },
     **{f"DenseNet{depth}": (224, "torch", 32) for depth in (121, 169, 201)},
     **{
         f"EfficientNetB{number}": (size, "inside", 32)

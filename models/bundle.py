@@ -206,7 +206,9 @@ def writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(f"no space left to write {place}: free some, or choose another place") from error
+            raise StorageError(
+                f"no space left to write {place}: free some, or choose another place"
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             reason = error.strerror or str(error)
             raise StorageError(f"cannot write {place}: {reason}; choose another place") from error

@@ -4,7 +4,9 @@ import math
 import os
 from pathlib import Path
 
-CPU_MAX = Path("/sys/fs/cgroup/cpu.max")  # Linux cgroup v2: "QUOTA PERIOD" in microseconds, or "max"
+CPU_MAX = Path(
+    "/sys/fs/cgroup/cpu.max"
+)  # Linux cgroup v2: "QUOTA PERIOD" in microseconds, or "max"
 
 
 def usable_cores() -> int:

@@ -82,7 +82,9 @@ def load_embedded(network: keras.Model, tensors: dict[str, np.ndarray]) -> None:
         kernel = tensors[f"{conv}.weight"].transpose(2, 3, 1, 0)  # OIHW -> HWIO
         if unit.endswith("_dw"):
             kernel = kernel.transpose(0, 1, 3, 2)  # Keras: (h, w, channels, 1)
-        network.get_layer(f"{unit}conv" if unit.endswith("_dw") else f"{unit}_conv").set_weights([kernel])
+        network.get_layer(f"{unit}conv" if unit.endswith("_dw") else f"{unit}_conv").set_weights(
+            [kernel]
+        )
         parts = ("weight", "bias", "running_mean", "running_var")
         network.get_layer(f"{unit}_bn").set_weights([tensors[f"{bn}.{part}"] for part in parts])
 
@@ -97,7 +99,9 @@ def _round_channels(channels: float, multiple: int = 8) -> int:
     return rounded + multiple if rounded < 0.9 * channels else rounded
 
 
-def _unit(x: keras.KerasTensor, conv: layers.Layer, name: str, relu: bool = True) -> keras.KerasTensor:
+def _unit(
+    x: keras.KerasTensor, conv: layers.Layer, name: str, relu: bool = True
+) -> keras.KerasTensor:
     """Convolution, batch normalisation, and ReLU6 unless the unit is linear."""
     conv.name = f"{name}conv" if name.endswith("_dw") else f"{name}_conv"
     x = layers.BatchNormalization(epsilon=BN_EPSILON, name=f"{name}_bn")(conv(x))

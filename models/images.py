@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from models.errors import (
     ImageEmpty,
@@ -115,7 +115,7 @@ def _decode(data: bytes, limits: Limits, target: Framing | int) -> Image.Image:
             return _pixels(image, target)
     except ImageError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         names = ", ".join(limits.formats)
         reason = f"not an image in one of the accepted formats ({names})"
         raise ImageUnsupported(reason) from None

@@ -140,7 +140,9 @@ def _application(backbone: Backbone, size: int, weights: str) -> keras.Model:
         if source is None:
             raise
         hint = "give a file of weights without the top, or use an embedded backbone"
-        raise WeightsUnreadable(weights, f"not loaded into {backbone.name}: {error}; {hint}") from error
+        raise WeightsUnreadable(
+            weights, f"not loaded into {backbone.name}: {error}; {hint}"
+        ) from error
 
 
 def _tiny(scaled: keras.KerasTensor) -> keras.KerasTensor:

@@ -259,9 +259,7 @@ WRITERS: dict[str, Callable[..., str]] = {
     "GlobalAveragePooling2D": _global("ReduceMean"),
     "GlobalMaxPooling2D": _global("ReduceMax"),
     "LayerNormalization": _layer_norm,
-    "LeakyReLU": lambda w, layer, x: w.node(
-        "LeakyRelu", [x], alpha=float(layer.negative_slope)
-    ),
+    "LeakyReLU": lambda w, layer, x: w.node("LeakyRelu", [x], alpha=float(layer.negative_slope)),
     "MaxPooling2D": _pool("MaxPool"),
     "Maximum": _merge("Max"),
     "Multiply": _merge("Mul"),

@@ -7,7 +7,7 @@ import numpy as np
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when it is imported
 
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 
 class Graph:

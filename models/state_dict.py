@@ -12,22 +12,25 @@ import io
 import math
 import pickle
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, ClassVar, NamedTuple
 
 import numpy as np
 
 from models.errors import WeightsUnreadable
 
 MAGIC = 0x1950A86A20F9469CFC6C
-STORAGES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+STORAGES: dict[str, np.dtype[Any]] = {
+    "FloatStorage": np.dtype("<f4"),
+    "LongStorage": np.dtype("<i8"),
+}
 
 
 class _Storage(NamedTuple):
     """One run of raw numbers, named by a key until it is read."""
 
     key: str
-    dtype: np.dtype
-    count: int
+    dtype: np.dtype[Any]
+    length: int
 
 
 class _View(NamedTuple):
@@ -39,14 +42,16 @@ class _View(NamedTuple):
     strides: tuple[int, ...]
 
 
-def _rebuild(storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: Any) -> _View:
+def _rebuild(
+    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+) -> _View:
     return _View(storage, offset, tuple(shape), tuple(strides))
 
 
 class _Reader(pickle.Unpickler):
     """An unpickler that can build a dict of tensors and nothing else."""
 
-    ALLOWED = {
+    ALLOWED: ClassVar[dict[tuple[str, str], Any]] = {
         ("collections", "OrderedDict"): collections.OrderedDict,
         ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
         ("torch", "FloatStorage"): "FloatStorage",
@@ -101,7 +106,7 @@ def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
     """The next storage in the file: its length in 8 bytes, then the numbers."""
     count = int.from_bytes(file.read(8), "little")
     content = file.read(count * storage.dtype.itemsize)
-    if count != storage.count or len(content) != count * storage.dtype.itemsize:
+    if count != storage.length or len(content) != count * storage.dtype.itemsize:
         raise ValueError(f"storage {storage.key} is cut short")
     return np.frombuffer(content, storage.dtype)
 

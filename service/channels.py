@@ -27,7 +27,9 @@ def choose_channels(asked: str, strengths: np.ndarray) -> list[int]:
     parts = asked.split(",")
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         shown = asked[:60]
-        raise SettingError(f"channels is {shown!r}; expected all, top:16 or indices such as 3,17,40")
+        raise SettingError(
+            f"channels is {shown!r}; expected all, top:16 or indices such as 3,17,40"
+        )
     chosen = list(dict.fromkeys(int(part) for part in parts))
     if max(chosen) >= count:
         raise SettingError(f"channel {max(chosen)} is not there; the layer has 0 to {count - 1}")

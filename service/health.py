@@ -24,4 +24,7 @@ def ready() -> dict[str, Any] | Answer:
             classifier.check()
     except LayerscopeError as error:
         return answer("not_ready", str(error), 503)
-    return {"ready": True, "models": [classifier.name for classifier in current_app.extensions["shelf"]]}
+    return {
+        "ready": True,
+        "models": [classifier.name for classifier in current_app.extensions["shelf"]],
+    }

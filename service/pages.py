@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, send_from_directory
+from flask import Blueprint, Response, current_app, request, send_from_directory
 from werkzeug.exceptions import NotFound
 
 from models.classifier import Classifier
@@ -35,8 +35,7 @@ def sample(name: str, file: str) -> Response:
     if file not in names:
         raise NotFound(f"the model has no sample of that name; it has {len(names)}")
     response = Response(classifier.bundle.read(f"samples/{file}"), mimetype="image/jpeg")
-    response.headers["Cache-Control"] = "public, max-age=3600"
-    return response
+    return _unless_known(response)
 
 
 @bp.get("/models/<name>/report")
@@ -47,4 +46,11 @@ def report(name: str) -> Response:
         raise NotFound("this model has no report")
     response = Response(classifier.bundle.read("report.html"), mimetype="text/html")
     response.headers["Content-Security-Policy"] = REPORT_POLICY
-    return response
+    return _unless_known(response)
+
+
+def _unless_known(response: Response) -> Response:
+    """Let a browser keep it, and ask each time whether it is still the same."""
+    response.add_etag()
+    response.headers["Cache-Control"] = "no-cache"
+    return response.make_conditional(request)

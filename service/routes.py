@@ -19,7 +19,7 @@ from service.shelf import Shelf
 from service.uploads import decode_all, photo_in, photos_in
 
 bp = Blueprint("models", __name__)
-PREFIXES = ("", "/models/<name>")
+_NULL: Any = None  # what JSON has for a number that is not finite
 
 
 def _shelf() -> Shelf:
@@ -52,7 +52,11 @@ def predict(name: str | None) -> dict[str, Any]:
     encoded = photos_in(request, _settings().photos_per_request)
     pixels = decode_all(classifier, encoded, _settings().limits)
     results = [
-        {"predictions": [p._asdict() for p in classifier.top(classifier.predict(one[None])[0], top)]}
+        {
+            "predictions": [
+                p._asdict() for p in classifier.top(classifier.predict(one[None])[0], top)
+            ]
+        }
         for one in pixels  # one by one: a batch is no faster on a CPU and holds more memory
     ]
     if len(results) == 1:
@@ -112,6 +116,8 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         "name": classifier.name,
         "backbone": manifest.backbone.get("name"),
         "image_size": manifest.image.size,
+        "resize": manifest.image.resize,
+        "fraction": manifest.image.fraction,
         "classes": len(manifest.class_names),
         "class_names": manifest.class_names[:20],
         "accuracy": test.get("accuracy"),
@@ -139,7 +145,7 @@ def _as_numbers(
             f"the limit is {limit:,}: ask for fewer with ?channels=top:16"
         )
     pictures = maps[..., chosen].transpose(2, 0, 1).astype(float).round(5)
-    numbers = np.where(np.isfinite(pictures), pictures, None).tolist()
+    numbers = np.where(np.isfinite(pictures), pictures.astype(object), _NULL).tolist()
     return {
         "layer": entry.model_dump(),
         "channels": [

@@ -28,7 +28,9 @@ class Settings:
         if not 1 <= self.workers <= MAX_WORKERS:
             raise SettingError(f"--workers is {self.workers}; expected auto or 1 to {MAX_WORKERS}")
         if not 0.001 <= self.photo_megapixels <= 1000:
-            raise SettingError(f"--max-megapixels is {self.photo_megapixels}; expected 0.001 to 1000")
+            raise SettingError(
+                f"--max-megapixels is {self.photo_megapixels}; expected 0.001 to 1000"
+            )
 
     @property
     def limits(self) -> Limits:

@@ -25,7 +25,9 @@ class Answers:
     skipped: list[Skipped]
 
 
-def measure(probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]) -> dict[str, Any]:
+def measure(
+    probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]
+) -> dict[str, Any]:
     """Accuracy and the rest, in plain types for JSON.
 
     Args:

@@ -147,9 +147,7 @@ def train_head(
         )
     probabilities = apply_head(head.layers, features.vectors[split.test])
     metrics = measure(probabilities, labels[split.test], class_names)
-    return Trained(
-        features, split, class_names, labels, head, metrics, probabilities, skipped
-    )
+    return Trained(features, split, class_names, labels, head, metrics, probabilities, skipped)
 
 
 def _decoded(paths: list[Path], config: FitConfig) -> np.ndarray:

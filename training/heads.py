@@ -48,7 +48,7 @@ def fit_logistic(
     spread = np.where(train.std(axis=0) > 1e-6, train.std(axis=0), 1.0)  # constant: left alone
     scaled = ((train - mean) / spread).astype(np.float64)
     candidates = []
-    start: np.ndarray | None = None
+    start: tuple[np.ndarray, np.ndarray] | None = None
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=1e-4, warm_start=True)
         if start is not None:
@@ -69,7 +69,9 @@ def fit_logistic(
         for lost, c, accuracy, _ in candidates
     ]
     settings = {"kind": "logistic regression", "C": strength, "tried": table}
-    return FittedHead([head], settings | {"validation_log_loss": loss, "validation_accuracy": right})
+    return FittedHead(
+        [head], settings | {"validation_log_loss": loss, "validation_accuracy": right}
+    )
 
 
 def apply_head(head: Head, features: np.ndarray) -> np.ndarray:

@@ -75,7 +75,9 @@ def draw_confusion(metrics: dict[str, Any]) -> bytes:
     figure = Figure(figsize=(side + 0.6, side), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), [_short(label) for label in labels], rotation=45, ha="right")
+    axes.set_xticks(
+        range(len(labels)), [_short(label) for label in labels], rotation=45, ha="right"
+    )
     axes.set_yticks(range(len(labels)), [_short(label) for label in labels])
     axes.set_xlabel("predicted")
     axes.set_ylabel("truth")
