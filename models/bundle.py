@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from models.errors import BundleError, StorageError
+from models.errors import BundleError, SettingError, StorageError
 from models.images import Framing
 
 SCHEMA = 1
@@ -87,8 +87,12 @@ class Manifest(_Strict):
             raise ValueError("class_names holds a name twice")
         for path in self.files:
             parts = PurePosixPath(path).parts
-            if not parts or path.startswith("/") or ".." in parts or "\\" in path:
+            if not parts or path.startswith("/") or ".." in parts or set(path) & {"\\", "\0"}:
                 raise ValueError(f"files names {path!r}, which is outside the bundle")
+        try:
+            Framing(**self.image.model_dump())
+        except SettingError as error:
+            raise ValueError(f"image: {error}") from error
         return self
 
     @property
@@ -171,14 +175,15 @@ def new_bundle(target: Path) -> Iterator[Path]:
 
 def check_target(target: Path) -> None:
     """See that a bundle could be written at `target`, before hours of work. Raises StorageError."""
-    if not re.match(NAME, target.name):
+    if not re.fullmatch(NAME, target.name):
         raise StorageError(
             f"{target.name!r} cannot name a bundle: use letters, digits, '.', '_' and '-'"
         )
-    taken = target.is_symlink() or target.is_file()
-    if taken or (target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file()):
-        raise StorageError(f"{target} exists and is not a bundle: choose another --out")
     with writing(target):
+        taken = target.is_symlink() or target.is_file()
+        full = target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).is_file()
+        if taken or full:
+            raise StorageError(f"{target} exists and is not a bundle: choose another --out")
         target.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=target.parent).close()
 
@@ -191,7 +196,7 @@ def seal(folder: Path, manifest: Manifest, target: Path) -> Manifest:
     files = {
         path.relative_to(folder).as_posix(): _entry(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path != folder / MANIFEST
     }
     sealed = manifest.model_copy(update={"files": files, "version": _next_version(target)})
     text = sealed.model_dump_json(indent=2)
@@ -206,13 +211,10 @@ def writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(
-                f"no space left to write {place}: free some, or choose another place"
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            reason = error.strerror or str(error)
-            raise StorageError(f"cannot write {place}: {reason}; choose another place") from error
-        raise
+            reason = f"no space left to write {place}: free some, or choose another place"
+        else:
+            reason = f"cannot write {place}: {error.strerror or error}; choose another place"
+        raise StorageError(reason) from error
 
 
 def _entry(path: Path) -> FileEntry:

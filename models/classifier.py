@@ -13,6 +13,7 @@ import numpy as np
 from models.bundle import Bundle, LayerEntry
 from models.errors import BundleError, UnknownLayer
 from models.images import Limits, decode_image
+from models.onnx_weights import check_weights
 from models.runtime import Graph
 
 
@@ -117,10 +118,15 @@ class Classifier:
         """One graph of the bundle, tried once."""
         content = self.bundle.read(name)
         try:
+            check_weights(content)
             graph = Graph(content, self._threads)
         except Exception as error:  # the runtime's own exceptions have no common base
             raise BundleError(self.bundle.path, f"{name} does not load: {error}") from error
         self._try(graph, name)
+        missing = set(self.layers) - set(graph.outputs) if name == "layers.onnx" else set()
+        if missing:
+            reason = f"{name} has no layer {min(missing)!r}, which the manifest names"
+            raise BundleError(self.bundle.path, reason)
         return graph
 
     def _try(self, graph: Graph, name: str) -> None:

@@ -86,14 +86,15 @@ def measure_parity(network: keras.Model, graphs: dict[str, bytes], photos: np.nd
     tensors = map_tensors(network)
     batch = photos.astype(np.float32)
     model = keras.Model(network.input, [network.output, *tensors.values()])
-    expected = [np.asarray(answer) for answer in model(batch, training=False)]
+    expected = [np.asarray(one) for one in keras.tree.flatten(model(batch, training=False))]
     network.predict_on_batch(batch)  # the first call compiles
     started = time.perf_counter()
     network.predict_on_batch(batch)
     keras_ms = (time.perf_counter() - started) * 1000 / len(photos)
     answers = Graph(graphs["layers.onnx"]).run(batch, ["logits", *tensors])
     short = Graph(graphs["predict.onnx"]).run(batch, ["logits"])[0]
-    logits = max(_difference(answers[0], expected[0]), _difference(short, expected[0]))
+    pair = [_difference(answers[0], expected[0]), _difference(short, expected[0])]
+    logits = float(np.max(pair))  # NaN wins, as it should
     pairs = zip(answers[1:], expected[1:], strict=True)
     maps = max((_difference(a.transpose(0, 2, 3, 1), e) for a, e in pairs), default=0.0)
     if not logits <= LOGITS_LIMIT:
@@ -125,7 +126,7 @@ class _Writer:
         self.names: dict[int, str] = {}  # the ONNX name of each Keras tensor, by its id
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
-        output = f"n{len(self.nodes)}"
+        output = f"/n{len(self.nodes)}"  # no layer's name may hold a slash
         self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
@@ -135,8 +136,13 @@ class _Writer:
     def integers(self, value: Any) -> str:
         return self._store(np.asarray(value, np.int64))
 
+    def number(self, value: Any) -> str:
+        """What a layer was called with beside tensors: a number, or one for each channel."""
+        array = np.asarray(value, np.float32)
+        return self.constant(array.reshape(1, -1, 1, 1) if array.ndim == 1 else array)
+
     def _store(self, array: np.ndarray) -> str:
-        name = f"c{len(self.constants)}"
+        name = f"/c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
@@ -158,10 +164,11 @@ class _Writer:
 
     def _arguments(self, operation: Any) -> list[str]:
         """Names of what the operation was called with; numbers become constants."""
-        arguments = keras.tree.flatten(operation._inbound_nodes[0].arguments.args)
+        called = operation._inbound_nodes[0].arguments
+        named = [v for v in keras.tree.flatten(called.kwargs) if id(v) in self.names]
         return [
-            self.names[id(argument)] if id(argument) in self.names else self.constant(argument)
-            for argument in arguments
+            self.names[id(argument)] if id(argument) in self.names else self.number(argument)
+            for argument in [*keras.tree.flatten(called.args), *named]
         ]
 
     def finish(self, network: keras.Model, outputs: dict[str, Any]) -> bytes:

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 from keras import layers
 
+from models.errors import ExportError
+
 _WINDOWS = (
     layers.Conv2D,
     layers.DepthwiseConv2D,
@@ -35,6 +37,9 @@ _NOT_SHOWN = (
     layers.Cropping2D,
     layers.Dropout,
 )
+
+
+ANSWERS = ("logits", "features")  # outputs of the exported graphs; no map may take their names
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,13 @@ def mapped_layers(network: keras.Model) -> list[MappedLayer]:
 
     Args:
         network: one flat functional graph with an input of a fixed size.
+
+    Raises:
+        ExportError: a layer stands in two places, so its name does not say which.
     """
+    for operation in network.operations:
+        if len(operation._inbound_nodes) != 1:
+            raise ExportError(operation.name, f"a {type(operation).__name__} that is used twice")
     consumers = _consumers(network)
     trunk = _trunk(network, consumers)
     reach = _reach(network)
@@ -74,7 +85,7 @@ def mapped_layers(network: keras.Model) -> list[MappedLayer]:
         _, height, width, channels = output.shape
         after = consumers.get(id(output), [])
         absorbed = len(after) == 1 and isinstance(after[0], _ENDS_A_UNIT)
-        if absorbed or height * width == 1:
+        if absorbed or height * width == 1 or operation.name in ANSWERS:
             continue
         stride, field = reach[id(output)]
         found.append(

@@ -49,7 +49,7 @@ class Limits:
 
     size_bytes: int = 20_000_000
     pixels: int = 25_000_000  # width x height; Pillow's own limit lets 11 kB take 441 MiB
-    frames: int = 1_000  # of a GIF: finding the end of one reads every frame
+    frames: int = 1_000  # only the first is shown
     scans: int = 100  # of a JPEG: each repeated scan decodes the whole picture again
     text_chunks: int = 1_000  # of a PNG: 200,000 of them take seconds
     formats: tuple[str, ...] = FORMATS
@@ -139,6 +139,33 @@ def _check_bytes(data: bytes, limits: Limits) -> None:
         chunks = sum(data.count(kind) for kind in (b"tEXt", b"zTXt", b"iTXt"))
         if chunks > limits.text_chunks:
             raise ImageTooLarge(chunks, limits.text_chunks, "text chunks")
+    if data.startswith(b"GIF8"):
+        frames = _gif_frames(data)
+        if frames > limits.frames:
+            raise ImageTooLarge(frames, limits.frames, "frames")
+
+
+def _gif_frames(data: bytes) -> int:
+    """Image descriptors in a GIF, found by stepping over its blocks (GIF89a, section 15 on)."""
+
+    def colours(flags: int) -> int:
+        return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+    frames, at = 0, 13
+    try:
+        at += colours(data[10])
+        while data[at] in (0x21, 0x2C):  # an extension, an image
+            if data[at] == 0x2C:
+                frames += 1
+                at += 11 + colours(data[at + 9])  # its descriptor, its colours, its code size
+            else:
+                at += 2
+            while data[at]:  # sub-blocks: a length, then so many bytes; 0 ends them
+                at += data[at] + 1
+            at += 1
+    except IndexError:  # cut off: Pillow will say so, if the first frame is not whole
+        pass
+    return frames
 
 
 def _check_header(image: Image.Image, limits: Limits) -> None:
@@ -146,13 +173,10 @@ def _check_header(image: Image.Image, limits: Limits) -> None:
     pixels = image.width * image.height
     if pixels > limits.pixels:
         raise ImageTooLarge(pixels, limits.pixels, f"pixels ({image.width} x {image.height})")
-    if image.format == "GIF" and getattr(image, "is_animated", False):
-        try:
-            image.seek(limits.frames)
-        except EOFError:
-            image.seek(0)
-        else:
-            raise ImageTooLarge(limits.frames + 1, limits.frames, "frames or more")
+    if image.format != "GIF":  # Pillow would read every frame of a GIF to count them
+        frames = getattr(image, "n_frames", 1)
+        if frames > limits.frames:
+            raise ImageTooLarge(frames, limits.frames, "frames")
 
 
 def _place(target: Framing | int, width: int, height: int) -> tuple[Box, tuple[int, int]]:
@@ -185,7 +209,12 @@ def _resizable(image: Image.Image) -> Image.Image:
     """The same picture in a mode that can be resized without changing what it shows."""
     if image.mode.startswith("I;16"):
         grey = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # scaled; convert() clips
+        scaled = Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # convert() would clip
+        hidden = image.info.get("transparency")
+        if hidden is None:
+            return scaled
+        opaque = Image.fromarray(np.where(grey == hidden, 0, 255).astype(np.uint8))
+        return Image.merge("LA", (scaled, opaque))
     if image.mode in ("I", "F"):
         raise ImageUnreadable(
             f"pixels of mode {image.mode} (32 bits) have no fixed range; save it with 8 or 16 bits"

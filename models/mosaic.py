@@ -32,12 +32,17 @@ def strengths(maps: np.ndarray) -> np.ndarray:
     Returns:
         (C,) float32, 0 or more; NaN counts as 0.
     """
-    return np.maximum(np.nan_to_num(maps), 0).mean(axis=(0, 1))
+    return _above_zero(maps).mean(axis=(0, 1))
 
 
 def peak(maps: np.ndarray) -> float:
     """The largest finite value of some maps; 0 if none is above 0."""
-    return float(np.nan_to_num(maps, nan=0.0, posinf=0.0, neginf=0.0).max(initial=0.0))
+    return float(_above_zero(maps).max(initial=0.0))
+
+
+def _above_zero(maps: np.ndarray) -> np.ndarray:
+    """The positive part of some maps; what is no number counts as 0."""
+    return np.where(np.isfinite(maps), np.maximum(maps, 0), 0)
 
 
 def draw(
@@ -62,7 +67,7 @@ def draw(
     height, width, channels = maps.shape
     if channels == 0:
         raise SettingError("no channels to draw: ask for at least one")
-    maps = np.maximum(np.nan_to_num(maps, nan=0.0, posinf=0.0, neginf=0.0), 0)
+    maps = _above_zero(maps)
     brightest = brightest or peak(maps) or 1.0  # all silent: all black
     levels = (np.minimum(maps / brightest, 1) * 255).round().astype(np.uint8)
     zoom = max(1, round(tile / max(height, width))) if tile else 1

@@ -126,6 +126,8 @@ def _dense(w: Writer, layer: Any, x: str) -> str:
 
 
 def _batch_norm(w: Writer, layer: Any, x: str) -> str:
+    if layer.axis not in (-1, len(layer.input.shape) - 1):
+        raise KeyError(f"axis {layer.axis}")
     ones = np.ones(layer.moving_mean.shape)
     gamma = ones if layer.gamma is None else layer.gamma
     beta = 0 * ones if layer.beta is None else layer.beta
@@ -134,6 +136,9 @@ def _batch_norm(w: Writer, layer: Any, x: str) -> str:
 
 
 def _layer_norm(w: Writer, layer: Any, x: str) -> str:
+    axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
+    if list(axes) not in ([-1], [len(layer.input.shape) - 1]):
+        raise KeyError(f"axes {axes}")
     channels = layer.input.shape[-1]
     gamma = np.ones(channels) if layer.gamma is None else layer.gamma
     beta = np.zeros(channels) if layer.beta is None else layer.beta
@@ -167,6 +172,8 @@ def _rescaling(w: Writer, layer: Any, x: str) -> str:
 
 
 def _normalization(w: Writer, layer: Any, x: str) -> str:
+    if layer.invert:
+        raise KeyError("invert")
     spread = np.maximum(np.sqrt(np.asarray(layer.variance)), 1e-7)
     y = w.node("Sub", [x, w.constant(_scale(layer, layer.mean))])
     return w.node("Div", [y, w.constant(_scale(layer, spread))])

@@ -53,4 +53,5 @@ def _unless_known(response: Response) -> Response:
     """Let a browser keep it, and ask each time whether it is still the same."""
     response.add_etag()
     response.headers["Cache-Control"] = "no-cache"
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

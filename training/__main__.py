@@ -139,5 +139,14 @@ def backbones() -> None:
         click.echo(f"{row.name:<20}{row.size:>6}  {source.get(row.default_weights, 'none')}")
 
 
+def main() -> None:
+    """Run a command; what it was told wrongly ends as one line too."""
+    try:
+        training.main(prog_name="python -m training", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()} (see --help)", err=True)
+        sys.exit(2)
+
+
 if __name__ == "__main__":
-    training(prog_name="python -m training")
+    main()

@@ -8,30 +8,37 @@ opened again. A cache that cannot be read is set aside and made anew.
 import hashlib
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
 import PIL
 
 from models.errors import StorageError
-from models.images import Framing
+from models.images import Framing, Limits
 
 FORMAT = 1  # of the cache and of the decoder: raise it when either changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
-    path TEXT PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB NOT NULL
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB NOT NULL
 );
 """
 
 
 class FeatureCache:
-    """Digest -> features, for one backbone, its weights and one framing."""
+    """Digest -> features, for one backbone, its weights, one framing and its limits."""
 
-    def __init__(self, folder: Path, backbone: str, weights_identity: str, framing: Framing):
+    def __init__(
+        self,
+        folder: Path,
+        backbone: str,
+        weights_identity: str,
+        framing: Framing,
+        limits: Limits = Limits(),
+    ):
         """Open or make the cache. Raises StorageError where it cannot be written."""
-        parts = (FORMAT, PIL.__version__, backbone, weights_identity, framing)
+        parts = (FORMAT, PIL.__version__, backbone, weights_identity, framing, limits)
         name = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
         self.path = folder / f"{backbone}-{name}.sqlite"
         self.renewed = False  # a damaged cache was thrown away
@@ -53,7 +60,8 @@ class FeatureCache:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(_TABLES)
-            self._db.execute("SELECT count(*) FROM features").fetchone()
+            if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("damaged")
         except BaseException:
             self._db.close()
             raise
@@ -61,7 +69,7 @@ class FeatureCache:
     def _hint(self, error: Exception) -> str:
         return f"cache {self.path}: {error}; free space, or set LAYERSCOPE_CACHE to another folder"
 
-    def known_files(self) -> dict[str, tuple[int, int, bytes]]:
+    def known_files(self) -> dict[bytes, tuple[int, int, bytes]]:
         """Path -> size, time of change and digest, of every file seen before."""
         rows = self._db.execute("SELECT path, size, changed_ns, digest FROM files")
         return {path: (size, changed, digest) for path, size, changed, digest in rows}
@@ -74,7 +82,7 @@ class FeatureCache:
     def add(
         self,
         vectors: Iterable[tuple[bytes, np.ndarray]],
-        files: Iterable[tuple[str, int, int, bytes]],
+        files: Iterable[tuple[bytes, int, int, bytes]],
     ) -> None:
         """Keep new features and the files they came from. Raises StorageError."""
         rows = [(digest, vector.astype(np.float32).tobytes()) for digest, vector in vectors]
@@ -86,6 +94,6 @@ class FeatureCache:
             raise StorageError(self._hint(error)) from error
 
     def close(self) -> None:
-        """Write everything out and close the file."""
-        with closing(self._db):
+        """Write everything out and close the file; what does not fit stays in its log."""
+        with closing(self._db), suppress(sqlite3.OperationalError):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from models.bundle import writing
+from models.errors import StorageError
 
 SCALE = 8  # each pixel becomes 8 x 8, so that a person can see the picture
 
@@ -38,4 +39,8 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m training.digits FOLDER")
     target = Path(sys.argv[1])
-    print(f"{write_digits(target)} handwritten digits are in {target}")
+    try:
+        print(f"{write_digits(target)} handwritten digits are in {target}")
+    except StorageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

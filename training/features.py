@@ -7,6 +7,7 @@ memory grows with the features alone, 5 kB a photo.
 """
 
 import hashlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,6 +46,7 @@ class _Result(NamedTuple):
     digest: bytes = b""
     vector: np.ndarray | None = None
     reason: str = ""
+    computed: bool = False
 
 
 def compute_features(
@@ -81,7 +83,7 @@ def compute_features(
                 return _Result(photo, stamp, digest, vectors[digest])
             pixels = decode_image(data, framing, limits)
             vector = graph.run(pixels[None], ["features"])[0][0]
-            return _Result(photo, stamp, digest, vector)
+            return _Result(photo, stamp, digest, vector, computed=True)
         except ImageError as error:
             return _Result(photo, (0, 0), reason=str(error))
         except OSError as error:
@@ -107,14 +109,14 @@ def compute_features(
             progress(1)
     finally:  # also after Ctrl-C: what was computed is kept
         _keep(cache, pending)
-    return _gather(photos, found, computed=len(unread))
+    return _gather(photos, found)
 
 
 def _remembered(
-    path: Path, known: dict[str, tuple[int, int, bytes]], vectors: dict[bytes, np.ndarray]
+    path: Path, known: dict[bytes, tuple[int, int, bytes]], vectors: dict[bytes, np.ndarray]
 ) -> bytes | None:
     """The digest of a file that has not changed since it was last seen."""
-    entry = known.get(str(path.resolve()))
+    entry = known.get(os.fsencode(path.resolve()))
     if entry is None or entry[2] not in vectors:
         return None
     try:
@@ -145,14 +147,17 @@ def _keep(cache: FeatureCache, results: list[_Result]) -> None:
     done = [result for result in results if result.vector is not None]
     cache.add(
         [(result.digest, result.vector) for result in done if result.vector is not None],
-        [(str(result.photo.path.resolve()), *result.stamp, result.digest) for result in done],
+        [
+            (os.fsencode(result.photo.path.resolve()), *result.stamp, result.digest)
+            for result in done
+        ],
     )
 
 
-def _gather(photos: list[Photo], results: list[_Result], computed: int) -> Features:
+def _gather(photos: list[Photo], results: list[_Result]) -> Features:
     """Results in the order of `photos`, the unusable ones set apart."""
-    by_path = {(result.photo.path, result.photo.label): result for result in results}
-    ordered = [by_path[photo.path, photo.label] for photo in photos]
+    by_photo = {id(result.photo): result for result in results}  # one file may be listed twice
+    ordered = [by_photo[id(photo)] for photo in photos]
     good = [result for result in ordered if result.vector is not None]
     vectors = [result.vector for result in good if result.vector is not None]
     skipped = [Skipped(r.photo.path, r.reason) for r in ordered if r.vector is None]
@@ -161,5 +166,5 @@ def _gather(photos: list[Photo], results: list[_Result], computed: int) -> Featu
         np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
         [result.digest for result in good],
         skipped,
-        computed,
+        sum(result.computed for result in results),
     )

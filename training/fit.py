@@ -53,13 +53,13 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         LayerscopeError: a setting, the photos, the weights or a place is unusable; nothing
             is left at `out` that was not there.
     """
-    from models import export, network
-    from models.graph import mapped_layers
-    from models.runtime import Graph
-
     check_target(out)
     listing = find_photos(source)
     check_listing(listing)
+    from models import export, network  # TensorFlow takes seconds to import: refuse first
+    from models.graph import mapped_layers
+    from models.runtime import Graph
+
     stages.say(f"{len(listing.photos):,} files in {source}")
     with stages.stage("build the backbone"):
         backbone = network.build_backbone(
@@ -67,7 +67,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         )
         identity = network.weights_identity(config.row, config.weights_source, config.seed)
         graph = Graph(export.to_onnx(backbone, {"features": backbone.output}))
-        cache = FeatureCache(config.cache, config.row.name, identity, config.framing)
+        cache = FeatureCache(config.cache, config.row.name, identity, config.framing, config.limits)
     trained = train_head(listing, graph, cache, config, stages)
     with stages.stage("write and check the network"):
         classifier = network.add_head(backbone, trained.head.layers)

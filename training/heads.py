@@ -44,9 +44,9 @@ def fit_logistic(
         train_labels, validation_labels: (N,) int, 0 to classes - 1; train has every class.
         progress: called after each strength tried.
     """
-    mean = train.mean(axis=0)
-    spread = np.where(train.std(axis=0) > 1e-6, train.std(axis=0), 1.0)  # constant: left alone
-    scaled = ((train - mean) / spread).astype(np.float64)
+    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    spread = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, np.inf)  # constant: out
+    scaled = (train - mean) / spread
     candidates = []
     start: tuple[np.ndarray, np.ndarray] | None = None
     for strength in STRENGTHS:

@@ -33,6 +33,8 @@ def save_imagenet(out: Path, config: FitConfig, stages: Stages) -> Manifest:
     from models.graph import mapped_layers
 
     check_target(out)
+    if not config.row.embedded:
+        raise WeightsUnreadable(config.row.name, "has no head of its own; use efficientnet-lite0")
     with stages.stage("build the network"):
         backbone = network.build_backbone(config.row, config.framing.size, "embedded")
         classifier = network.add_head(backbone, network.pretrained_head(config.row))

@@ -52,11 +52,19 @@ def find_photos(source: Path) -> Listing:
         listing = _from_folders(source)
     else:
         raise PhotosError(f"{source} does not exist: give a folder of class folders, or a CSV")
+    if not listing.photos and source.is_file():
+        reason = listing.skipped[0].reason if listing.skipped else "it has no rows"
+        raise PhotosError(f"{source} names no photo that is there: {reason}")
     if not listing.photos:
         raise PhotosError(
             f"{source} holds no photos in class folders: make one folder for each class, "
             f"such as {source.name or 'photos'}/cat/ and {source.name or 'photos'}/dog/"
         )
+    for label in {photo.label for photo in listing.photos}:
+        if not label.isprintable():
+            raise PhotosError(
+                f"class {label!r} has a name that is no plain text: rename its folder"
+            )
     return listing
 
 
@@ -84,10 +92,15 @@ def _add_classes(listing: Listing, folder: Path, side: str | None) -> None:
                 listing.skipped.append(Skipped(path, "not in a class folder"))
             continue
         files = [file for file in sorted(path.rglob("*")) if file.is_file()]
-        files = [file for file in files if not file.name.startswith(".")]
+        files = [file for file in files if not hidden(file.relative_to(path))]
         if not files:
             listing.skipped.append(Skipped(path, "a class folder without files"))
         listing.photos += [Photo(file, path.name, side) for file in files]
+
+
+def hidden(path: Path) -> bool:
+    """Does a file or a folder on the way to it begin with a dot?"""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -102,14 +115,15 @@ def _from_csv(source: Path) -> Listing:
     listing = Listing()
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
+            columns = set(reader.fieldnames or ())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PhotosError(f"{source} cannot be read as a CSV: {error}") from error
-    columns = set(rows[0]) if rows else set()
     if not {"image", "label"} <= columns:
-        found = ", ".join(sorted(str(name) for name in columns)) or "no rows"
+        found = ", ".join(sorted(columns)) or "no rows"
         raise PhotosError(f"{source}: expected the columns image,label; found {found}")
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         image, label = (row["image"] or "").strip(), (row["label"] or "").strip()
         split = (row.get("split") or "").strip().lower()
         path = source.parent / image
@@ -118,8 +132,15 @@ def _from_csv(source: Path) -> Listing:
             raise PhotosError(f"{source}, line {number}: split is {split!r}; expected {expected}")
         if not image or not label:
             listing.skipped.append(Skipped(path, f"line {number} has no image or no label"))
-        elif not path.is_file():
+        elif not _is_file(path):
             listing.skipped.append(Skipped(path, f"line {number}: no such file"))
         else:
             listing.photos.append(Photo(path, label, _SIDE_NAMES.get(split)))
     return listing
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system allows
+        return False

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from models.bundle import writing
 from models.classifier import Classifier
 from models.cores import usable_cores
-from models.errors import ImageError, PhotosError
+from models.errors import ImageError, PhotosError, StorageError
 from training.console import Stages
+from training.photos import hidden
 
 CHUNK = 256  # photos in flight
 
@@ -39,9 +40,11 @@ def predict_folder(
         files = [source]
     else:
         found = sorted(path for path in source.rglob("*") if path.is_file())
-        files = [path for path in found if not path.name.startswith(".")]
+        files = [path for path in found if not hidden(path.relative_to(source))]
     if not files:
         raise PhotosError(f"{source} holds no files: give a folder of photos, or one photo")
+    if out.is_dir():
+        raise StorageError(f"cannot write {out}: it is a folder; name a file, such as {out}.jsonl")
     failed = 0
     half = out.with_name(out.name + ".part")
     with writing(out):

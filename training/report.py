@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import jinja2
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from models.bundle import Manifest
 from training.photos import Skipped
@@ -63,7 +65,7 @@ def write_report(
         confusion=draw_confusion(metrics) if small else None,
         confused=most_confused(metrics),
     )
-    path.write_text(page, encoding="utf-8")
+    path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode
 
 
 def draw_confusion(metrics: dict[str, Any]) -> bytes:
@@ -86,8 +88,12 @@ def draw_confusion(metrics: dict[str, Any]) -> bytes:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(counts[row, column]), ha="center", va="center",
                       color=colour, fontsize=9)  # fmt: skip
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a class may be called $^$
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 

@@ -41,7 +41,7 @@ def split_photos(
     """
     units, skipped = _units(photos, digests)
     split = Split([], [], [], skipped)
-    given = {photo.side for photo in photos if photo.side}
+    given = {photos[members[0]].side for members in units}
     shares = {
         "test": 0.0 if "test" in given else test_share,
         "validation": 0.0 if "validation" in given else validation_share,
@@ -75,12 +75,11 @@ def _units(photos: list[Photo], digests: list[bytes]) -> tuple[list[list[int]], 
             skipped += [Skipped(photos[index].path, reason) for index in members]
             continue
         first = min(members, key=lambda index: _KEEPS[photos[index].side or "train"])
-        side = photos[first].side
-        units.append([index for index in members if photos[index].side == side])
+        side = photos[first].side or "train"
+        stays = [index for index in members if (photos[index].side or "train") == side]
+        units.append(stays)
         reason = f"the same file as {photos[first].path}, which is on the side {side}"
-        skipped += [
-            Skipped(photos[index].path, reason) for index in members if photos[index].side != side
-        ]
+        skipped += [Skipped(photos[i].path, reason) for i in members if i not in stays]
     return units, skipped
 
 

@@ -1,0 +1,80 @@
+"""A real server for tests: `python -m service` in a process of its own."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+WAIT_S = 60  # for a server to start or a worker to come back; seconds on a busy machine
+
+
+class Server:
+    """A running server and how to ask it."""
+
+    process: subprocess.Popen[bytes]
+
+    def __init__(self, port: int, process: subprocess.Popen[bytes] | None = None):
+        self.port = port
+        if process:
+            self.process = process
+
+    def ask(self, path: str, data: bytes | None = None) -> tuple[int, Any]:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data)
+        request.add_header("Content-Type", "application/octet-stream")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def raw(self, content: bytes) -> bytes:
+        """Send bytes as they are; what comes back until the server closes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
+            connection.sendall(content)
+            connection.shutdown(socket.SHUT_WR)
+            parts = []
+            while part := connection.recv(65536):
+                parts.append(part)
+            return b"".join(parts)
+
+    def workers(self) -> list[int]:
+        found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in found.split()]
+
+    def wait_until_ready(self) -> None:
+        limit = time.monotonic() + WAIT_S
+        while True:
+            try:
+                if self.ask("/v2/health/ready")[0] == 200:
+                    return
+            except OSError:
+                pass
+            assert self.process.poll() is None, "the server ended before it was ready"
+            assert time.monotonic() < limit, "the server is not ready"
+            time.sleep(0.05)
+
+
+@contextmanager
+def serving(*bundles: Path, workers: int = 2) -> Iterator[Server]:
+    """A server for `bundles`, stopped at the end; a stop that is not clean fails the test."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "service", *bundles, "--port", port, "--workers", workers]
+    process = subprocess.Popen([str(part) for part in command], cwd=ROOT)
+    server = Server(port, process)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        process.terminate()
+        assert process.wait(WAIT_S) == 0  # a clean stop

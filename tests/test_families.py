@@ -1,0 +1,68 @@
+"""Every family of `keras.applications` can be trained on, saved, shown, and loaded again."""
+
+import keras
+import numpy as np
+import pytest
+
+from models.backbones import find_backbone
+from models.bundle import Bundle
+from models.classifier import Classifier
+from models.graph import map_tensors
+from models.network import DenseLayer, add_head, build_backbone
+from tests.conftest import CLASS_NAMES, liven_network, save_network
+
+# The smallest member of each family, at the smallest size in px at which maps of more than one
+# position remain after its last stride.
+FAMILIES = {
+    "convnexttiny": 64,
+    "densenet121": 64,
+    "efficientnetb0": 64,
+    "efficientnetv2b0": 64,
+    "inceptionresnetv2": 96,
+    "inceptionv3": 96,
+    "mobilenet": 64,
+    "mobilenetv2": 64,
+    "mobilenetv3small": 64,
+    "nasnetmobile": 64,
+    "resnet50": 64,
+    "resnet50v2": 64,
+    "vgg16": 64,
+    "vgg19": 64,
+    "xception": 72,
+    "efficientnet-lite0": 64,  # our own, for comparison
+}
+CLOSE = 1e-3  # of a map, and of its range: livened maps span 2 to 20, a wrong layer is off by 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_goes_from_keras_to_a_bundle_and_back(name, tmp_path):
+    size = FAMILIES[name]
+    rng = np.random.default_rng(0)
+    # 16 photos of 4 x 4 blocks: few or finer ones differ so little behind many layers that
+    # batch normalisation, with statistics of them, would magnify the rounding of float32.
+    blocks = rng.integers(0, 256, (16, 4, 4, 3), dtype=np.uint8)
+    photos = blocks.repeat(size // 4, axis=1).repeat(size // 4, axis=2)
+    features = build_backbone(find_backbone(name), size, "none")
+    width = features.output.shape[-1]
+    head = DenseLayer(rng.normal(0, width**-0.5, (width, 3)).astype("f4"), np.zeros(3, "f4"))
+    network = add_head(features, [head])
+    liven_network(network, photos)
+
+    bundle = save_network(network, tmp_path / name, photos[:4], CLASS_NAMES)
+    tensors = map_tensors(network)
+    assert len(tensors) >= 10
+    model = keras.Model(network.input, [network.output, *tensors.values()])
+    logits, *expected = (np.asarray(one) for one in model(photos[:1].astype("float32")))
+    found = Classifier(Bundle(bundle)).look(photos[0], list(tensors))
+    for layer, maps in zip(tensors, expected, strict=True):
+        spread = float(np.ptp(maps))
+        assert spread > 1e-3, layer  # not vanished: another map in its place would be noticed
+        difference = float(np.abs(found.maps[layer] - maps[0]).max())
+        assert difference < CLOSE, f"{layer}: {difference:.2g} of {spread:.2g}"
+        assert difference < CLOSE * spread, f"{layer}: {difference:.2g} of {spread:.2g}"
+
+    again = keras.saving.load_model(bundle / "model.keras")  # without custom objects
+    assert not any(isinstance(layer, keras.Model) for layer in again.layers)
+    assert np.array_equal(np.asarray(again(photos[:1].astype("float32"))), logits)
+    assert np.abs(np.asarray(again(photos.astype("float32"))) - logits).max() > 1e-3  # it looks

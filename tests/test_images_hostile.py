@@ -1,0 +1,244 @@
+"""Bytes meant to break or stall the decoder are refused, with a reason and at once."""
+
+import io
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin, features
+
+from models.errors import (
+    ImageEmpty,
+    ImageError,
+    ImageTooLarge,
+    ImageUnreadable,
+    ImageUnsupported,
+)
+from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image, shrink_image
+
+SMALL = Framing(16)
+MUTATIONS = 300  # for each kind; 300 of them take about a quarter of a second
+KINDS = (
+    *("JPEG", "JPEG, progressive", "JPEG, CMYK", "MPO", "GIF", "AVIF", "BMP", "BMP, palette"),
+    *("PNG", "PNG, palette", "PNG, 16 bit", "PNG, animated"),
+    *("WebP", "WebP, animated", "TIFF", "TIFF, packed"),
+)
+
+
+def bomb(side):
+    """A PNG of `side` x `side` black pixels, one bit each; a thousandth of its decoded size."""
+
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(side * (1 + -(-side // 8))), 9)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # Pillow's own limit
+@pytest.mark.parametrize("side", [5001, 9400, 12_000, 14_000])  # Pillow refuses from 13,378
+def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(side):
+    data = bomb(side)
+    started = time.perf_counter()
+    with pytest.raises(ImageTooLarge, match=r"pixels.*the limit is 25,000,000"):
+        decode_image(data, SMALL)
+    assert time.perf_counter() - started < 0.25  # refusing takes 1 ms, decoding 9400 px over 1 s
+
+
+def test_the_refusal_says_how_many_pixels_came():
+    data = bomb(9400)
+    assert len(data) < 12_000  # bytes; decoded it would take 88 MB, and 441 MiB on the way
+    with pytest.raises(ImageTooLarge, match=r"88,360,000 pixels \(9400 x 9400\)"):
+        decode_image(data, SMALL)
+
+
+def test_exactly_as_many_pixels_and_bytes_as_allowed_are_decoded(encode, paint):
+    data = encode(paint(40, 30))
+    exact = Limits(pixels=1200, size_bytes=len(data))  # 40 x 30
+    assert decode_image(data, SMALL, exact).max() > 0
+    with pytest.raises(ImageTooLarge, match=r"1,200 pixels .*the limit is 1,199"):
+        decode_image(data, SMALL, Limits(pixels=1199))
+    with pytest.raises(ImageTooLarge, match=f"{len(data):,} bytes; the limit is {len(data) - 1:,}"):
+        decode_image(data, SMALL, Limits(size_bytes=len(data) - 1))
+
+
+def with_scans(jpeg, times):
+    """A progressive JPEG with its last scan there `times` more."""
+    last = jpeg.rindex(b"\xff\xda")
+    return jpeg[:-2] + jpeg[last:-2] * times + jpeg[-2:]
+
+
+def test_a_progressive_jpeg_may_not_repeat_its_scans_without_end(encode, paint):
+    jpeg = encode(paint(64, 64), "JPEG", progressive=True)
+    scans = jpeg.count(b"\xff\xda")  # 10, as libjpeg writes them
+    plain = decode_image(encode(paint(64, 64), "JPEG"), SMALL).astype(int)
+    assert np.abs(decode_image(jpeg, SMALL) - plain).max() <= 1
+    assert decode_image(with_scans(jpeg, 100 - scans), SMALL).shape == (16, 16, 3)
+    with pytest.raises(ImageTooLarge, match="101 scans; the limit is 100"):
+        decode_image(with_scans(jpeg, 101 - scans), SMALL)
+
+
+@pytest.mark.parametrize("packed", [False, True])  # tEXt and zTXt
+def test_a_png_may_not_hold_a_thousand_and_one_texts(packed, encode, paint):
+    notes = PngImagePlugin.PngInfo()
+    for number in range(1001):
+        notes.add_text(f"note {number}", "x", zip=packed)
+    data = encode(paint(16, 16), pnginfo=notes)
+    with pytest.raises(ImageTooLarge, match="1,001 text chunks; the limit is 1,000"):
+        decode_image(data, SMALL)
+    assert decode_image(data, SMALL, Limits(text_chunks=1001)).max() > 0
+
+
+def film(frames, side):
+    """A GIF of one black frame repeated, about 20 kB a frame at 5000 px."""
+    buffer = io.BytesIO()
+    Image.new("P", (side, side)).save(buffer, "GIF")
+    gif = buffer.getvalue()
+    frame = gif[gif.index(b"\x2c\0\0\0\0") : -1]  # from its image descriptor to before the trailer
+    return gif[:-1] + frame * (frames - 1) + gif[-1:]
+
+
+def test_a_gif_may_not_have_a_thousand_and_one_frames():
+    assert decode_image(film(1000, 8), SMALL).max() == 0
+    with pytest.raises(ImageTooLarge, match="frames"):
+        decode_image(film(1001, 8), SMALL)
+
+
+def test_only_the_first_frame_of_a_gif_costs_time():
+    def seconds(frames):
+        started = time.perf_counter()
+        decode_image(film(frames, 2000), SMALL)
+        return time.perf_counter() - started
+
+    seconds(1)  # warm
+    assert seconds(40) < 4 * seconds(1) + 0.1  # decoding all of them takes 40 times as long
+
+
+def test_no_bytes_are_no_photo():
+    with pytest.raises(ImageEmpty, match="0 bytes"):
+        decode_image(b"", SMALL)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<!doctype html><title>404 Not Found</title>",  # saved as photo.jpg by many a crawler
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",  # would look for Ghostscript
+        b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>",
+        b"\xff\xd8",
+        b"\0" * 1000,
+    ],
+    ids=["HTML", "EPS", "SVG", "two bytes", "zeros"],
+)
+def test_what_is_not_a_photo_is_refused_by_its_content(data):
+    with pytest.raises(ImageUnsupported, match=r"accepted formats .*JPEG, PNG, WEBP, GIF, BMP"):
+        decode_image(data, SMALL)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_a_photo_that_is_cut_off_is_refused(kind, share, encode):
+    grain = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encode(grain, kind)
+    with pytest.raises(ImageUnreadable, match=r"damaged: ."):
+        decode_image(data[: int(len(data) * share)], SMALL)
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError, SyntaxError, NotImplementedError])
+def test_whatever_a_decoder_raises_leaves_as_an_image_error(error, encode, paint, monkeypatch):
+    def fail(*args, **kwargs):  # no small file makes Pillow 13 raise these
+        raise error("what Pillow said")
+
+    monkeypatch.setattr(Image.Image, "resize", fail)
+    with pytest.raises(ImageUnreadable, match="damaged: what Pillow said"):
+        decode_image(encode(paint(16, 16)), SMALL)
+
+
+def test_a_long_reason_is_cut_to_one_line(encode, paint, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ValueError("line\n" * 1000)
+
+    monkeypatch.setattr(Image.Image, "resize", fail)
+    with pytest.raises(ImageUnreadable) as caught:
+        decode_image(encode(paint(16, 16)), SMALL)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+def seeds(encode, paint):
+    """A small valid file of every kind that decoders treat differently."""
+    colour, grey = paint(20, 24), paint(20, 24)[..., 0]
+    frames = [Image.fromarray(colour[::step].copy()) for step in (1, -1)]
+    several = {"save_all": True, "append_images": frames[1:]}
+    tags = Image.Exif()
+    tags[0x0112], tags[0x010E] = 6, "a photo"
+    alpha = Image.fromarray(np.dstack([colour, grey]))
+    palette = Image.fromarray(colour).quantize(16)
+    found = {
+        "JPEG": encode(colour, "JPEG", exif=tags),
+        "JPEG, progressive": encode(colour, "JPEG", progressive=True),
+        "JPEG, CMYK": encode(Image.fromarray(colour).convert("CMYK"), "JPEG"),
+        "MPO": encode(frames[0], "MPO", **several),
+        "PNG": encode(alpha, exif=tags),
+        "PNG, palette": encode(palette, transparency=3),
+        "PNG, 16 bit": encode(grey.astype("uint16") * 257),
+        "PNG, animated": encode(frames[0], **several),
+        "WebP": encode(alpha, "WEBP", exif=tags),
+        "WebP, animated": encode(frames[0], "WEBP", lossless=True, **several),
+        "GIF": encode(frames[0], "GIF", **several),
+        "BMP": encode(colour, "BMP"),
+        "BMP, palette": encode(palette, "BMP"),
+        "TIFF": encode(colour, "TIFF"),
+        "TIFF, packed": encode(colour, "TIFF", compression="tiff_lzw"),
+    }
+    if features.check("avif"):
+        found["AVIF"] = encode(colour, "AVIF")
+    return found
+
+
+def mutate(data, rng):
+    """A copy of `data` with one to four kinds of damage."""
+    content = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        at, length = int(rng.integers(len(content))), int(rng.integers(1, 16))
+        match rng.integers(6):
+            case 0:
+                content[at] ^= 1 << int(rng.integers(8))
+            case 1:  # values at which lengths and counts overflow
+                content[at : at + 4] = struct.pack(">I", rng.choice([0, 1, 0x7FFFFFFF, 0xFFFFFFFF]))
+            case 2:
+                content[at : at + length] = rng.bytes(length)
+            case 3:
+                del content[at : at + length]
+            case 4:
+                content[at:at] = content[at : at + length]
+            case _:
+                content = content[: max(4, at)]
+    return bytes(content)
+
+
+@pytest.mark.filterwarnings("ignore")  # as in service: there a warning of Pillow's stops nothing
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_bytes_become_pixels_or_an_image_error(kind, encode, paint):
+    data = seeds(encode, paint).get(kind) or pytest.skip(f"this Pillow was built without {kind}")
+    limits = Limits(pixels=1_000_000, formats=FORMATS + MORE_FORMATS)  # few pixels: a quick test
+    assert decode_image(data, SMALL, limits).max() > 0  # the file is good before it is damaged
+    rng = np.random.default_rng(zlib.crc32(kind.encode()))
+    decoded = refused = 0
+    for _ in range(MUTATIONS):
+        broken = mutate(data, rng)
+        try:
+            pixels = decode_image(broken, SMALL, limits)
+            assert pixels.shape == (16, 16, 3)
+            assert pixels.dtype == np.uint8
+            assert shrink_image(broken, 16, limits).startswith(b"\xff\xd8")  # JPEG's first marker
+            decoded += 1
+        except ImageError:
+            refused += 1
+    assert decoded
+    assert refused
