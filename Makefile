@@ -48,9 +48,10 @@ check: $(DEV) ## lint, format, types, Dockerfile
 	$(PY) -m mypy
 	.venv/bin/hadolint Dockerfile
 
-bench: $(DEV) ## measure training and serving side by side with the usual way
-	$(PY) benchmarks/training.py --quick
-	$(PY) benchmarks/serving.py
+# PHOTOS has train/, validation/ and test/ with class folders.
+bench: $(DEV) out/imagenet/manifest.json ## measure serving, and training on PHOTOS=folder, beside the usual way
+	$(PY) -m benchmarks.serving out/imagenet
+	$(if $(PHOTOS),$(PY) -m benchmarks.training $(PHOTOS) --quick)
 
 image: ## build the service image with Docker
 	docker build -t layerscope .

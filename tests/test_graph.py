@@ -135,7 +135,7 @@ def test_a_branch_that_sees_more_sets_the_receptive_field():
 def test_a_gate_of_one_position_does_not_widen_the_field():
     def build(x):
         x = conv("conv")(x)
-        gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+        gate = layers.Reshape((1, 1, 4))(layers.GlobalAveragePooling2D()(x))  # sees all 32 px
         return layers.Multiply(name="gated")([x, conv("gate", 1, activation="sigmoid")(gate)])
 
     found = graph(build)

@@ -96,6 +96,12 @@ def test_the_size_of_the_sheet(shape, options, sheet):
     assert mosaic.draw(np.zeros(shape, "float32"), **options).shape == sheet
 
 
+def test_tiles_that_are_higher_than_wide_do_not_overlap():
+    maps = np.arange(8, dtype="float32").reshape(2, 1, 4)  # 2 rows x 1 column, four channels
+    expected = [[0, 36], [146, 182], [73, 109], [219, 255]]  # 255 / 7 = 36.4 a step
+    assert mosaic.draw(maps, columns=2, gap=0).tolist() == expected
+
+
 def test_the_gap_between_tiles_is_black():
     sheet = mosaic.draw(np.ones((1, 1, 4), "float32"), columns=2, gap=2)
     assert np.argwhere(sheet).tolist() == [[0, 0], [0, 3], [3, 0], [3, 3]]

@@ -106,13 +106,14 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @_command
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
-def evaluate(bundle: Path, photos: Path) -> None:
+@quiet
+def evaluate(bundle: Path, photos: Path, quiet: bool) -> None:
     """Measure BUNDLE on labelled PHOTOS (those of test/, if there is one); prints JSON."""
     from training.evaluate import evaluate_bundle
 
     opened = Bundle(bundle)
     opened.verify()
-    numbers = evaluate_bundle(Classifier(opened), photos, usable_cores())
+    numbers = evaluate_bundle(Classifier(opened), photos, usable_cores(), stages=Stages(quiet))
     click.echo(json.dumps(numbers, indent=2))
 
 

@@ -13,6 +13,7 @@ from sklearn import metrics
 from models.classifier import Classifier
 from models.errors import ImageError, PhotosError
 from models.images import Limits
+from training.console import Stages
 from training.photos import Listing, Photo, Skipped, find_photos
 
 
@@ -77,7 +78,11 @@ def measure(
 
 
 def evaluate_bundle(
-    classifier: Classifier, source: Path, workers: int, limits: Limits = Limits()
+    classifier: Classifier,
+    source: Path,
+    workers: int,
+    limits: Limits = Limits(),
+    stages: Stages | None = None,
 ) -> dict[str, Any]:
     """The numbers of a saved model on labelled photos: those of `test/`, if there is one.
 
@@ -87,7 +92,9 @@ def evaluate_bundle(
     listing = find_photos(source)
     test = [photo for photo in listing.photos if photo.side == "test"]
     photos = test or listing.photos
-    answers = classify(classifier, Listing(photos, listing.skipped), workers, limits)
+    chosen = Listing(photos, listing.skipped)
+    with (stages or Stages(quiet=True)).counted("evaluate", len(photos), "photos") as advance:
+        answers = classify(classifier, chosen, workers, limits, advance)
     labels = label_indices(answers.photos, classifier.class_names)
     numbers = measure(answers.probabilities, labels, classifier.class_names)
     skipped = [{"photo": str(item.path), "reason": item.reason} for item in answers.skipped]

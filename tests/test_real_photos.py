@@ -1,0 +1,107 @@
+"""What the README promises, on real photos: accuracy, and the same answers over HTTP.
+
+Needs the folders `clothing` (train/ validation/ test/ with class folders) and `imagenet-100`
+(photos whose names begin with their class index) in $LAYERSCOPE_DATASETS.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.bundle import Bundle
+from tests.serving import ROOT, Server, serving
+
+pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
+
+
+def dataset(name: str) -> Path:
+    folder = Path(os.environ.get("LAYERSCOPE_DATASETS", ".")) / name
+    if not folder.is_dir():
+        pytest.skip(f"no folder {name} in $LAYERSCOPE_DATASETS")
+    return folder.resolve()
+
+
+def command(*words: object) -> str:
+    """What a command of the training room prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "training", *map(str, words)],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def clothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle trained on the clothing photos from nothing: no cache is used."""
+    place = tmp_path_factory.mktemp("clothing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYERSCOPE_CACHE", str(place / "cache"))
+        command("fit", dataset("clothing"), "--out", place / "clothing", "--quiet")
+    return place / "clothing"
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    dataset("imagenet-100")
+    out = tmp_path_factory.mktemp("imagenet") / "imagenet"
+    command("imagenet", "--out", out, "--quiet")
+    return out
+
+
+@pytest.fixture(scope="module")
+def server(clothing: Path, imagenet: Path) -> Iterator[Server]:
+    with serving(clothing, imagenet) as running:
+        yield running
+
+
+def test_clothing_reaches_the_accuracy_that_is_promised(clothing):
+    measured = json.loads(command("evaluate", clothing, dataset("clothing")))
+    assert measured["side"] == "test"
+    assert measured["photos"] == 372  # every one of them
+    assert measured["accuracy"] >= 0.88
+    reported = Bundle(clothing).manifest.metrics["test"]
+    assert measured["accuracy"] == pytest.approx(reported["accuracy"], abs=1 / 372)
+    assert measured["log_loss"] == pytest.approx(reported["log_loss"], abs=1e-4)
+
+
+def test_the_service_answers_every_test_photo_as_the_command_does(clothing, server, tmp_path):
+    out = tmp_path / "answers.jsonl"
+    photos = dataset("clothing") / "test"
+    command("predict", clothing, photos, "--out", out, "--top", 10, "--quiet")
+    right = 0
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    for line in lines:
+        path = Path(line["photo"])
+        status, answer = server.ask("/models/clothing/predict?top=10", path.read_bytes())
+        assert status == 200
+        assert answer["predictions"][0]["label"] == line["predictions"][0]["label"]
+        served = {one["label"]: one["probability"] for one in answer["predictions"]}
+        said = {one["label"]: one["probability"] for one in line["predictions"]}
+        assert served == pytest.approx(said, abs=1e-4)
+        right += answer["predictions"][0]["label"] == path.parent.name
+    assert len(lines) == 372
+    assert right / len(lines) >= 0.88
+
+
+def test_the_pretrained_network_knows_imagenet_photos_over_http(imagenet, server):
+    class_names = Bundle(imagenet).manifest.class_names
+    photos = sorted(dataset("imagenet-100").glob("*.jpg"))
+    right = 0
+    for path in photos:
+        status, answer = server.ask("/models/imagenet/predict?top=1", path.read_bytes())
+        assert status == 200
+        right += answer["predictions"][0]["label"] == class_names[int(path.name[:3])]
+    assert len(photos) == 100
+    assert right >= 85  # the published network: 75 % of all 50,000; these are easier
+
+
+def test_no_worker_has_loaded_tensorflow_after_all_that(server):
+    for worker in server.workers():
+        mapped = Path(f"/proc/{worker}/maps").read_text()
+        assert "onnxruntime" in mapped
+        assert "tensorflow" not in mapped
