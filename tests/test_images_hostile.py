@@ -1,5 +1,6 @@
 """Bytes meant to break or stall the decoder are refused, with a reason and at once."""
 
+import contextlib
 import io
 import struct
 import time
@@ -117,6 +118,32 @@ def test_only_the_first_frame_of_a_gif_costs_time():
 
     seconds(1)  # warm
     assert seconds(40) < 4 * seconds(1) + 0.1  # decoding all of them takes 40 times as long
+
+
+def run_length_bmp(width):
+    """118 bytes that announce `width` x 1 pixels of 4 bits, run-length coded, and hold one."""
+    rows = b"\1\1\0\0\0\1"  # a run of one pixel, end of line, end of picture
+    header = struct.pack("<IiiHHIIiiII", 40, width, 1, 1, 4, 2, len(rows), 0, 0, 16, 0)
+    at = 14 + len(header) + 64  # 64: sixteen colours
+    return b"BM" + struct.pack("<IHHI", at + len(rows), 0, 0, at) + header + bytes(64) + rows
+
+
+EMPTY_PARTS = {  # 4 MB each but for the last; each part costs Pillow a step in Python
+    "JPEG padding": lambda jpeg, png: jpeg[:2] + b"\xff" * 4_000_000 + jpeg[2:],
+    "JPEG comments": lambda jpeg, png: jpeg[:2] + b"\xff\xfe\0\2" * 1_000_000 + jpeg[2:],
+    "PNG private chunks": lambda jpeg, png: png[:33] + PRIVATE * 330_000 + png[33:],
+    "BMP run-length": lambda jpeg, png: run_length_bmp(25_000_000),
+}
+PRIVATE = b"\0\0\0\0abCd" + struct.pack(">I", zlib.crc32(b"abCd"))  # a chunk no reader knows
+
+
+@pytest.mark.parametrize("kind", EMPTY_PARTS)
+def test_a_file_of_empty_parts_costs_no_second(kind, encode, paint):
+    data = EMPTY_PARTS[kind](encode(paint(16, 16), "JPEG"), encode(paint(16, 16)))
+    started = time.perf_counter()
+    with contextlib.suppress(ImageError):  # refused or decoded, but soon
+        decode_image(data, SMALL)
+    assert time.perf_counter() - started < 0.5  # such a part cannot be timed out: it holds the GIL
 
 
 def test_no_bytes_are_no_photo():
