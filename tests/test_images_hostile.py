@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin, features
+from PIL import Image, PngImagePlugin
 
 from models.errors import (
     ImageEmpty,
@@ -17,15 +17,9 @@ from models.errors import (
     ImageUnreadable,
     ImageUnsupported,
 )
-from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image, shrink_image
+from models.images import FORMATS, Framing, Limits, decode_image
 
 SMALL = Framing(16)
-MUTATIONS = 300  # for each kind; 300 of them take about a quarter of a second
-KINDS = (
-    *("JPEG", "JPEG, progressive", "JPEG, CMYK", "MPO", "GIF", "AVIF", "BMP", "BMP, palette"),
-    *("PNG", "PNG, palette", "PNG, 16 bit", "PNG, animated"),
-    *("WebP", "WebP, animated", "TIFF", "TIFF, packed"),
-)
 
 
 def bomb(side):
@@ -128,13 +122,13 @@ def run_length_bmp(width):
     return b"BM" + struct.pack("<IHHI", at + len(rows), 0, 0, at) + header + bytes(64) + rows
 
 
+PRIVATE = b"\0\0\0\0abCd" + struct.pack(">I", zlib.crc32(b"abCd"))  # a chunk no reader knows
 EMPTY_PARTS = {  # 4 MB each but for the last; each part costs Pillow a step in Python
     "JPEG padding": lambda jpeg, png: jpeg[:2] + b"\xff" * 4_000_000 + jpeg[2:],
     "JPEG comments": lambda jpeg, png: jpeg[:2] + b"\xff\xfe\0\2" * 1_000_000 + jpeg[2:],
     "PNG private chunks": lambda jpeg, png: png[:33] + PRIVATE * 330_000 + png[33:],
     "BMP run-length": lambda jpeg, png: run_length_bmp(25_000_000),
 }
-PRIVATE = b"\0\0\0\0abCd" + struct.pack(">I", zlib.crc32(b"abCd"))  # a chunk no reader knows
 
 
 @pytest.mark.parametrize("kind", EMPTY_PARTS)
@@ -143,7 +137,8 @@ def test_a_file_of_empty_parts_costs_no_second(kind, encode, paint):
     started = time.perf_counter()
     with contextlib.suppress(ImageError):  # refused or decoded, but soon
         decode_image(data, SMALL)
-    assert time.perf_counter() - started < 0.5  # such a part cannot be timed out: it holds the GIL
+    took_s = time.perf_counter() - started
+    assert took_s < 0.5  # such a part cannot be timed out: it holds the GIL
 
 
 def test_no_bytes_are_no_photo():
@@ -195,77 +190,3 @@ def test_a_long_reason_is_cut_to_one_line(encode, paint, monkeypatch):
         decode_image(encode(paint(16, 16)), SMALL)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
-
-
-def seeds(encode, paint):
-    """A small valid file of every kind that decoders treat differently."""
-    colour, grey = paint(20, 24), paint(20, 24)[..., 0]
-    frames = [Image.fromarray(colour[::step].copy()) for step in (1, -1)]
-    several = {"save_all": True, "append_images": frames[1:]}
-    tags = Image.Exif()
-    tags[0x0112], tags[0x010E] = 6, "a photo"
-    alpha = Image.fromarray(np.dstack([colour, grey]))
-    palette = Image.fromarray(colour).quantize(16)
-    found = {
-        "JPEG": encode(colour, "JPEG", exif=tags),
-        "JPEG, progressive": encode(colour, "JPEG", progressive=True),
-        "JPEG, CMYK": encode(Image.fromarray(colour).convert("CMYK"), "JPEG"),
-        "MPO": encode(frames[0], "MPO", **several),
-        "PNG": encode(alpha, exif=tags),
-        "PNG, palette": encode(palette, transparency=3),
-        "PNG, 16 bit": encode(grey.astype("uint16") * 257),
-        "PNG, animated": encode(frames[0], **several),
-        "WebP": encode(alpha, "WEBP", exif=tags),
-        "WebP, animated": encode(frames[0], "WEBP", lossless=True, **several),
-        "GIF": encode(frames[0], "GIF", **several),
-        "BMP": encode(colour, "BMP"),
-        "BMP, palette": encode(palette, "BMP"),
-        "TIFF": encode(colour, "TIFF"),
-        "TIFF, packed": encode(colour, "TIFF", compression="tiff_lzw"),
-    }
-    if features.check("avif"):
-        found["AVIF"] = encode(colour, "AVIF")
-    return found
-
-
-def mutate(data, rng):
-    """A copy of `data` with one to four kinds of damage."""
-    content = bytearray(data)
-    for _ in range(rng.integers(1, 5)):
-        at, length = int(rng.integers(len(content))), int(rng.integers(1, 16))
-        match rng.integers(6):
-            case 0:
-                content[at] ^= 1 << int(rng.integers(8))
-            case 1:  # values at which lengths and counts overflow
-                content[at : at + 4] = struct.pack(">I", rng.choice([0, 1, 0x7FFFFFFF, 0xFFFFFFFF]))
-            case 2:
-                content[at : at + length] = rng.bytes(length)
-            case 3:
-                del content[at : at + length]
-            case 4:
-                content[at:at] = content[at : at + length]
-            case _:
-                content = content[: max(4, at)]
-    return bytes(content)
-
-
-@pytest.mark.filterwarnings("ignore")  # as in service: there a warning of Pillow's stops nothing
-@pytest.mark.parametrize("kind", KINDS)
-def test_damaged_bytes_become_pixels_or_an_image_error(kind, encode, paint):
-    data = seeds(encode, paint).get(kind) or pytest.skip(f"this Pillow was built without {kind}")
-    limits = Limits(pixels=1_000_000, formats=FORMATS + MORE_FORMATS)  # few pixels: a quick test
-    assert decode_image(data, SMALL, limits).max() > 0  # the file is good before it is damaged
-    rng = np.random.default_rng(zlib.crc32(kind.encode()))
-    decoded = refused = 0
-    for _ in range(MUTATIONS):
-        broken = mutate(data, rng)
-        try:
-            pixels = decode_image(broken, SMALL, limits)
-            assert pixels.shape == (16, 16, 3)
-            assert pixels.dtype == np.uint8
-            assert shrink_image(broken, 16, limits).startswith(b"\xff\xd8")  # JPEG's first marker
-            decoded += 1
-        except ImageError:
-            refused += 1
-    assert decoded
-    assert refused

@@ -5,9 +5,11 @@ stage begins, and the bundle appears only when it is whole.
 """
 
 import hashlib
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,7 +31,10 @@ PARITY_PHOTOS = 8
 SAMPLES = 8
 SAMPLE_PX = 512  # longest side of a sample photo
 MISTAKES = 24  # shown in the report
+MISTAKE_PX = 200  # likewise
 EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -72,9 +77,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     with stages.stage("write and check the network"):
         classifier = network.add_head(backbone, trained.head.layers)
         graphs = export.export_network(classifier)
-        sample = trained.split.validation[:PARITY_PHOTOS]
-        pixels = _decoded([trained.features.photos[i].path for i in sample], config)
-        parity = export.measure_parity(classifier, graphs, pixels)
+        parity = export.measure_parity(classifier, graphs, _parity_photos(trained, config))
     cost = Cost(
         dict(stages.seconds),
         parity.keras_ms / 1000 * 3 * len(trained.split.train) * EPOCHS_END_TO_END,
@@ -150,10 +153,27 @@ def train_head(
     return Trained(features, split, class_names, labels, head, metrics, probabilities, skipped)
 
 
-def _decoded(paths: list[Path], config: FitConfig) -> np.ndarray:
-    """(N, S, S, 3) uint8: what the network sees of some photos."""
-    photos = [decode_image(path.read_bytes(), config.framing, config.limits) for path in paths]
-    return np.stack(photos)
+def _still_readable(
+    paths: Iterable[Path], most: int, read: Callable[[bytes], T]
+) -> list[tuple[Path, T]]:
+    """What `read` makes of the first files; one that vanished since is passed over."""
+    found: list[tuple[Path, T]] = []
+    for path in paths:
+        if len(found) < most:
+            with suppress(ImageError, OSError):
+                found.append((path, read(path.read_bytes())))
+    return found
+
+
+def _parity_photos(trained: Trained, config: FitConfig) -> np.ndarray:
+    """(N, S, S, 3) uint8: what the network sees of some validation photos."""
+    paths = (trained.features.photos[index].path for index in trained.split.validation)
+    photos = _still_readable(
+        paths, PARITY_PHOTOS, lambda data: decode_image(data, config.framing, config.limits)
+    )
+    if not photos:
+        raise PhotosError("the validation photos can no longer be read: were they moved?")
+    return np.stack([pixels for _, pixels in photos])
 
 
 def _below(source: Path, item: Skipped) -> Skipped:
@@ -180,17 +200,22 @@ def _describe_data(trained: Trained) -> dict[str, Any]:
 
 def _write_samples(folder: Path, trained: Trained, config: FitConfig) -> list[dict[str, str]]:
     """A few validation photos for the page: one of each class, shrunk, without metadata."""
-    chosen: dict[str, Path] = {}
+    labels: dict[Path, str] = {}
     for index in trained.split.validation:
-        chosen.setdefault(trained.features.photos[index].label, trained.features.photos[index].path)
+        photo = trained.features.photos[index]
+        if photo.label not in labels.values():
+            labels[photo.path] = photo.label
     (folder / "samples").mkdir()
     samples = []
-    for number, (label, path) in enumerate(sorted(chosen.items())[:SAMPLES]):
+    pictures = _still_readable(
+        sorted(labels, key=labels.__getitem__),
+        SAMPLES,
+        lambda data: shrink_image(data, SAMPLE_PX, config.limits),
+    )
+    for number, (path, picture) in enumerate(pictures):
         name = f"{number}.jpg"
-        (folder / "samples" / name).write_bytes(
-            shrink_image(path.read_bytes(), SAMPLE_PX, config.limits)
-        )
-        samples.append({"name": name, "label": label})
+        (folder / "samples" / name).write_bytes(picture)
+        samples.append({"name": name, "label": labels[path]})
     return samples
 
 
@@ -199,21 +224,18 @@ def _worst_mistakes(trained: Trained, config: FitConfig) -> list[Mistake]:
     predicted = trained.probabilities.argmax(axis=1)
     truth = trained.labels[trained.split.test]
     rows = np.flatnonzero(predicted != truth)
-    rows = rows[np.argsort(-trained.probabilities[rows].max(axis=1), kind="stable")][:MISTAKES]
-    mistakes = []
-    for row in rows:
-        path = trained.features.photos[trained.split.test[row]].path
-        try:
-            picture = shrink_image(path.read_bytes(), 200, config.limits)
-        except (ImageError, OSError):
-            continue  # it changed since its features were computed
-        mistakes.append(
-            Mistake(
-                path.name,
-                trained.class_names[truth[row]],
-                trained.class_names[predicted[row]],
-                float(trained.probabilities[row].max()),
-                picture,
-            )
+    rows = rows[np.argsort(-trained.probabilities[rows].max(axis=1), kind="stable")]
+    by_path = {trained.features.photos[trained.split.test[row]].path: row for row in rows}
+    pictures = _still_readable(
+        by_path, MISTAKES, lambda data: shrink_image(data, MISTAKE_PX, config.limits)
+    )
+    return [
+        Mistake(
+            path.name,
+            trained.class_names[truth[by_path[path]]],
+            trained.class_names[predicted[by_path[path]]],
+            float(trained.probabilities[by_path[path]].max()),
+            picture,
         )
-    return mistakes
+        for path, picture in pictures
+    ]

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits
 
 from models.classifier import softmax
 from models.network import DenseLayer, Head
@@ -53,7 +54,7 @@ def fit_logistic(
         model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=1e-4, warm_start=True)
         if start is not None:
             model.coef_, model.intercept_ = start
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1):  # matrices too small to share
             warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges it anyway
             model.fit(scaled, train_labels)
         start = (model.coef_, model.intercept_)
