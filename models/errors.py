@@ -4,7 +4,7 @@ LayerscopeError
 ├── ImageError            an encoded photo that cannot become pixels
 │   ├── ImageEmpty        no bytes
 │   ├── ImageUnsupported  not one of the accepted formats
-│   ├── ImageTooLarge     over a limit: bytes, pixels, frames, scans, text chunks
+│   ├── ImageTooLarge     over a limit: bytes, pixels, frames, scans, parts
 │   └── ImageUnreadable   the right format, but broken or without a fixed range
 ├── UnknownName           asked for something by a name that is not in the list
 │   ├── UnknownLayer      a layer with feature maps

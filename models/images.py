@@ -51,7 +51,7 @@ class Limits:
     pixels: int = 25_000_000  # width x height; Pillow's own limit lets 11 kB take 441 MiB
     frames: int = 1_000  # only the first is shown
     scans: int = 100  # of a JPEG: each repeated scan decodes the whole picture again
-    text_chunks: int = 1_000  # of a PNG: 200,000 of them take seconds
+    parts: int = 1_000  # segments of a JPEG, chunks of a PNG: Pillow reads each in Python
     formats: tuple[str, ...] = FORMATS
 
 
@@ -132,17 +132,40 @@ def _check_bytes(data: bytes, limits: Limits) -> None:
     if len(data) > limits.size_bytes:
         raise ImageTooLarge(len(data), limits.size_bytes, "bytes")
     if data.startswith(b"\xff\xd8"):
-        scans = data.count(b"\xff\xda")
-        if scans > limits.scans:
-            raise ImageTooLarge(scans, limits.scans, "scans")
+        _limit(data.count(b"\xff\xda"), limits.scans, "scans")
+        _limit(_jpeg_segments(data), limits.parts, "segments")
     if data.startswith(b"\x89PNG"):
-        chunks = sum(data.count(kind) for kind in (b"tEXt", b"zTXt", b"iTXt"))
-        if chunks > limits.text_chunks:
-            raise ImageTooLarge(chunks, limits.text_chunks, "text chunks")
+        _limit(_png_chunks(data), limits.parts, "chunks beside its pixels")
     if data.startswith(b"GIF8"):
-        frames = _gif_frames(data)
-        if frames > limits.frames:
-            raise ImageTooLarge(frames, limits.frames, "frames")
+        _limit(_gif_frames(data), limits.frames, "frames")
+
+
+def _limit(found: int, limit: int, unit: str) -> None:
+    if found > limit:
+        raise ImageTooLarge(found, limit, unit)
+
+
+def _jpeg_segments(data: bytes) -> int:
+    """Segments before the first scan, and bytes that only fill the space between them."""
+    segments, at = 0, 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        segments += 1
+        filler = data[at + 1] == 0xFF
+        at += 1 if filler else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if segments > 100_000:  # enough to know
+            break
+    return segments
+
+
+def _png_chunks(data: bytes) -> int:
+    """Chunks that hold no pixels."""
+    chunks, at = 0, 8
+    while at + 12 <= len(data):
+        chunks += data[at + 4 : at + 8] not in (b"IDAT", b"fdAT", b"fcTL")
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        if chunks > 100_000:
+            break
+    return chunks
 
 
 def _gif_frames(data: bytes) -> int:
@@ -170,6 +193,8 @@ def _gif_frames(data: bytes) -> int:
 
 def _check_header(image: Image.Image, limits: Limits) -> None:
     """Limits that Pillow reads from the header."""
+    if image.format == "BMP" and image.info.get("compression") in (1, 2):
+        raise ImageUnsupported("a run-length coded BMP: save it as PNG")  # Pillow: seconds each
     pixels = image.width * image.height
     if pixels > limits.pixels:
         raise ImageTooLarge(pixels, limits.pixels, f"pixels ({image.width} x {image.height})")

@@ -17,7 +17,7 @@ from training.photos import Skipped
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 LARGEST_MATRIX = 60  # classes; a larger confusion matrix cannot be read
-SKIPPED_SHOWN = 1000
+SKIPPED_SHOWN = 200
 
 
 @dataclass(frozen=True)
