@@ -166,7 +166,7 @@ def test_imagenet_needs_a_backbone_with_a_head_of_its_own(tmp_path):
 
 def test_evaluate_prints_json_and_nothing_else(bundle, photos):
     write_defects(photos / "red")
-    result = run("evaluate", bundle, photos)
+    result = run("evaluate", bundle, photos, "--quiet")
     numbers = json.loads(result.stdout)
     assert (numbers["model"], numbers["photos"], numbers["accuracy"]) == ("colours", 15, 1)
     assert {Path(item["photo"]).name for item in numbers["skipped"]} == set(DEFECTS)
@@ -175,10 +175,10 @@ def test_evaluate_prints_json_and_nothing_else(bundle, photos):
 
 def test_evaluate_refuses_a_bundle_that_was_altered_and_a_label_it_does_not_know(bundle, tmp_path):
     place = write_classes(tmp_path / "photos", 1, {"mauve": (200, 150, 250)})
-    assert "no class mauve" in refused(run("evaluate", bundle, place))
+    assert "no class mauve" in refused(run("evaluate", bundle, place, "--quiet"))
     assert "is this a bundle?" in refused(run("evaluate", place, place))
     (bundle / "predict.onnx").write_bytes(b"!")
-    assert "predict.onnx was altered" in refused(run("evaluate", bundle, place))
+    assert "predict.onnx was altered" in refused(run("evaluate", bundle, place, "--quiet"))
 
 
 def test_predict_writes_a_line_for_every_file_whether_it_can_be_read_or_not(bundle, tmp_path):

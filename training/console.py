@@ -48,7 +48,8 @@ class Stages:
             _Speed(unit),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        silent = not self.console.is_terminal  # a log gets the summary line only
+        with Progress(*columns, console=self.console, transient=True, disable=silent) as progress:
             task = progress.add_task(name, total=total)
             yield lambda done: progress.advance(task, done)
         self._finish(name, started)

@@ -92,6 +92,7 @@ def evaluate_bundle(
     listing = find_photos(source)
     test = [photo for photo in listing.photos if photo.side == "test"]
     photos = test or listing.photos
+    label_indices(photos, classifier.class_names)  # refuse before the long work
     chosen = Listing(photos, listing.skipped)
     with (stages or Stages(quiet=True)).counted("evaluate", len(photos), "photos") as advance:
         answers = classify(classifier, chosen, workers, limits, advance)
