@@ -10,6 +10,7 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - fit.py       the whole run, stage by stage
 - evaluate.py  predictions -> numbers to believe
 - report.py    those numbers as a page
+- contents.py  what every bundle holds beside its manifest
 - imagenet.py, digits.py  the two models of the demo
 - console.py   progress and timing;  __main__.py  the commands
 """

@@ -19,6 +19,7 @@ from models.images import decode_image, shrink_image
 from training.cache import FeatureCache
 from training.config import FitConfig
 from training.console import Stages
+from training.contents import write_contents
 from training.evaluate import measure
 from training.features import Features, compute_features
 from training.heads import STRENGTHS, FittedHead, apply_head, fit_logistic
@@ -84,10 +85,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         EPOCHS_END_TO_END,
     )
     with new_bundle(out) as folder:
-        classifier.save(folder / "model.keras")
-        for name, content in graphs.items():
-            (folder / name).write_bytes(content)
-        samples = _write_samples(folder, trained, config)
+        samples = write_contents(folder, classifier, graphs, _samples(trained, config))
         manifest = Manifest(
             name=out.name,
             class_names=trained.class_names,
@@ -198,25 +196,19 @@ def _describe_data(trained: Trained) -> dict[str, Any]:
     }
 
 
-def _write_samples(folder: Path, trained: Trained, config: FitConfig) -> list[dict[str, str]]:
+def _samples(trained: Trained, config: FitConfig) -> list[tuple[bytes, str]]:
     """A few validation photos for the page: one of each class, shrunk, without metadata."""
     labels: dict[Path, str] = {}
     for index in trained.split.validation:
         photo = trained.features.photos[index]
         if photo.label not in labels.values():
             labels[photo.path] = photo.label
-    (folder / "samples").mkdir()
-    samples = []
     pictures = _still_readable(
         sorted(labels, key=labels.__getitem__),
         SAMPLES,
         lambda data: shrink_image(data, SAMPLE_PX, config.limits),
     )
-    for number, (path, picture) in enumerate(pictures):
-        name = f"{number}.jpg"
-        (folder / "samples" / name).write_bytes(picture)
-        samples.append({"name": name, "label": labels[path]})
-    return samples
+    return [(picture, labels[path]) for path, picture in pictures]
 
 
 def _worst_mistakes(trained: Trained, config: FitConfig) -> list[Mistake]:

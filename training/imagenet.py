@@ -10,6 +10,7 @@ from models.errors import WeightsUnreadable
 from models.images import decode_image, shrink_image
 from training.config import FitConfig
 from training.console import Stages
+from training.contents import write_contents
 from training.provenance import library_versions
 
 # Photos that come with libraries we already use: enough to try the page and to compare
@@ -44,15 +45,8 @@ def save_imagenet(out: Path, config: FitConfig, stages: Stages) -> Manifest:
         pixels = np.stack([decode_image(data, config.framing) for data, _ in photos])
         parity = export.measure_parity(classifier, graphs, pixels)
     with new_bundle(out) as folder:
-        classifier.save(folder / "model.keras")
-        for name, content in graphs.items():
-            (folder / name).write_bytes(content)
-        (folder / "samples").mkdir()
-        samples = []
-        for number, (data, label) in enumerate(photos):
-            name = f"{number}.jpg"
-            (folder / "samples" / name).write_bytes(shrink_image(data, SAMPLE_PX))
-            samples.append({"name": name, "label": label})
+        pictures = [(shrink_image(data, SAMPLE_PX), label) for data, label in photos]
+        samples = write_contents(folder, classifier, graphs, pictures)
         manifest = Manifest(
             name=out.name,
             class_names=class_names(),
