@@ -167,7 +167,7 @@ def test_parity_is_measured_and_leaves_the_photos_alone(tiny_network, noise):
     before = noise.copy()
     parity = measure_parity(tiny_network, export_network(tiny_network), noise)
     assert parity.photos == 4
-    assert parity.keras_ms > 0
+    assert parity.onnx_ms > 0
     assert 0 < parity.maps < 1e-4  # not exactly 0: two libraries add in different orders
     assert parity.logits < 1e-4
     assert np.array_equal(noise, before)

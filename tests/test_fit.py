@@ -14,6 +14,7 @@ from PIL import Image
 
 from models.bundle import Bundle, Manifest
 from models.classifier import Classifier
+from models.cores import usable_cores
 from models.errors import PhotosError, StorageError
 from models.images import decode_image
 from models.runtime import Graph
@@ -30,7 +31,7 @@ from training import fit as room
 from training.config import FitConfig
 from training.console import Stages
 from training.evaluate import evaluate_bundle
-from training.fit import fit
+from training.fit import estimate_cost, fit
 
 
 @dataclass
@@ -227,3 +228,10 @@ def test_photos_of_which_none_can_be_read_are_refused_before_anything_is_written
     with pytest.raises(PhotosError, match=r"none of 3 photos can be read; the first: .*0 bytes"):
         run(tmp_path / "photos", tmp_path / "none", first.config.cache)
     assert not (tmp_path / "none").exists()
+
+
+def test_the_cost_of_training_end_to_end_is_reckoned_from_what_was_measured():
+    cost = estimate_cost({"compute features": 30.0}, onnx_ms=10.0, photos=1000)
+    assert cost.total == 30.0
+    step_s = 0.010 * 18 / usable_cores()  # for one photo
+    assert cost.end_to_end_seconds == pytest.approx(step_s * 1000 * 10)  # ten epochs

@@ -63,7 +63,7 @@ def manifest_of(metrics: dict[str, Any], names: list[str]) -> Manifest:
         training={"seed": 5, "seconds": {}},
         data={"photos": {"train": 1234, "validation": 6, "test": 4}},
         metrics={"test": metrics},
-        parity={"photos": 8, "logits": 1e-6, "maps": 2e-6, "keras_ms": 20.5},
+        parity={"photos": 8, "logits": 1e-6, "maps": 2e-6, "onnx_ms": 14.3},
         libraries={"numpy": "2.0"},
     )
 
@@ -127,7 +127,7 @@ def test_it_says_what_the_run_cost_and_what_it_spared(tmp_path):
     text = written(tmp_path, ["cat", "dog"]).text
     assert "compute features 28.0" in text
     assert "30.0 s all told; 10 epochs end to end would have taken about 13 min" in text  # 757 s
-    assert "Keras took 20.5 ms forward for one photo here" in text
+    assert "The frozen network took 14.3 ms a photo on one core" in text
 
 
 def test_a_faultless_network_is_reported_as_such(tmp_path):

@@ -17,7 +17,7 @@ import PIL
 from models.errors import StorageError
 from models.images import Framing, Limits
 
-FORMAT = 1  # of the cache and of the decoder: raise it when either changes
+FORMAT = 2  # of the cache and of the decoder: raise it when either changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
