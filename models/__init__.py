@@ -11,8 +11,12 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
 - export.py            Keras network -> ONNX, checked against Keras
 - bundle.py            the saved model: written aside, hashed, read with the hash checked
 - runtime.py           one ONNX graph, ready to run
+- head.py              the weights of a head, before it is part of a network
 - classifier.py        a bundle that answers: probabilities, feature maps
-- mosaic.py            feature maps -> a sheet of tiles
+- saliency.py          which parts of a photo speak for a class
+- insight.py           what each layer detects, read from the bundle
+- inside.py            one photo through every block, all at once
+- mosaic.py            feature maps -> pictures
 
 Only backbones, efficientnet_lite, network, graph and export need Keras, and only they import it.
 """

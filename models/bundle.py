@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.errors import BundleError, SettingError, StorageError
 from models.images import Framing
 
-SCHEMA = 1
+SCHEMA = 2
+MOST_BLOCKS = 24  # shown at once; deeper networks are thinned evenly
 MANIFEST = "manifest.json"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # goes into URLs
 
@@ -50,6 +51,7 @@ class LayerEntry(_Strict):
     stride: int
     receptive_field: int
     trunk: bool
+    block: bool
 
 
 class ImageEntry(_Strict):
@@ -99,6 +101,18 @@ class Manifest(_Strict):
     def framing(self) -> Framing:
         """How a photo meets this network's square."""
         return Framing(**self.image.model_dump())
+
+
+def pick_blocks(layers: Sequence[LayerEntry]) -> list[LayerEntry]:
+    """The layers that end a block, from photo to answer; evenly thinned to `MOST_BLOCKS`."""
+    ends = [entry for entry in layers if entry.block]
+    return [ends[i] for i in spread(len(ends), MOST_BLOCKS)]
+
+
+def spread(total: int, most: int) -> list[int]:
+    """Up to `most` indices of `total`, evenly, with the first and the last."""
+    steps = max(min(total, most) - 1, 1)
+    return [round(i * (total - 1) / steps) for i in range(min(total, most))]
 
 
 class Bundle:
@@ -200,7 +214,10 @@ def seal(folder: Path, manifest: Manifest, target: Path) -> Manifest:
     }
     sealed = manifest.model_copy(update={"files": files, "version": _next_version(target)})
     text = sealed.model_dump_json(indent=2)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    with (folder / MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     return sealed
 
 

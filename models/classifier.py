@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.bundle import Bundle, LayerEntry
+from models.bundle import Bundle, LayerEntry, pick_blocks, spread
 from models.errors import BundleError, UnknownLayer
 from models.images import Limits, decode_image
+from models.insight import INDEX, Insight
 from models.onnx_weights import check_weights
 from models.runtime import Graph
 
@@ -49,10 +50,12 @@ class Classifier:
         self.class_names = bundle.manifest.class_names
         self.framing = bundle.manifest.framing
         self.layers: dict[str, LayerEntry] = {entry.name: entry for entry in self.manifest.layers}
+        self.blocks = pick_blocks(self.manifest.layers)  # from photo to answer
+        self.insight = Insight(bundle) if INDEX in bundle.manifest.files else None
         self._threads = threads
         self._lock = threading.Lock()
-        self._layers_graph: Graph | None = None
-        self._predict_graph = self._open("predict.onnx")
+        self._graphs: dict[str, Graph] = {}
+        self.predictor = self._graph("predict.onnx")  # photos -> logits
 
     def decode(self, data: bytes, limits: Limits = Limits()) -> np.ndarray:
         """Encoded bytes -> (S, S, 3) uint8 RGB for this network. Raises ImageError."""
@@ -67,7 +70,7 @@ class Classifier:
         Returns:
             (N, K) float32; each row sums to 1.
         """
-        return softmax(self._predict_graph.run(photos, ["logits"])[0])
+        return softmax(self.predictor.run(photos, ["logits"])[0])
 
     def look(self, photo: np.ndarray, layers: Sequence[str]) -> Answer:
         """Probabilities and the feature maps of any set of layers, in one pass.
@@ -80,7 +83,7 @@ class Classifier:
         """
         for layer in layers:
             self.layer(layer)
-        graph = self._layered()
+        graph = self._graph("layers.onnx")
         logits, *maps = graph.run(photo[None], ["logits", *layers])
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
         return Answer(softmax(logits)[0], dict(zip(layers, pictures, strict=True)))
@@ -94,7 +97,7 @@ class Classifier:
 
     def check(self) -> None:
         """Answer a grey photo. Raises BundleError if that does not work."""
-        self._try(self._predict_graph, "predict.onnx")
+        self._try(self.predictor, "predict.onnx")
 
     def top(self, probabilities: np.ndarray, count: int) -> list[Prediction]:
         """The `count` most probable classes of one row, best first; ties in class order."""
@@ -104,15 +107,19 @@ class Classifier:
     def depths(self, count: int) -> list[str]:
         """Names of up to `count` trunk layers, spread evenly from photo to answer."""
         trunk = [entry.name for entry in self.manifest.layers if entry.trunk] or list(self.layers)
-        picks = np.linspace(0, len(trunk) - 1, min(count, len(trunk))).round().astype(int)
-        return [trunk[i] for i in picks]
+        return [trunk[i] for i in spread(len(trunk), count)]
 
-    def _layered(self) -> Graph:
-        """The graph of all layers, loaded when it is first needed."""
+    @property
+    def head(self) -> Graph:
+        """Pooled features -> logits. Raises BundleError."""
+        return self._graph("head.onnx")
+
+    def _graph(self, name: str) -> Graph:
+        """One graph of the bundle, loaded when it is first needed."""
         with self._lock:
-            if self._layers_graph is None:
-                self._layers_graph = self._open("layers.onnx")
-            return self._layers_graph
+            if name not in self._graphs:
+                self._graphs[name] = self._open(name)
+            return self._graphs[name]
 
     def _open(self, name: str) -> Graph:
         """One graph of the bundle, tried once."""
@@ -130,17 +137,20 @@ class Classifier:
         return graph
 
     def _try(self, graph: Graph, name: str) -> None:
-        """See that `graph` answers a grey photo with one finite number for each class."""
+        """See that `graph` answers something grey with one finite number for each class."""
         size, classes = self.framing.size, len(self.class_names)
+        grey = np.full((1, size, size, 3), 127, np.float32)
+        if name == "head.onnx":
+            grey = np.ones((1, self.blocks[-1].channels), np.float32)
         try:
-            logits = graph.run(np.full((1, size, size, 3), 127, np.uint8), ["logits"])[0]
+            logits = graph.run(grey, ["logits"])[0]
         except Exception as error:  # likewise
             raise BundleError(self.bundle.path, f"{name} does not run: {error}") from error
         if logits.shape != (1, classes) or not np.isfinite(logits).all():
             found = f"numbers of shape {logits.shape}, not all of them finite"
             if np.isfinite(logits).all():
                 found = f"{logits.shape[-1]} numbers"
-            reason = f"{name} answers a photo with {found}; expected {classes} finite logits"
+            reason = f"{name} answers with {found}; expected {classes} finite logits"
             raise BundleError(self.bundle.path, reason)
 
 

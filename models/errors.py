@@ -8,8 +8,10 @@ LayerscopeError
 │   └── ImageUnreadable   the right format, but broken or without a fixed range
 ├── UnknownName           asked for something by a name that is not in the list
 │   ├── UnknownLayer      a layer with feature maps
+│   ├── UnknownClass      a class of a model
 │   ├── UnknownModel      a served model
 │   └── UnknownBackbone   a row of the table of backbones
+├── UnknownChannel        a channel that a layer does not have
 ├── WeightsUnreadable     pretrained weights that cannot be had or do not fit
 ├── ExportError           a network that cannot be written as ONNX
 │   └── ParityError       it was, and does not answer as Keras does
@@ -88,6 +90,13 @@ class UnknownLayer(UnknownName):
     kind = "layer with feature maps"
 
 
+class UnknownClass(UnknownName):
+    """The model has no class of that name."""
+
+    code = "unknown_class"
+    kind = "class"
+
+
 class UnknownModel(UnknownName):
     """No model of that name is served."""
 
@@ -100,6 +109,18 @@ class UnknownBackbone(UnknownName):
 
     code = "unknown_backbone"
     kind = "backbone"
+
+
+class UnknownChannel(LayerscopeError):
+    """The layer has no channel of that number."""
+
+    code = "unknown_channel"
+
+    def __init__(self, asked: int | str, count: int):
+        nearest = 0 if str(asked).startswith("-") else count - 1
+        super().__init__(
+            f"no channel {str(asked)[:20]}; the layer has 0 to {count - 1}, nearest: {nearest}"
+        )
 
 
 class WeightsUnreadable(LayerscopeError):

@@ -40,28 +40,33 @@ class Parity:
         return asdict(self)
 
 
-def to_onnx(network: keras.Model, outputs: dict[str, Any]) -> bytes:
-    """`network` as one ONNX graph that answers `outputs`.
+def to_onnx(network: keras.Model, outputs: dict[str, Any], source: Any = None) -> bytes:
+    """`network`, or a part of it, as one ONNX graph that answers `outputs`.
 
     Args:
         network: flat, with one input of a fixed size.
         outputs: name -> Keras tensor. Maps leave as (N, C, h, w), vectors as (N, C).
+        source: the Keras tensor, a vector, where the part begins; None: the photo.
 
     Raises:
         ExportError: a layer of a kind that has no writer.
     """
     writer = _Writer()
-    wanted = _ancestors(network, outputs)
+    wanted = _ancestors(network, outputs, source)
+    if source is not None:
+        writer.names[id(source)] = "features"
     for operation in network.operations:
         if id(operation) in wanted:
             writer.write(operation)
     for name, tensor in outputs.items():
         writer.nodes.append(helper.make_node("Identity", [writer.names[id(tensor)]], [name]))
-    return writer.finish(network, outputs)
+    entry = ("image", network.input_shape[1:]) if source is None else ("features", source.shape[1:])
+    return writer.finish(network.name, *entry, outputs)
 
 
 def export_network(network: keras.Model) -> dict[str, bytes]:
-    """`predict.onnx` (logits, features) and `layers.onnx` (those and every mapped layer).
+    """`predict.onnx`: logits and features; `layers.onnx`: those and every mapped layer;
+    `head.onnx`: from features to logits.
 
     Args:
         network: raw RGB -> logits, with a layer `pool` whose output is the features.
@@ -71,6 +76,7 @@ def export_network(network: keras.Model) -> dict[str, bytes]:
     return {
         "predict.onnx": to_onnx(network, answers),
         "layers.onnx": to_onnx(network, answers | maps),
+        "head.onnx": to_onnx(network, {"logits": network.output}, source=answers["features"]),
     }
 
 
@@ -106,12 +112,12 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one - other).max())
 
 
-def _ancestors(network: keras.Model, outputs: dict[str, Any]) -> set[int]:
-    """Ids of the operations that the outputs depend on."""
+def _ancestors(network: keras.Model, outputs: dict[str, Any], source: Any) -> set[int]:
+    """Ids of the operations between `source` and the outputs."""
     needed = {id(tensor) for tensor in outputs.values()}
     wanted = set()
     for operation in reversed(network.operations):
-        if id(operation.output) in needed:
+        if operation.output is not source and id(operation.output) in needed:
             wanted.add(id(operation))
             needed |= {id(tensor) for tensor in keras.tree.flatten(operation.input)}
     return wanted
@@ -171,16 +177,14 @@ class _Writer:
             for argument in [*keras.tree.flatten(called.args), *named]
         ]
 
-    def finish(self, network: keras.Model, outputs: dict[str, Any]) -> bytes:
-        """The whole graph, checked and serialised."""
-        image = helper.make_tensor_value_info(
-            "image", TensorProto.FLOAT, ["N", *network.input_shape[1:]]
-        )
+    def finish(self, name: str, entry: str, shape: Sequence[int], outputs: dict[str, Any]) -> bytes:
+        """The whole graph with its input `entry`, checked and serialised."""
+        source = helper.make_tensor_value_info(entry, TensorProto.FLOAT, ["N", *shape])
         results = []
-        for name, tensor in outputs.items():
+        for output, tensor in outputs.items():
             shape = [tensor.shape[-1], *tensor.shape[1:-1]]  # channels first
-            results.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]))
-        graph = helper.make_graph(self.nodes, network.name, [image], results, self.constants)
+            results.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", *shape]))
+        graph = helper.make_graph(self.nodes, name, [source], results, self.constants)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
         )

@@ -7,7 +7,8 @@ computes the three as one step. Receptive field and stride follow Araujo et al. 
 computation graphs".
 """
 
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
@@ -54,6 +55,7 @@ class MappedLayer:
     stride: int  # input pixels from one position to the next
     receptive_field: int  # input pixels that can influence one position, before clipping
     trunk: bool  # every path from photo to answer passes through this layer
+    block: bool = False  # it ends a block of the backbone, or is the last
 
     def as_json(self) -> dict[str, Any]:
         """Plain types, for the manifest and for HTTP."""
@@ -100,7 +102,8 @@ def mapped_layers(network: keras.Model) -> list[MappedLayer]:
                 operation.name in trunk,
             )
         )
-    return found
+    ends = _block_ends([layer.name for layer in found if layer.trunk])
+    return [replace(layer, block=layer.name in ends) for layer in found]
 
 
 def map_tensors(network: keras.Model) -> dict[str, Any]:
@@ -138,6 +141,17 @@ def _trunk(network: keras.Model, consumers: dict[int, list[Any]]) -> set[str]:
         if len(waiting) == 1:
             trunk.add(operation.name)
     return trunk
+
+
+def _block_ends(names: list[str]) -> set[str]:
+    """Of trunk layers in order, the last of each block.
+
+    A block is the layers whose names agree up to the last part with a digit in it, as in
+    `conv5_block3_out` or `block2a_project_bn`: so backbones name them.
+    """
+    blocks = [found[0] if (found := re.match(r".*\d[^_]*", name)) else name for name in names]
+    last = {own: name for own, name in zip(blocks, names, strict=True)}
+    return set(last.values())
 
 
 def _reach(network: keras.Model) -> dict[int, tuple[float, int]]:

@@ -5,6 +5,8 @@ that did. Draws only; what the numbers mean is said where they are computed.
 """
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -21,6 +23,8 @@ _STEPS = np.linspace(0, len(_EMBER) - 1, 256)
 EMBER = np.stack(
     [np.interp(_STEPS, np.arange(len(_EMBER)), _EMBER[:, band]) for band in range(3)], axis=1
 ).astype(np.uint8)  # (256, 3)
+
+GREY = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 
 
 def strengths(maps: np.ndarray) -> np.ndarray:
@@ -42,7 +46,10 @@ def peak(maps: np.ndarray) -> float:
 
 def _above_zero(maps: np.ndarray) -> np.ndarray:
     """The positive part of some maps; what is no number counts as 0."""
-    return np.where(np.isfinite(maps), np.maximum(maps, 0), 0)
+    above = np.fmax(maps, 0)  # NaN becomes 0
+    if np.isfinite(above.max(initial=0)):
+        return above
+    return np.where(np.isfinite(above), above, 0)
 
 
 def draw(
@@ -83,10 +90,109 @@ def draw(
     return sheet
 
 
-def png(sheet: np.ndarray) -> bytes:
-    """A sheet of levels as a PNG, coloured from black through red to pale yellow."""
+def contact_sheet(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Every channel at one pixel a position, each on its own scale, without gaps.
+
+    Args:
+        maps: (h, w, C) float32, C 1 or more.
+
+    Returns:
+        (H, W) uint8 with the channels row by row; (C,) float32, the value that 255 stands
+        for in each, 0 where all is black; the number of tiles in a row.
+    """
+    height, width, channels = maps.shape
+    above = _above_zero(maps).transpose(2, 0, 1)
+    peaks = above.max(axis=(1, 2))
+    scale = 255 / np.where(peaks > 0, peaks, 1)
+    columns = max(1, round((channels * height / width) ** 0.5))
+    rows = -(-channels // columns)
+    tiles = np.zeros((rows * columns, height, width), np.uint8)
+    tiles[:channels] = above * scale[:, None, None] + 0.5
+    sheet = tiles.reshape(rows, columns, height, width).transpose(0, 2, 1, 3)
+    return sheet.reshape(rows * height, columns * width), peaks, columns
+
+
+def each_its_own(maps: np.ndarray) -> np.ndarray:
+    """Maps (h, w, C) with each channel's largest value at 1; silent channels stay at 0."""
+    above = _above_zero(maps)
+    peaks = above.max(axis=(0, 1))
+    return above / np.where(peaks > 0, peaks, 1)
+
+
+def draw_over(
+    photo: np.ndarray, maps: np.ndarray, brightest: float, colours: np.ndarray = EMBER
+) -> np.ndarray:
+    """A sheet of the photo, once under each channel.
+
+    Args:
+        photo: (S, S, 3) uint8 RGB, at the size of a tile.
+        maps: (h, w, C) float32; `brightest` and more glows most.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    count, side = maps.shape[2], photo.shape[0]
+    columns = max(1, round(count**0.5))
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * (side + 1) - 1, columns * (side + 1) - 1, 3), np.uint8)
+    for channel in range(count):
+        top, left = channel // columns * (side + 1), channel % columns * (side + 1)
+        tile = lay_over(photo, maps[..., channel], colours, brightest)
+        sheet[top : top + side, left : left + side] = tile
+    return sheet
+
+
+def lay_over(
+    photo: np.ndarray, heat: np.ndarray, colours: np.ndarray = EMBER, brightest: float = 0.0
+) -> np.ndarray:
+    """A photo under a map: darkened where the map is silent, glowing where it speaks.
+
+    Args:
+        photo: (H, W, 3) uint8 RGB.
+        heat: (h, w) float32, any range; 0 and less is silent.
+        brightest: the value that glows most; 0: the largest of this map.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    above = _above_zero(heat)
+    level = (np.minimum(above / (brightest or above.max() or 1), 1) * 255).round().astype(np.uint8)
+    shape = (photo.shape[1], photo.shape[0])
+    smooth = np.asarray(Image.fromarray(level).resize(shape, Image.Resampling.BICUBIC))
+    share = (0.25 + 0.5 * smooth[..., None] / 255).astype(np.float32)
+    mixed = photo * (1 - share) + colours[smooth] * share
+    return mixed.round().astype(np.uint8)
+
+
+def plain_png(levels: np.ndarray) -> bytes:
+    """(H, W) uint8 as a grey PNG, unfiltered: a third of the time that Pillow takes.
+
+    PNG Specification (third edition), sections 5.2 and 9.2; silent positions lie in runs.
+    """
+    height, width = levels.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: none
+    rows[:, 1:] = levels
+    squeeze = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    pixels = squeeze.compress(rows.tobytes()) + squeeze.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )  # fmt: skip
+
+
+def png(sheet: np.ndarray, colours: np.ndarray = EMBER) -> bytes:
+    """A picture as a PNG.
+
+    Args:
+        sheet: (H, W) uint8 levels, or (H, W, 3) uint8 RGB.
+        colours: (256, 3) uint8, what each level is drawn in.
+    """
     image = Image.fromarray(sheet)
-    image.putpalette(EMBER.tobytes())
+    if sheet.ndim == 2:
+        image.putpalette(colours.tobytes())
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=3)
+    image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

@@ -7,8 +7,6 @@ the saved network loads anywhere Keras does.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -19,23 +17,12 @@ from models.backbones import Backbone
 from models.efficientnet_lite import efficientnet_lite, load_embedded
 from models.errors import SettingError, WeightsUnreadable
 from models.flatten import graft
+from models.head import DenseLayer, Head
 from models.state_dict import read_state_dict
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; keras/applications/imagenet_utils.py
 TORCH_MEAN = (0.485, 0.456, 0.406)
 TORCH_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class DenseLayer:
-    """Weights of one layer of a head: `activation(x @ kernel + bias)`."""
-
-    kernel: np.ndarray  # (inputs, outputs) float32
-    bias: np.ndarray  # (outputs,) float32
-    activation: str = "linear"
-
-
-Head = Sequence[DenseLayer]  # from pooled features to logits; the last layer is linear
 
 
 def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -> keras.Model:

@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 
 class Graph:
-    """An ONNX graph with one input, float32 (N, S, S, 3) raw RGB, and named outputs.
+    """An ONNX graph with one float32 input, most often (N, S, S, 3) raw RGB, and named outputs.
 
     Safe to call from several threads at once; the interpreter lock is released while it runs.
     """
@@ -31,7 +31,7 @@ class Graph:
         self._input = self._session.get_inputs()[0].name
         self.outputs = [output.name for output in self._session.get_outputs()]
 
-    def run(self, photos: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """The named outputs for (N, S, S, 3) photos, 0 to 255; maps are (N, C, h, w)."""
-        batch = np.ascontiguousarray(photos, np.float32)
+    def run(self, inputs: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+        """The named outputs for photos, 0 to 255, or vectors; maps are (N, C, h, w)."""
+        batch = np.ascontiguousarray(inputs, np.float32)
         return self._session.run(list(outputs), {self._input: batch})

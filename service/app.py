@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from service import errors, health, pages, routes
+from service import errors, health, inside, pages, routes
 from service.settings import Settings
 from service.shelf import Shelf
 
@@ -26,7 +26,7 @@ def create_app(bundles: Sequence[Path], settings: Settings | None = None) -> Fla
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["settings"] = settings
     app.extensions["shelf"] = Shelf(bundles, settings.network_threads)
-    for blueprint in (routes.bp, pages.bp, health.bp):
+    for blueprint in (routes.bp, inside.bp, pages.bp, health.bp):
         app.register_blueprint(blueprint)
     errors.register(app)
 

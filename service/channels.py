@@ -2,27 +2,28 @@
 
 import numpy as np
 
-from models.errors import SettingError
+from models.errors import SettingError, UnknownChannel
 
 
-def choose_channels(asked: str, strengths: np.ndarray) -> list[int]:
+def choose_channels(asked: str, ranks: np.ndarray) -> list[int]:
     """Channel indices in the order they are to be shown.
 
     Args:
-        asked: `all`, `top:N` (the N strongest, strongest first) or indices with commas.
-        strengths: (C,), how strongly each channel answers.
+        asked: `all`, `top:N` (the N highest, highest first) or indices with commas.
+        ranks: (C,), how strongly each channel answers, or what it adds to a class.
 
     Raises:
-        SettingError: none of these, no channel, or an index the layer does not have.
+        SettingError: none of these, or no channel.
+        UnknownChannel: an index the layer does not have.
     """
-    count = len(strengths)
+    count = len(ranks)
     if asked == "all":
         return list(range(count))
     kind, _, number = asked.partition(":")
     if kind == "top" and number.isascii() and number.isdigit() and len(number) < 10:
         if int(number) == 0:
             raise SettingError("channels is top:0; ask for at least one")
-        order = np.argsort(-strengths, kind="stable")
+        order = np.argsort(-ranks, kind="stable")
         return [int(channel) for channel in order[: int(number)]]
     parts = asked.split(",")
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
@@ -32,5 +33,5 @@ def choose_channels(asked: str, strengths: np.ndarray) -> list[int]:
         )
     chosen = list(dict.fromkeys(int(part) for part in parts))
     if max(chosen) >= count:
-        raise SettingError(f"channel {max(chosen)} is not there; the layer has 0 to {count - 1}")
+        raise UnknownChannel(max(chosen), count)
     return chosen

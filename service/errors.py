@@ -19,6 +19,8 @@ from models.errors import (
     ImageUnsupported,
     LayerscopeError,
     SettingError,
+    UnknownChannel,
+    UnknownClass,
     UnknownLayer,
     UnknownModel,
 )
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 STATUS: dict[type[LayerscopeError], int] = {
     ImageEmpty: 400,
     SettingError: 400,
+    UnknownChannel: 404,
+    UnknownClass: 404,
     UnknownLayer: 404,
     UnknownModel: 404,
     ImageTooLarge: 413,
@@ -54,7 +58,14 @@ class BadUpload(LayerscopeError):
     code = "image_missing"
 
 
-STATUS[BadUpload] = 400
+class Busy(LayerscopeError):
+    """Too much of the same at once; it will pass."""
+
+    code = "busy"
+    retry_after_s = 3
+
+
+STATUS |= {BadUpload: 400, Busy: 503}
 
 
 def answer(code: str, message: str, status: int) -> Answer:
@@ -66,8 +77,9 @@ def register(app: Flask) -> None:
     """Make `app` answer every error in that shape."""
 
     @app.errorhandler(LayerscopeError)
-    def explain(error: LayerscopeError) -> Answer:
-        return answer(error.code, str(error), STATUS.get(type(error), 503))
+    def explain(error: LayerscopeError) -> Any:
+        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Busy) else {}
+        return *answer(error.code, str(error), STATUS.get(type(error), 503)), headers
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Any:

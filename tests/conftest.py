@@ -109,7 +109,8 @@ def noise() -> np.ndarray:
 def tiny_network(noise: np.ndarray) -> Any:
     """The backbone `tiny` with a head for three classes; no weight has its starting value."""
     from models.backbones import find_backbone
-    from models.network import DenseLayer, add_head, build_backbone
+    from models.head import DenseLayer
+    from models.network import add_head, build_backbone
 
     rng = np.random.default_rng(0)
     head = [DenseLayer(rng.normal(size=(16, 3)).astype("f4"), rng.normal(size=3).astype("f4"))]
@@ -124,3 +125,18 @@ def tiny_bundle(
 ) -> Path:
     """`tiny_network` as a bundle called `tiny`. Shared: copy it before changing anything."""
     return save_network(tiny_network, tmp_path_factory.mktemp("b") / "tiny", noise, CLASS_NAMES)
+
+
+@pytest.fixture(scope="session")
+def insight_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fitted bundle called `colours`, with insight: 36 photos, three classes, `tiny`."""
+    from tests.making import write_classes
+    from training.config import FitConfig
+    from training.console import Stages
+    from training.fit import fit
+
+    place = tmp_path_factory.mktemp("insight")
+    photos = write_classes(place / "photos", 12)
+    config = FitConfig(backbone="tiny", cache=place / "cache")
+    fit(photos, place / "colours", config, Stages(quiet=True))
+    return place / "colours"

@@ -8,7 +8,8 @@ from models.backbones import find_backbone
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.graph import map_tensors
-from models.network import DenseLayer, add_head, build_backbone
+from models.head import DenseLayer
+from models.network import add_head, build_backbone
 from tests.conftest import CLASS_NAMES, liven_network, save_network
 
 # The smallest member of each family, at the smallest size in px at which maps of more than one

@@ -90,7 +90,8 @@ def test_the_bundle_is_whole_and_says_what_it_was_made_of(first):
     assert bundle.manifest == first.manifest
     assert bundle.manifest.class_names == ["blue", "green", "red"]
     assert set(bundle.manifest.files) == {
-        *("model.keras", "predict.onnx", "layers.onnx", "report.html"),
+        *("model.keras", "predict.onnx", "layers.onnx", "head.onnx", "report.html"),
+        *("insight/insight.json", "insight/layer00.npz", "insight/layer01.npz"),
         *(f"samples/{number}.jpg" for number in range(3)),  # one of each class
     }
     assert (bundle.manifest.name, bundle.manifest.version) == ("colours", "1")

@@ -23,8 +23,12 @@ def conv(name, kernel=3, **options):
 def test_the_layers_of_the_tiny_network_by_hand(tiny_network):
     # Two convolutions of 3 px, stride 2: the second sees 3 positions 2 px apart, each 3 px wide.
     assert mapped_layers(tiny_network) == [
-        MappedLayer("block1_relu", "ReLU", 16, 16, 8, stride=2, receptive_field=3, trunk=True),
-        MappedLayer("block2_relu", "ReLU", 8, 8, 16, stride=4, receptive_field=7, trunk=True),
+        MappedLayer(
+            "block1_relu", "ReLU", 16, 16, 8, stride=2, receptive_field=3, trunk=True, block=True
+        ),
+        MappedLayer(
+            "block2_relu", "ReLU", 8, 8, 16, stride=4, receptive_field=7, trunk=True, block=True
+        ),
     ]
 
 

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from models.network import DenseLayer
+from models.head import DenseLayer
 from training import heads
 from training.heads import STRENGTHS, apply_head, fit_logistic
 

@@ -15,9 +15,9 @@ from models import network as building
 from models.backbones import BACKBONES, find_backbone
 from models.errors import SettingError, UnknownBackbone, WeightsUnreadable
 from models.flatten import graft
+from models.head import DenseLayer
 from models.images import Framing, decode_image
 from models.network import (
-    DenseLayer,
     add_head,
     build_backbone,
     pretrained_head,

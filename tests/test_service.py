@@ -125,7 +125,7 @@ def test_channels_can_be_named(client, classifier):
         ("/activations/block1_rel", photo(), 404, "unknown_layer"),
         ("/activations/block1_relu", b"", 400, "image_missing"),
         ("/activations/block1_relu?channels=top:0", photo(), 400, "setting"),
-        ("/activations/block1_relu?channels=8", photo(), 400, "setting"),  # there are 0 to 7
+        ("/activations/block1_relu?channels=8", photo(), 404, "unknown_channel"),  # 0 to 7
         ("/activations/block1_relu?channels=", photo(), 400, "setting"),
         ("/activations/block1_relu?channels=top:" + "9" * 5000, photo(), 400, "setting"),
         ("/activations/block1_relu?tile=513", photo(), 400, "setting"),
@@ -188,7 +188,11 @@ def test_models_and_layers_describe_what_is_served(client, classifier):
     assert model["classes"] == len(classifier.class_names)
     assert set(model["depths"]) <= {layer.name for layer in classifier.manifest.layers}
     layers = client.get("/layers").json["layers"]
-    assert layers[0] == classifier.manifest.layers[0].model_dump()
+    assert layers[0] == classifier.manifest.layers[0].model_dump() | {
+        "probe_accuracy": None,  # a bundle without insight
+        "dead_share": None,
+        "duplicate_share": None,
+    }
 
 
 def test_live_and_ready_answer(client, classifier):
@@ -199,7 +203,7 @@ def test_live_and_ready_answer(client, classifier):
 def test_ready_says_what_is_wrong(tiny_bundle, monkeypatch):
     app = create_app([tiny_bundle])
     (model,) = app.extensions["shelf"]
-    monkeypatch.setattr(model._predict_graph, "run", lambda *_: [np.full((1, 1), np.nan)])
+    monkeypatch.setattr(model.predictor, "run", lambda *_: [np.full((1, 1), np.nan)])
     answer = app.test_client().get("/v2/health/ready")
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "not_ready")
 

@@ -7,9 +7,11 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - features.py  each photo once through the compiled backbone;  cache.py keeps the result
 - split.py     train, validation and test sides that share no file
 - heads.py     features -> class: logistic regression
+- insight.py   what each layer detects: summaries.py, exemplars.py, and trust.py for saliency
 - fit.py       the whole run, stage by stage
 - evaluate.py  predictions -> numbers to believe
 - report.py    those numbers as a page
+- pictures.py  photos read once more to be shown
 - contents.py  what every bundle holds beside its manifest
 - imagenet.py, digits.py  the two models of the demo
 - console.py   progress and timing;  __main__.py  the commands

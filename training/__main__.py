@@ -57,6 +57,15 @@ quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
 backbone = click.option("--backbone", default=DEFAULTS["backbone"], show_default=True,
                         help="A name that `backbones` lists.")  # fmt: skip
 
+layers = click.option(
+    "--layers", default="", help="To look into, with commas; default: each block."
+)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names that were given with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
 
 @_command
 @click.argument("photos", type=FOLDER)
@@ -75,10 +84,13 @@ backbone = click.option("--backbone", default=DEFAULTS["backbone"], show_default
 @click.option("--max-megapixels", default=DEFAULTS["max_megapixels"], show_default=True,
               help="Larger photos are skipped.")  # fmt: skip
 @click.option("--more-formats", is_flag=True, help="Also read TIFF and AVIF.")
+@click.option("--insight/--no-insight", default=DEFAULTS["insight"], show_default=True,
+              help="Find out what each layer detects.")  # fmt: skip
+@layers
 @quiet
 def fit(photos: Path, out: Path, quiet: bool, **settings: Any) -> None:
     """Train on PHOTOS: class folders; train/ validation/ test/ with class folders; or a CSV."""
-    config = FitConfig(**settings)
+    config = FitConfig(**settings | {"layers": _names(settings["layers"])})
     stages = Stages(quiet)
     from training.fit import fit as run
 

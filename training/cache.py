@@ -7,7 +7,7 @@ opened again. A cache that cannot be read is set aside and made anew.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -16,12 +16,16 @@ import PIL
 
 from models.errors import StorageError
 from models.images import Framing, Limits
+from training.summaries import SUMMARY
 
 FORMAT = 2  # of the cache and of the decoder: raise it when either changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS summaries (layer TEXT, digest BLOB, summary BLOB NOT NULL,
+    PRIMARY KEY (layer, digest)
 );
 """
 
@@ -79,17 +83,33 @@ class FeatureCache:
         rows = self._db.execute("SELECT digest, vector FROM features")
         return {digest: np.frombuffer(vector, np.float32) for digest, vector in rows}
 
+    def summarised(self, layers: Sequence[str]) -> set[bytes]:
+        """Digests of the photos of which every one of `layers` has a summary."""
+        marks = ", ".join("?" * len(layers))
+        query = f"SELECT digest FROM summaries WHERE layer IN ({marks}) GROUP BY digest"
+        rows = self._db.execute(f"{query} HAVING COUNT(*) = ?", (*layers, len(layers)))
+        return {digest for (digest,) in rows}
+
+    def summaries(self, layer: str, digests: Sequence[bytes]) -> np.ndarray:
+        """(N, C) of SUMMARY: what `layer` did with each of these photos."""
+        find = "SELECT summary FROM summaries WHERE layer = ? AND digest = ?"
+        rows = [self._db.execute(find, (layer, digest)).fetchone()[0] for digest in digests]
+        return np.frombuffer(b"".join(rows), SUMMARY).reshape(len(rows), -1)
+
     def add(
         self,
         vectors: Iterable[tuple[bytes, np.ndarray]],
         files: Iterable[tuple[bytes, int, int, bytes]],
+        summaries: Iterable[tuple[str, bytes, bytes]] = (),
     ) -> None:
-        """Keep new features and the files they came from. Raises StorageError."""
+        """Keep new features, the files they came from, and summaries. Raises StorageError."""
         rows = [(digest, vector.astype(np.float32).tobytes()) for digest, vector in vectors]
         try:
             with self._db:
                 self._db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
+                keep = "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?)"
+                self._db.executemany(keep, summaries)
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
 

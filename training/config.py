@@ -33,6 +33,8 @@ class FitConfig:
     threads: int = 0  # that decode and compute features; 0: one for each core
     max_megapixels: float = 25.0  # larger photos are skipped; 0.001 to 1000
     more_formats: bool = False  # also read TIFF and AVIF
+    insight: bool = True  # find out what each layer detects; about a third more time
+    layers: tuple[str, ...] = ()  # to look into; empty: every block and the last
     cache: Path = field(default_factory=default_cache)
 
     def __post_init__(self) -> None:
@@ -75,7 +77,8 @@ class FitConfig:
         """Settings that change the result, for the manifest; places are left out."""
         fields = asdict(self)
         del fields["cache"], fields["threads"]
-        return fields | {"weights": Path(self.weights_source).name, "size": self.framing.size}
+        size, weights = self.framing.size, Path(self.weights_source).name
+        return fields | {"weights": weights, "size": size, "layers": list(self.layers)}
 
 
 def _within(name: str, value: float, lowest: float, highest: float) -> None:

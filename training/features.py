@@ -1,15 +1,16 @@
-"""Each photo once through the compiled backbone: its pooled features.
+"""Each photo once through the compiled backbone: its pooled features, and what its layers did.
 
 This is what makes training cheap. The backbone stays as it is, so what it says of a photo
 never changes: it is computed once, by ONNX Runtime, and kept. Threads decode and run the
 network on one core each; both release the interpreter lock. Decoded photos are never held:
-memory grows with the features alone, 5 kB a photo.
+memory grows with the features alone, 5 kB a photo. Summaries of layers, where they are wanted,
+go to the cache on disk and nowhere else.
 """
 
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from models.images import Framing, Limits, decode_image
 from models.runtime import Graph
 from training.cache import FeatureCache
 from training.photos import Photo, Skipped
+from training.summaries import summarise
 
 COMMIT_EVERY = 64  # photos: what a kill may cost
 WINDOW = 4  # photos in flight for each thread; bounds memory
@@ -45,6 +47,7 @@ class _Result(NamedTuple):
     stamp: tuple[int, int]  # size in bytes, time of change in ns
     digest: bytes = b""
     vector: np.ndarray | None = None
+    summaries: tuple[np.ndarray, ...] = ()  # of the layers that were asked for
     reason: str = ""
     computed: bool = False
 
@@ -57,18 +60,23 @@ def compute_features(
     cache: FeatureCache,
     workers: int,
     progress: Callable[[int], None] = lambda done: None,
+    layers: Sequence[str] = (),
 ) -> Features:
     """The features of every photo, from the cache where it has them.
 
     Args:
-        graph: a backbone with an output `features`.
+        graph: a backbone with an output `features`, and one for each of `layers`.
         workers: threads; the graph should use one core itself.
         progress: called with the number of photos just finished.
+        layers: names of layers of which the cache is to hold a summary of each photo.
 
     Raises:
         StorageError: the cache cannot be written.
     """
     known_files, vectors = cache.known_files(), cache.vectors()
+    if layers:
+        whole = cache.summarised(layers)
+        vectors = {digest: vector for digest, vector in vectors.items() if digest in whole}
 
     def read(photo: Photo) -> _Result:
         try:
@@ -82,8 +90,9 @@ def compute_features(
             if digest in vectors:
                 return _Result(photo, stamp, digest, vectors[digest])
             pixels = decode_image(data, framing, limits)
-            vector = graph.run(pixels[None], ["features"])[0][0]
-            return _Result(photo, stamp, digest, vector, computed=True)
+            vector, *maps = (output[0] for output in graph.run(pixels[None], ["features", *layers]))
+            summaries = tuple(summarise(each) for each in maps)
+            return _Result(photo, stamp, digest, vector, summaries, computed=True)
         except ImageError as error:
             return _Result(photo, (0, 0), reason=str(error))
         except OSError as error:
@@ -101,14 +110,14 @@ def compute_features(
     pending: list[_Result] = []
     try:
         for result in _in_threads(read, unread, workers):
-            found.append(result)
+            found.append(result._replace(summaries=()))
             pending.append(result)
             if len(pending) >= COMMIT_EVERY:
-                _keep(cache, pending)
+                _keep(cache, pending, layers)
                 pending = []
             progress(1)
     finally:  # also after Ctrl-C: what was computed is kept
-        _keep(cache, pending)
+        _keep(cache, pending, layers)
     return _gather(photos, found)
 
 
@@ -143,13 +152,19 @@ def _in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def _keep(cache: FeatureCache, results: list[_Result]) -> None:
+def _keep(cache: FeatureCache, results: list[_Result], layers: Sequence[str]) -> None:
     done = [result for result in results if result.vector is not None]
     cache.add(
         [(result.digest, result.vector) for result in done if result.vector is not None],
         [
             (os.fsencode(result.photo.path.resolve()), *result.stamp, result.digest)
             for result in done
+        ],
+        [
+            (layer, result.digest, summary.tobytes())
+            for result in done
+            if result.summaries
+            for layer, summary in zip(layers, result.summaries, strict=True)
         ],
     )
 

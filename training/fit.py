@@ -5,18 +5,18 @@ stage begins, and the bundle appears only when it is whole.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from models.bundle import ImageEntry, LayerEntry, Manifest, check_target, new_bundle, seal
 from models.cores import usable_cores
-from models.errors import ImageError, PhotosError
+from models.errors import PhotosError
 from models.images import decode_image, shrink_image
+from models.runtime import Graph
 from training.cache import FeatureCache
 from training.config import FitConfig
 from training.console import Stages
@@ -24,7 +24,9 @@ from training.contents import write_contents
 from training.evaluate import measure
 from training.features import Features, compute_features
 from training.heads import STRENGTHS, FittedHead, apply_head, fit_logistic
+from training.insight import Material, choose_layers, write_insight
 from training.photos import Listing, Skipped, find_photos
+from training.pictures import still_readable
 from training.provenance import library_versions, peak_memory_mib
 from training.report import Cost, Mistake, write_report
 from training.split import Split, split_photos
@@ -36,8 +38,6 @@ MISTAKES = 24  # shown in the report
 MISTAKE_PX = 200  # likewise
 EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
 STEP_PER_PASS = 18  # core seconds of Keras' training step to those of a compiled forward pass
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -54,6 +54,17 @@ class Trained:
     skipped: list[Skipped]
 
 
+@dataclass
+class Built:
+    """The backbone, and what it was compiled into."""
+
+    backbone: Any  # Keras
+    identity: str  # of its weights
+    layers: list[LayerEntry]
+    watched: list[LayerEntry]  # those that are looked into
+    graph: Graph  # photos -> features and the watched layers
+
+
 def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     """Train on the photos of `source` and write the bundle `out`.
 
@@ -64,33 +75,69 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     check_target(out)
     listing = find_photos(source)
     check_listing(listing)
-    from models import export, network  # TensorFlow takes seconds to import: refuse first
-    from models.graph import mapped_layers
-    from models.runtime import Graph
-
     stages.say(f"{len(listing.photos):,} files in {source}")
     with stages.stage("build the backbone"):
-        backbone = network.build_backbone(
-            config.row, config.framing.size, config.weights_source, config.seed
-        )
-        identity = network.weights_identity(config.row, config.weights_source, config.seed)
-        graph = Graph(export.to_onnx(backbone, {"features": backbone.output}))
-        cache = FeatureCache(config.cache, config.row.name, identity, config.framing, config.limits)
-    trained = train_head(listing, graph, cache, config, stages)
+        built = _build(config)
+    cache = FeatureCache(
+        config.cache, config.row.name, built.identity, config.framing, config.limits
+    )
+    with closing(cache):
+        trained = train_head(listing, built, cache, config, stages)
+        return _write(source, out, config, stages, built, trained, cache)
+
+
+def _build(config: FitConfig) -> Built:
+    """The backbone in Keras and compiled."""
+    from models import export, graph, network  # TensorFlow takes seconds: refuse first
+
+    backbone = network.build_backbone(
+        config.row, config.framing.size, config.weights_source, config.seed
+    )
+    layers = [LayerEntry(**layer.as_json()) for layer in graph.mapped_layers(backbone)]
+    watched = choose_layers(layers, config.layers) if config.insight else []
+    maps = {layer.name: backbone.get_layer(layer.name).output for layer in watched}
+    return Built(
+        backbone,
+        network.weights_identity(config.row, config.weights_source, config.seed),
+        layers,
+        watched,
+        Graph(export.to_onnx(backbone, {"features": backbone.output} | maps)),
+    )
+
+
+def _write(
+    source: Path,
+    out: Path,
+    config: FitConfig,
+    stages: Stages,
+    built: Built,
+    trained: Trained,
+    cache: FeatureCache,
+) -> Manifest:
+    """The trained network, compiled and compared, with all that belongs to it."""
+    from models import export, network
+
     with stages.stage("write and check the network"):
-        classifier = network.add_head(backbone, trained.head.layers)
+        classifier = network.add_head(built.backbone, trained.head.layers)
         graphs = export.export_network(classifier)
         parity = export.measure_parity(classifier, graphs, _parity_photos(trained, config))
-    cost = estimate_cost(stages.seconds, parity.onnx_ms, len(trained.split.train))
     with new_bundle(out) as folder:
         samples = write_contents(folder, classifier, graphs, _samples(trained, config))
+        insight = None
+        if built.watched:
+            material = _material(trained, config)
+            names = trained.class_names
+            insight = write_insight(
+                folder, built.watched, names, material, cache, config.seed, stages
+            )
+        cost = estimate_cost(stages.seconds, parity.onnx_ms, len(trained.split.train))
         manifest = Manifest(
             name=out.name,
             class_names=trained.class_names,
             image=ImageEntry(**vars(config.framing)),
-            backbone={"name": config.row.name, "weights": identity},
+            backbone={"name": config.row.name, "weights": built.identity},
             head=trained.head.settings,
-            layers=[LayerEntry(**layer.as_json()) for layer in mapped_layers(classifier)],
+            layers=built.layers,
             training=config.as_json()
             | {"seconds": cost.seconds, "peak_memory_mib": peak_memory_mib()},
             data=_describe_data(trained) | {"samples": samples},
@@ -100,7 +147,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         )
         skipped = [_below(source, item) for item in trained.skipped]
         mistakes = _worst_mistakes(trained, config)
-        write_report(folder / "report.html", manifest, cost, skipped, mistakes)
+        write_report(folder / "report.html", manifest, cost, skipped, mistakes, insight)
         return seal(folder, manifest, out)
 
 
@@ -123,18 +170,16 @@ def check_listing(listing: Listing) -> None:
 
 
 def train_head(
-    listing: Listing, graph: Any, cache: FeatureCache, config: FitConfig, stages: Stages
+    listing: Listing, built: Built, cache: FeatureCache, config: FitConfig, stages: Stages
 ) -> Trained:
     """Features, split, head and test numbers."""
     if cache.renewed:
         stages.say(f"the cache {cache.path.name} could not be read and was made anew")
-    try:
-        with stages.counted("compute features", len(listing.photos), "photos") as advance:
-            features = compute_features(
-                listing.photos, graph, config.framing, config.limits, cache, config.workers, advance
-            )
-    finally:
-        cache.close()
+    with stages.counted("compute features", len(listing.photos), "photos") as advance:
+        features = compute_features(
+            *(listing.photos, built.graph, config.framing, config.limits),
+            *(cache, config.workers, advance, [layer.name for layer in built.watched]),
+        )
     if not features.photos:
         reason = features.skipped[0].reason
         raise PhotosError(f"none of {len(listing.photos)} photos can be read; the first: {reason}")
@@ -159,27 +204,24 @@ def train_head(
     return Trained(features, split, class_names, labels, head, metrics, probabilities, skipped)
 
 
-def _still_readable(
-    paths: Iterable[Path], most: int, read: Callable[[bytes], T]
-) -> list[tuple[Path, T]]:
-    """What `read` makes of the first files; one that vanished since is passed over."""
-    found: list[tuple[Path, T]] = []
-    for path in paths:
-        if len(found) < most:
-            with suppress(ImageError, OSError):
-                found.append((path, read(path.read_bytes())))
-    return found
-
-
 def _parity_photos(trained: Trained, config: FitConfig) -> np.ndarray:
     """(N, S, S, 3) uint8: what the network sees of some validation photos."""
     paths = (trained.features.photos[index].path for index in trained.split.validation)
-    photos = _still_readable(
+    photos = still_readable(
         paths, PARITY_PHOTOS, lambda data: decode_image(data, config.framing, config.limits)
     )
     if not photos:
         raise PhotosError("the validation photos can no longer be read: were they moved?")
     return np.stack([pixels for _, pixels in photos])
+
+
+def _material(trained: Trained, config: FitConfig) -> Material:
+    """What insight is gained from."""
+    features = trained.features
+    return Material(
+        *(features.photos, features.digests, trained.labels, trained.class_names, trained.split),
+        *(config.framing, config.limits, config.workers),
+    )
 
 
 def _below(source: Path, item: Skipped) -> Skipped:
@@ -211,7 +253,7 @@ def _samples(trained: Trained, config: FitConfig) -> list[tuple[bytes, str]]:
         photo = trained.features.photos[index]
         if photo.label not in labels.values():
             labels[photo.path] = photo.label
-    pictures = _still_readable(
+    pictures = still_readable(
         sorted(labels, key=labels.__getitem__),
         SAMPLES,
         lambda data: shrink_image(data, SAMPLE_PX, config.limits),
@@ -226,7 +268,7 @@ def _worst_mistakes(trained: Trained, config: FitConfig) -> list[Mistake]:
     rows = np.flatnonzero(predicted != truth)
     rows = rows[np.argsort(-trained.probabilities[rows].max(axis=1), kind="stable")]
     by_path = {trained.features.photos[trained.split.test[row]].path: row for row in rows}
-    pictures = _still_readable(
+    pictures = still_readable(
         by_path, MISTAKES, lambda data: shrink_image(data, MISTAKE_PX, config.limits)
     )
     return [

@@ -5,7 +5,7 @@ into the weights afterwards, so the head is one Dense layer of the Keras network
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from models.classifier import softmax
-from models.network import DenseLayer, Head
+from models.head import DenseLayer, Head
 
 STRENGTHS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C: the inverse of the L2 penalty
 ITERATIONS = 500
@@ -37,6 +37,7 @@ def fit_logistic(
     validation_labels: np.ndarray,
     classes: int,
     progress: Callable[[int], None] = lambda done: None,
+    strengths: Sequence[float] | None = None,
 ) -> FittedHead:
     """Logistic regression whose strength gives the least log loss on validation photos.
 
@@ -44,13 +45,14 @@ def fit_logistic(
         train, validation: (N, F) float32 features.
         train_labels, validation_labels: (N,) int, 0 to classes - 1; train has every class.
         progress: called after each strength tried.
+        strengths: to choose from, ascending; None: `STRENGTHS`.
     """
     mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
     spread = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, np.inf)  # constant: out
     scaled = ((train - mean) / spread).astype(np.float32)  # twice as fast, the same answers
     candidates = []
     start: tuple[np.ndarray, np.ndarray] | None = None
-    for strength in STRENGTHS:
+    for strength in strengths or STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=ITERATIONS, tol=1e-4, warm_start=True)
         if start is not None:
             model.coef_, model.intercept_ = start

@@ -46,9 +46,18 @@ class Mistake:
 
 
 def write_report(
-    path: Path, manifest: Manifest, cost: Cost, skipped: list[Skipped], mistakes: list[Mistake]
+    path: Path,
+    manifest: Manifest,
+    cost: Cost,
+    skipped: list[Skipped],
+    mistakes: list[Mistake],
+    insight: dict[str, Any] | None = None,
 ) -> None:
-    """Write the page; pictures and styles are inside it."""
+    """Write the page; pictures and styles are inside it.
+
+    Args:
+        insight: what `write_insight` found, if it was asked to.
+    """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"percent": _percent, "duration": _duration, "picture": _picture}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
@@ -64,6 +73,8 @@ def write_report(
         mistake_count=metrics["photos"] - round(metrics["accuracy"] * metrics["photos"]),
         confusion=draw_confusion(metrics) if small else None,
         confused=most_confused(metrics),
+        insight=insight,
+        probes=draw_probes(insight) if insight else None,
     )
     path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode
 
@@ -88,6 +99,11 @@ def draw_confusion(metrics: dict[str, Any]) -> bytes:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(counts[row, column]), ha="center", va="center",
                       color=colour, fontsize=9)  # fmt: skip
+    return _png(figure)
+
+
+def _png(figure: Figure) -> bytes:
+    """The drawn figure; its words are taken as they are."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a class may be called $^$
     buffer = io.BytesIO()
@@ -95,6 +111,20 @@ def draw_confusion(metrics: dict[str, Any]) -> bytes:
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
         figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def draw_probes(insight: dict[str, Any]) -> bytes:
+    """Each layer's probe accuracy, from photo to answer, as a PNG."""
+    names = [layer["name"] for layer in insight["layers"]]
+    shares = [layer["probe_accuracy"] for layer in insight["layers"]]
+    figure = Figure(figsize=(max(5.0, 0.42 * len(names) + 1), 3.4), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    axes.plot(range(len(names)), shares, marker="o", color="#0b7285")
+    axes.axhline(insight["chance"], color="#999", linestyle="--", linewidth=1)
+    axes.set_ylim(0, 1)
+    axes.set_xticks(range(len(names)), [_short(name) for name in names], rotation=45, ha="right")
+    axes.set_ylabel("accuracy on validation photos")
+    return _png(figure)
 
 
 def most_confused(metrics: dict[str, Any], count: int = 5) -> list[tuple[str, str, int]]:

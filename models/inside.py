@@ -1,0 +1,101 @@
+"""One photo, every block of the network: maps, what each channel says, where the answer lies.
+
+All from one run of the graph, so that whoever walks from layer to layer waits only once.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models import mosaic, saliency
+from models.bundle import LayerEntry
+from models.classifier import Classifier
+from models.errors import SettingError, UnknownClass
+
+
+@dataclass
+class LayerAnswer:
+    """What one layer answers to the photo."""
+
+    entry: LayerEntry
+    maps: np.ndarray  # (h, w, C) float32
+    strengths: np.ndarray  # (C,) mean positive answer
+    effects: np.ndarray | None  # (C,) what each channel adds to the class; None: not known
+
+
+@dataclass
+class Inside:
+    """What the network makes of one photo, from the first block to the last."""
+
+    probabilities: np.ndarray  # (K,) float32
+    label: int  # the class that effects and heat speak of
+    layers: list[LayerAnswer]
+    heat: np.ndarray  # (h, w) float32, `saliency.positions`
+
+
+def look_inside(classifier: Classifier, photo: np.ndarray, label: str | None = None) -> Inside:
+    """Every block's answer to one photo.
+
+    Args:
+        photo: (S, S, 3) uint8 RGB, from `classifier.decode`.
+        label: the class to explain; None: the one that is predicted.
+
+    Raises:
+        UnknownClass: the model has no such class.
+    """
+    blocks = classifier.blocks
+    answer = classifier.look(photo, [entry.name for entry in blocks])
+    index = class_index(classifier, answer.probabilities, label)
+    layers = [answer_of(classifier, entry, answer.maps[entry.name], index) for entry in blocks]
+    heat = saliency.positions(classifier.head, layers[-1].maps, index)
+    return Inside(answer.probabilities, index, layers, heat)
+
+
+def answer_of(
+    classifier: Classifier, entry: LayerEntry, maps: np.ndarray, label: int
+) -> LayerAnswer:
+    """One layer's maps with what its channels say for a class.
+
+    At the last layer the head itself is asked; before it, the layer's linear probe.
+    """
+    pooled = maps.mean(axis=(0, 1))
+    effects = None
+    if entry.name == classifier.blocks[-1].name:
+        effects = saliency.channels(classifier.head, pooled, label)
+    elif classifier.insight and (known := classifier.insight.layer(entry.name)):
+        effects = classifier.insight.effects(known, pooled, classifier.class_names[label])
+    return LayerAnswer(entry, maps, mosaic.strengths(maps), effects)
+
+
+def explain(
+    classifier: Classifier, photo: np.ndarray, label: str | None, method: str
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """Which parts of a photo speak for a class.
+
+    Returns:
+        Probabilities (K,), the class's index, and (h, w) float32 what its logit loses
+        without each part.
+
+    Raises:
+        UnknownClass: the model has no such class. SettingError: no such method.
+    """
+    last = classifier.blocks[-1].name
+    answer = classifier.look(photo, [last])
+    index = class_index(classifier, answer.probabilities, label)
+    if method == "position":
+        heat = saliency.positions(classifier.head, answer.maps[last], index)
+    elif method == "occlusion":
+        heat = saliency.occlusion(classifier.predictor, photo, index)
+    else:
+        raise SettingError(f"method is {method[:40]!r}; expected position or occlusion")
+    return answer.probabilities, index, heat
+
+
+def class_index(classifier: Classifier, probabilities: np.ndarray, label: str | None) -> int:
+    """The index of a class by its name; of the most probable one for None."""
+    if label is None:
+        return int(probabilities.argmax())
+    try:
+        return classifier.class_names.index(label)
+    except ValueError:
+        raise UnknownClass(label, classifier.class_names) from None

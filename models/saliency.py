@@ -1,0 +1,85 @@
+"""Which parts of a photo speak for a class.
+
+Something is taken out, and what the class's logit loses is the answer: exact for any head,
+no gradients. `positions` takes out one position of the last feature map before it is pooled;
+with a linear head that is class activation mapping (Zhou et al. 2016, arXiv:1512.04150,
+section 2). `occlusion` covers a part of the photo itself (Zeiler and Fergus 2013,
+arXiv:1311.2901, section 4.2): finer, and as slow as it has parts. Computes only; mosaic.py
+draws.
+"""
+
+import numpy as np
+
+from models.runtime import Graph
+
+BATCH = 16  # covered photos in one run: bounds memory
+
+
+def positions(head: Graph, maps: np.ndarray, label: int) -> np.ndarray:
+    """What the logit of `label` loses without each position of the last feature map.
+
+    Args:
+        head: pooled features -> logits.
+        maps: (h, w, C) float32, the last feature map; its mean is what the head sees.
+
+    Returns:
+        (h, w) float32; above 0 where the position speaks for the class. With a linear head
+        they sum to the logit without its bias.
+    """
+    height, width, channels = maps.shape
+    each = maps.reshape(-1, channels) / (height * width)  # what a position adds to the mean
+    return _lost(head, each.sum(axis=0), each, label).reshape(height, width)
+
+
+def channels(head: Graph, features: np.ndarray, label: int) -> np.ndarray:
+    """What the logit of `label` loses without each channel of the pooled features.
+
+    Args:
+        features: (C,) float32.
+
+    Returns:
+        (C,) float32; above 0 where the channel speaks for the class.
+    """
+    lost = []
+    for start in range(0, features.size, 256):  # of (C, C) numbers: bounds memory
+        stop = min(start + 256, features.size)
+        parts = np.zeros((stop - start, features.size), np.float32)
+        parts[np.arange(stop - start), np.arange(start, stop)] = features[start:stop]
+        lost.append(_lost(head, features, parts, label))
+    return np.concatenate(lost)
+
+
+def _lost(head: Graph, whole: np.ndarray, parts: np.ndarray, label: int) -> np.ndarray:
+    """What the logit of `label` loses when each of `parts` is taken from `whole`."""
+    logits = head.run(np.concatenate([whole[None], whole - parts]), ["logits"])[0][:, label]
+    return logits[0] - logits[1:]
+
+
+def occlusion(predict: Graph, photo: np.ndarray, label: int, cells: int = 14) -> np.ndarray:
+    """What the logit of `label` loses when a part of the photo is covered.
+
+    A grey square, two cells wide, in the photo's mean colour, is laid over each cell.
+
+    Args:
+        predict: photos -> logits.
+        photo: (S, S, 3) uint8 RGB, at the network's size.
+
+    Returns:
+        (cells, cells) float32.
+    """
+    size = photo.shape[0]
+    colour = photo.mean(axis=(0, 1)).round().astype(np.uint8)
+    centres = (np.arange(cells) + 0.5) * size / cells
+    half = size / cells
+    low = np.maximum(np.round(centres - half), 0).astype(int)
+    high = np.minimum(np.round(centres + half), size).astype(int)
+    places = [(row, column) for row in range(cells) for column in range(cells)]
+    whole = predict.run(photo[None], ["logits"])[0][0, label]
+    lost = []
+    for start in range(0, len(places), BATCH):
+        some = places[start : start + BATCH]
+        covered = np.repeat(photo[None], len(some), axis=0)
+        for one, (row, column) in zip(covered, some, strict=True):
+            one[low[row] : high[row], low[column] : high[column]] = colour
+        lost.append(whole - predict.run(covered, ["logits"])[0][:, label])
+    return np.concatenate(lost).reshape(cells, cells)

@@ -1,0 +1,48 @@
+"""What every route asks of the request and of the application."""
+
+from flask import current_app, request
+from werkzeug.datastructures import MIMEAccept
+
+from models.classifier import Classifier
+from models.errors import SettingError
+from service.settings import Settings
+from service.shelf import Shelf
+
+
+def shelf() -> Shelf:
+    """The loaded models."""
+    found: Shelf = current_app.extensions["shelf"]
+    return found
+
+
+def settings() -> Settings:
+    """What the server was told."""
+    found: Settings = current_app.extensions["settings"]
+    return found
+
+
+def number(name: str, default: int, lowest: int, highest: int) -> int:
+    """A whole number from the query. Raises SettingError."""
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
+        raise SettingError(f"{name} is {text[:40]!r}; expected {lowest} to {highest}")
+    return int(text)
+
+
+def choice(name: str, *known: str) -> str:
+    """One of some words from the query, the first by default. Raises SettingError."""
+    text = request.args.get(name, known[0])
+    if text not in known:
+        raise SettingError(f"{name} is {text[:40]!r}; expected {' or '.join(known)}")
+    return text
+
+
+def said_by(classifier: Classifier) -> dict[str, str]:
+    """Who answers: the model and its version."""
+    return {"model": classifier.name, "version": classifier.manifest.version}
+
+
+def wants_json(accepted: MIMEAccept) -> bool:
+    """Whether numbers are asked for rather than a picture."""
+    best = accepted.best_match(["image/png", "application/json"], default="image/png")
+    return best == "application/json"

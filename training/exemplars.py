@@ -1,0 +1,141 @@
+"""The photos that excite a channel most, cut to what the strongest position could see.
+
+Tiles wait in a file beside the bundle, not in memory: each photo is decoded once, for all
+the channels that chose it.
+"""
+
+import io
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from models.bundle import LayerEntry
+from models.errors import ImageError
+from models.images import Framing, Limits, decode_image
+
+COUNT = 9  # a channel
+TILE = 56  # px
+COLUMNS = 3  # tiles in a row of a sprite
+_BYTES = TILE * TILE * 3
+
+
+@dataclass
+class Exemplars:
+    """Of every channel of one layer, strongest first."""
+
+    photo: np.ndarray  # (C, 9) int32, index into the photos; -1: none
+    value: np.ndarray  # (C, 9) float32, the largest answer
+    box: np.ndarray  # (C, 9, 4) uint16 px: left, top, right, bottom of the network's view
+    at: np.ndarray  # (C, 9, 2) uint16 px: x, y of the strongest position
+
+
+def find_exemplars(
+    summaries: np.ndarray, photos: Sequence[int], layer: LayerEntry, size: int
+) -> Exemplars:
+    """The photos with the largest answers, each at most once; of equals, the strongest.
+
+    Args:
+        summaries: (N, C) of SUMMARY.
+        photos: (N,) indices that the rows stand for, no content twice.
+        size: px, the network's input.
+    """
+    peaks, strengths = (summaries[name].astype(np.float32) for name in ("peak", "strength"))
+    order = np.lexsort((-strengths, -peaks), axis=0)  # a ReLU6 often ends at 6: then the mean
+    rows = order[:COUNT].T  # (C, up to 9)
+    channels = np.arange(peaks.shape[1])[:, None]
+    value = peaks[rows, channels]
+    photo = np.where(value > 0, np.asarray(photos, np.int32)[rows], -1)
+    grid = np.array([layer.width, layer.height])
+    places = np.stack([summaries[axis][rows, channels] for axis in ("column", "row")], axis=-1)
+    at = (places + 0.5) * size / grid  # the centre of the position
+    half = layer.receptive_field / 2
+    box = np.concatenate([np.floor(at - half), np.ceil(at + half)], axis=-1)
+    missing = ((0, 0), (0, COUNT - rows.shape[1]))
+    return Exemplars(
+        np.pad(photo, missing, constant_values=-1),
+        np.pad(value, missing),
+        np.pad(box.clip(0, size), (*missing, (0, 0))).astype(np.uint16),
+        np.pad(at.clip(0, size - 1), (*missing, (0, 0))).astype(np.uint16),
+    )
+
+
+def cut_sprites(
+    layers: Sequence[Exemplars],
+    paths: Sequence[Path],
+    framing: Framing,
+    limits: Limits,
+    beside: Path,
+    workers: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[list[bytes]]:
+    """For every layer and channel a WebP with 3 x 3 tiles, strongest first.
+
+    Args:
+        paths: of the photos that exemplars point at.
+        beside: a folder on a disk with room for the tiles, 9 kB each.
+        progress: called after each photo that was cut.
+
+    A photo that can no longer be read leaves its tiles black.
+    """
+    offsets = np.cumsum([0, *(layer.photo.size for layer in layers)])
+    wanted: dict[int, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
+    for offset, layer in zip(offsets, layers, strict=False):
+        for slot, photo in enumerate(layer.photo.flat):
+            if photo >= 0:
+                box = tuple(int(edge) for edge in layer.box.reshape(-1, 4)[slot])
+                wanted[int(photo)].append((int(offset) + slot, box))
+    with tempfile.TemporaryFile(dir=beside) as file, ThreadPoolExecutor(workers) as pool:
+        file.truncate(int(offsets[-1]) * _BYTES)
+
+        def cut(photo: int) -> None:
+            try:
+                view = Image.fromarray(decode_image(paths[photo].read_bytes(), framing, limits))
+            except (ImageError, OSError):
+                return
+            tiles: dict[tuple[int, ...], bytes] = {}
+            for slot, box in wanted[photo]:
+                if box not in tiles:
+                    tiles[box] = _tile(view, box)
+                os.pwrite(file.fileno(), tiles[box], slot * _BYTES)
+
+        for _ in pool.map(cut, sorted(wanted)):
+            progress(1)
+
+        def sprite(slot: int) -> bytes:
+            content = os.pread(file.fileno(), COUNT * _BYTES, slot * _BYTES)
+            return _join(np.frombuffer(content, np.uint8).reshape(COUNT, TILE, TILE, 3))
+
+        return [
+            list(pool.map(sprite, range(int(offset), int(offset) + layer.photo.size, COUNT)))
+            for offset, layer in zip(offsets, layers, strict=False)
+        ]
+
+
+def _tile(view: Image.Image, box: tuple[int, ...]) -> bytes:
+    """A part of the photo, its proportions kept, in the middle of a black tile."""
+    left, top, right, bottom = box
+    scale = TILE / max(right - left, bottom - top)
+    shape = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    filter_ = Image.Resampling.BILINEAR if scale < 1 else Image.Resampling.BICUBIC
+    part = view.resize(shape, filter_, box=(left, top, right, bottom))
+    if shape != (TILE, TILE):
+        tile = Image.new("RGB", (TILE, TILE))
+        tile.paste(part, ((TILE - shape[0]) // 2, (TILE - shape[1]) // 2))
+        part = tile
+    return part.tobytes()
+
+
+def _join(tiles: np.ndarray) -> bytes:
+    """(9, TILE, TILE, 3) uint8 -> one WebP."""
+    rows = tiles.reshape(-1, COLUMNS, TILE, TILE, 3).transpose(0, 2, 1, 3, 4)
+    image = Image.fromarray(np.ascontiguousarray(rows).reshape(-1, COLUMNS * TILE, 3))
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=70, method=0)
+    return buffer.getvalue()

@@ -1,0 +1,272 @@
+"""What each layer detects, found out from the training photos and written into a bundle.
+
+For every channel: how it answers, for which class it fires, and the photos that excite it
+most. For every layer: what a linear probe can tell from it, and how many of its channels are
+dead or near copies. All from the summaries that were kept when the features were computed,
+so the photos are opened once more only to cut the exemplars out of them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.bundle import LayerEntry, pick_blocks
+from models.errors import UnknownLayer
+from models.images import Framing, Limits, decode_image
+from models.runtime import Graph
+from training.cache import FeatureCache
+from training.console import Stages
+from training.exemplars import COLUMNS, TILE, Exemplars, cut_sprites, find_exemplars
+from training.heads import fit_logistic
+from training.photos import Photo
+from training.pictures import still_readable
+from training.split import Split
+from training.trust import score_saliency
+
+PROBE_STRENGTHS = (1e-2, 1e-1)  # C of a probe; the best on validation photos counts
+NEAR_COPY = 0.95  # correlation over photos from which two channels count as one
+TRUST_PHOTOS = 16  # on which the saliency is put to the test
+
+
+@dataclass
+class Material:
+    """Photos, where they stand, and how they become the network's input."""
+
+    photos: Sequence[Photo]
+    digests: Sequence[bytes]
+    labels: np.ndarray  # (N,) index into class_names
+    class_names: Sequence[str]
+    split: Split
+    framing: Framing
+    limits: Limits
+    workers: int
+
+
+@dataclass
+class LayerFacts:
+    """What was found out about one layer, but for the pictures."""
+
+    numbers: dict[str, np.ndarray]  # goes into the layer's .npz
+    exemplars: Exemplars
+    summary: dict[str, Any]  # goes into insight.json
+
+
+def choose_layers(layers: Sequence[LayerEntry], asked: Sequence[str] = ()) -> list[LayerEntry]:
+    """The layers to look into, from photo to answer: those asked for, or every block.
+
+    The last layer, which is pooled, is always among them. Raises UnknownLayer.
+    """
+    known = [layer.name for layer in layers]
+    for name in asked:
+        if name not in known:
+            raise UnknownLayer(name, known)
+    if not asked:
+        return pick_blocks(layers)
+    return [layer for layer in layers if layer.name in asked or layer is layers[-1]]
+
+
+def write_insight(
+    bundle: Path,
+    layers: Sequence[LayerEntry],
+    class_names: Sequence[str],
+    material: Material,
+    cache: FeatureCache,
+    seed: int,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Fill `bundle`/insight, from the graphs that are in the bundle already.
+
+    Args:
+        layers: of which the cache has a summary of every photo; the last is pooled.
+        class_names: of the network's own classes.
+
+    Returns:
+        What was written into insight.json.
+    """
+    facts = []
+    distinct = _distinct(material)
+    with stages.counted("find out what each layer detects", len(layers), "layers") as advance:
+        for layer in layers:
+            facts.append(_study(layer, material, distinct, cache))
+            advance(1)
+    head_model = (bundle / "head.onnx").read_bytes()
+    facts[-1].numbers["weights"] = class_weights(Graph(head_model), facts[-1].numbers["mean"])
+    folder = bundle / "insight"
+    folder.mkdir()
+    chosen = np.unique(np.concatenate([each.exemplars.photo.ravel() for each in facts]))
+    chosen = chosen[chosen >= 0]  # the photos that are an exemplar of some channel
+    paths = [photo.path for photo in material.photos]
+    with stages.counted("cut out exemplars", len(chosen), "photos") as advance:
+        sprites = cut_sprites(
+            [each.exemplars for each in facts],
+            *(paths, material.framing, material.limits, folder, material.workers, advance),
+        )
+    for number, (each, pictures) in enumerate(zip(facts, sprites, strict=True)):
+        name = f"layer{number:02}.npz"
+        each.summary["file"] = name
+        _write_layer(folder / name, each, chosen, pictures)
+    with stages.stage("put the saliency to the test"):
+        trust = score_saliency(
+            Graph((bundle / "predict.onnx").read_bytes(), material.workers),
+            Graph((bundle / "layers.onnx").read_bytes(), material.workers),
+            *(head_model, layers[-1].name, _trial_photos(material), seed),
+        )
+    index = {
+        "class_names": list(material.class_names),
+        "network_class_names": list(class_names),
+        "photos": {
+            "train": len(material.split.train),
+            "validation": len(material.split.validation),
+        },
+        "chance": _chance(material),
+        "tile": TILE,
+        "columns": COLUMNS,
+        "exemplar_names": [material.photos[i].path.name for i in chosen],
+        "exemplar_labels": [material.photos[i].label for i in chosen],
+        "layers": [each.summary for each in facts],
+        "trust": trust,
+    }
+    text = json.dumps(index, indent=1)  # a file's name may be no Unicode
+    (folder / "insight.json").write_text(text, encoding="utf-8")
+    return index
+
+
+def channel_facts(summaries: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    """How every channel answers.
+
+    Args:
+        summaries: (N, C) of SUMMARY; labels: (N,) int, 0 to classes - 1.
+
+    Returns:
+        Each (C,): `mean` over all positions and photos; `peak`, the largest answer; `alive`,
+        the share of photos with an answer above 0 somewhere; `class`, for which the channel
+        is strongest, -1 where it is dead; `selectivity` for it, 0 to 1: (m - o) / (m + o),
+        with m the mean strength over that class and o over all others (Morcos et al. 2018,
+        arXiv:1803.06959, section 2.3). Strength is the mean positive answer.
+    """
+    strength = summaries["strength"].astype(np.float64)  # (N, C)
+    counts = np.bincount(labels, minlength=classes)
+    sums = np.zeros((classes, strength.shape[1]))
+    np.add.at(sums, labels, strength)
+    means = sums / np.maximum(counts, 1)[:, None]  # (K, C)
+    best = means.argmax(axis=0)
+    own = means.max(axis=0)
+    others = (sums.sum(axis=0) - own * counts[best]) / np.maximum(len(labels) - counts[best], 1)
+    total = own + others
+    peak = summaries["peak"].astype(np.float32)
+    dead = peak.max(axis=0) <= 0
+    return {
+        "mean": summaries["mean"].mean(axis=0, dtype=np.float64).astype(np.float32),
+        "peak": peak.max(axis=0),
+        "alive": (peak > 0).mean(axis=0).astype(np.float32),
+        "class": np.where(dead, -1, best).astype(np.int32),
+        "selectivity": np.where(
+            total > 0, (own - others).clip(0) / np.where(total > 0, total, 1), 0
+        ).astype(np.float32),
+    }
+
+
+def near_copies(pooled: np.ndarray) -> float:
+    """The share of channels that follow an earlier one with a correlation above `NEAR_COPY`.
+
+    Args:
+        pooled: (N, C), each channel's mean answer to each photo.
+    """
+    scaled = pooled - pooled.mean(axis=0)
+    spread = np.linalg.norm(scaled, axis=0)
+    scaled = scaled / np.where(spread > 0, spread, np.inf)  # a constant channel follows none
+    earlier = np.triu(scaled.T @ scaled, k=1)
+    return float((earlier.max(axis=0, initial=0) > NEAR_COPY).mean())
+
+
+def class_weights(head: Graph, mean: np.ndarray) -> np.ndarray:
+    """(C, K) float32: how fast each logit rises with each pooled channel, at the mean photo.
+
+    With a linear head these are its weights.
+    """
+    step = 0.1  # large enough that float32 keeps five digits of the difference
+    weights = []
+    for channel in range(mean.size):
+        pair = np.repeat(mean[None], 2, axis=0)
+        pair[:, channel] += (step, -step)
+        up, down = head.run(pair, ["logits"])[0]
+        weights.append((up - down) / (2 * step))
+    return np.stack(weights).astype(np.float32)
+
+
+def _study(
+    layer: LayerEntry, material: Material, distinct: list[int], cache: FeatureCache
+) -> LayerFacts:
+    """One layer, from its summaries."""
+    split, labels = material.split, material.labels
+    sides = [*split.train, *split.validation]
+    rows = cache.summaries(layer.name, [material.digests[index] for index in sides])
+    train = rows[: len(split.train)]
+    classes = len(material.class_names)
+    numbers = channel_facts(train, labels[split.train], classes)
+    pooled = rows["mean"].astype(np.float32)
+    probe = fit_logistic(
+        *(pooled[: len(train)], labels[split.train]),
+        *(pooled[len(train) :], labels[split.validation]),
+        classes=classes,
+        strengths=PROBE_STRENGTHS,
+    )
+    (dense,) = probe.layers
+    numbers |= {"probe_kernel": dense.kernel, "probe_bias": dense.bias}
+    position = {index: row for row, index in enumerate(split.train)}
+    first = [position[index] for index in distinct]
+    return LayerFacts(
+        numbers,
+        find_exemplars(train[first], distinct, layer, material.framing.size),
+        {
+            "name": layer.name,
+            "probe_accuracy": probe.settings["validation_accuracy"],
+            "dead_share": float((numbers["class"] < 0).mean()),
+            "duplicate_share": near_copies(pooled[: len(train)]),
+        },
+    )
+
+
+def _write_layer(path: Path, facts: LayerFacts, chosen: np.ndarray, pictures: list[bytes]) -> None:
+    """Numbers and sprites of one layer as one file of plain arrays."""
+    exemplars = facts.exemplars
+    found = exemplars.photo >= 0
+    shown = np.where(found, np.searchsorted(chosen, exemplars.photo), -1)
+    arrays: dict[str, Any] = facts.numbers | {
+        "exemplar_photo": shown.astype(np.int32),
+        "exemplar_value": exemplars.value.astype(np.float32),
+        "exemplar_box": exemplars.box,
+        "exemplar_at": exemplars.at,
+        "sprites": np.frombuffer(b"".join(pictures), np.uint8),
+        "sprite_ends": np.cumsum([len(picture) for picture in pictures]),
+    }
+    np.savez(path, **arrays)
+
+
+def _distinct(material: Material) -> list[int]:
+    """The training photos, of copies the first."""
+    seen: dict[bytes, int] = {}
+    for index in material.split.train:
+        seen.setdefault(material.digests[index], index)
+    return list(seen.values())
+
+
+def _trial_photos(material: Material) -> list[np.ndarray]:
+    """Some validation photos, spread over the classes."""
+    validation = material.split.validation
+    step = max(1, len(validation) // TRUST_PHOTOS)
+    paths = [material.photos[index].path for index in validation[::step]]
+    pictures = still_readable(
+        paths, TRUST_PHOTOS, lambda data: decode_image(data, material.framing, material.limits)
+    )
+    return [pixels for _, pixels in pictures]
+
+
+def _chance(material: Material) -> float:
+    """The accuracy of always naming the commonest class."""
+    counts = np.bincount(material.labels[material.split.validation])
+    return float(counts.max() / counts.sum())
