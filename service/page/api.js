@@ -13,24 +13,41 @@ export async function models() {
   return (await (await ask("models")).json()).models;
 }
 
-const layerLists = new Map(); // model name -> promise; a model's layers never change
+const answers = new Map(); // path -> promise: a model's layers never change
 
-/** @returns {Promise<Map<string, object>>} layer name -> size, stride, receptive field */
-export function layers(model) {
-  if (!layerLists.has(model)) {
-    const list = ask(`models/${encodeURIComponent(model)}/layers`)
-      .then((answer) => answer.json())
-      .then((body) => new Map(body.layers.map((layer) => [layer.name, layer])));
-    list.catch(() => layerLists.delete(model)); // so that the next photo asks again
-    layerLists.set(model, list);
+/** Ask once, and keep the answer for good; a failure is asked again. */
+function once(path) {
+  if (!answers.has(path)) {
+    const answer = ask(path).then((body) => body.json());
+    answer.catch(() => answers.delete(path));
+    answers.set(path, answer);
   }
-  return layerLists.get(model);
+  return answers.get(path);
+}
+
+/** @returns {Promise<{chance: ?number, insight: boolean, layers: object[]}>} photo to answer */
+export function layers(model) {
+  return once(`${below(model)}/layers`);
+}
+
+/** @returns {Promise<{channels: ?object[], hint: ?string}>} a layer's channels in numbers */
+export function layer(model, name) {
+  return once(`${below(model)}/layers/${encodeURIComponent(name)}`);
+}
+
+/** @returns {Promise<object>} what one channel detects: facts, words, exemplars */
+export function channel(model, name, index) {
+  return once(`${below(model)}/layers/${encodeURIComponent(name)}/channels/${index}`);
+}
+
+/** A picture that an answer names by its path: found below wherever the page is. */
+export function pictureUrl(path) {
+  return new URL(path.replace(/^\/+/, ""), document.baseURI).href;
 }
 
 /** Where a sample photo of a model is. */
 export function sampleUrl(model, sample) {
-  const path = `models/${encodeURIComponent(model)}/samples/${encodeURIComponent(sample)}`;
-  return new URL(path, document.baseURI).href;
+  return new URL(`${below(model)}/samples/${encodeURIComponent(sample)}`, document.baseURI).href;
 }
 
 /** @returns {Promise<Blob>} a sample photo, encoded */
@@ -38,21 +55,25 @@ export async function samplePhoto(model, sample, signal) {
   return (await ask(sampleUrl(model, sample), { signal })).blob();
 }
 
-/** @returns {Promise<{label: string, probability: number}[]>} best first */
-export async function predict(model, photo, top, signal) {
-  const path = `models/${encodeURIComponent(model)}/predict?top=${top}`;
-  return (await (await send(path, photo, signal)).json()).predictions;
+/** @returns {Promise<object>} predictions, every layer's maps and the saliency of `label` */
+export async function activations(model, photo, { label, top }, signal) {
+  const asked = new URLSearchParams({ top });
+  if (label !== null) asked.set("label", label);
+  return (await send(`${below(model)}/activations?${asked}`, photo, signal)).json();
 }
 
-/** @returns {Promise<Blob>} PNG: the strongest channels of one layer, as tiles */
-export async function sheet(model, layer, photo, channels, signal) {
-  const names = `${encodeURIComponent(model)}/activations/${encodeURIComponent(layer)}`;
-  const path = `models/${names}?channels=top:${channels}&tile=56`;
-  return (await send(path, photo, signal)).blob();
+/** @returns {Promise<object>} saliency by occlusion: finer, and it takes seconds */
+export async function occlusion(model, photo, label, signal) {
+  const asked = new URLSearchParams({ label, method: "occlusion" });
+  return (await send(`${below(model)}/saliency?${asked}`, photo, signal)).json();
+}
+
+function below(model) {
+  return `models/${encodeURIComponent(model)}`;
 }
 
 function send(path, photo, signal) {
-  const headers = { "Content-Type": "application/octet-stream" };
+  const headers = { "Content-Type": "application/octet-stream", Accept: "application/json" };
   return ask(path, { method: "POST", body: photo, headers, signal });
 }
 

@@ -15,6 +15,14 @@ export function element(tag, settings = {}, ...children) {
   return made;
 }
 
+/** One SVG element with its attributes. */
+export function drawn(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
 /** A list of terms and what each is: a <dl> reads each pair as one row. */
 export function pairs(list) {
   return list.map(([term, fact]) =>

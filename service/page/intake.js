@@ -1,23 +1,28 @@
-/** Photos come in: dropped anywhere, pasted, or picked as a file. */
+/** Photos come in: dropped anywhere, pasted, or picked as a file; a second one is only picked. */
 
 import { byId } from "./element.js";
 
 /**
  * @param {(photo: {blob: Blob, name: string}) => void} take called with each photo
+ * @param {(photo: {blob: Blob, name: string}) => void} takeSecond called with one to compare with
  * @param {(message: string) => void} refuse called when nothing can be read
  */
-export function openIntake(take, refuse) {
-  const file = byId("file");
-  byId("choose").addEventListener("click", () => file.click());
-  file.addEventListener("change", () => {
-    receive(file.files[0], take, refuse);
-    file.value = ""; // else picking the same file again says nothing
-  });
+export function openIntake(take, takeSecond, refuse) {
+  openPicker(byId("choose"), byId("file"), take, refuse);
+  openPicker(byId("choose-second"), byId("file-second"), takeSecond, refuse);
   document.addEventListener("paste", (event) => {
     const pasted = event.clipboardData.files[0];
     if (pasted) receive(pasted, take, refuse);
   });
   watchDrops((dropped) => receive(dropped, take, refuse));
+}
+
+function openPicker(button, file, take, refuse) {
+  button.addEventListener("click", () => file.click());
+  file.addEventListener("change", () => {
+    receive(file.files[0], take, refuse);
+    file.value = ""; // else picking the same file again says nothing
+  });
 }
 
 /** Read the file now: it may be gone, changed or a folder when it is sent. */

@@ -1,31 +1,52 @@
 /**
- * The page's one story: a model and a photo go in, predictions and sheets come out.
+ * The page: what the address asks for, on view.
  *
- * `look` is the only place that shows results. Each look aborts the one before it, so what
- * is on the page always belongs to the photo and the model on the page.
+ * A click writes the address, and `follow` shows it: the photo at once, then the answer to it,
+ * then the network, a layer or a channel. Each time it gives up what was still under way, so
+ * nothing of an earlier photo, model or layer ever arrives beside the next one.
  */
 
 import { readAddress, writeAddress } from "./address.js";
 import * as api from "./api.js";
+import { openChannel, showChannel } from "./channel.js";
+import { offerSecond, openCompare, showSecond } from "./compare.js";
 import { byId } from "./element.js";
+import { Frame } from "./frame.js";
+import { focusTile } from "./grid.js";
 import { openIntake } from "./intake.js";
+import { openLayer, showLayer } from "./layer.js";
+import { teach } from "./lessons.js";
+import { layersShown, takeLook } from "./look.js";
 import { fillPicker, showModel } from "./model.js";
+import { showOverview } from "./overview.js";
+import { findPhoto, keepPhoto } from "./photos.js";
 import { awaitPredictions, clearPredictions, showPredictions } from "./predictions.js";
+import { clearSaliency, openSaliency, showSaliency } from "./saliency.js";
 import { markSample, showSamples } from "./samples.js";
-import { awaitSheets, clearSheets, showSheets } from "./sheets.js";
+import { focusBox, openStrip, showStrip } from "./strip.js";
 import { percent } from "./words.js";
 
-const TOP = 5; // predictions shown
+const PLACEHOLDERS = 5; // predictions to come
 
 let models = [];
 let model = null; // on view: one of `models`
-let photo = null; // on view: {name, blob} and for a sample {sample, label}; null before the first
-let current = new AbortController(); // the look under way
-let previewUrl = null;
-const ownPhotos = new Map(); // key in the history -> the visitor's own photo
+let frames = []; // of the photo and the second photo
+let current = new AbortController(); // what is under way
+let answered = null; // the photos that the answers on view belong to: {model, first, second}
+let from = null; // the address shown last
 
 async function start() {
-  openIntake(takeOwn, trouble);
+  teach();
+  openIntake(
+    ({ name, blob }) => model && go({ sample: null, own: keepPhoto({ name, blob }), label: null }),
+    (photo) => go({ with: null, withOwn: keepPhoto(photo) }),
+    trouble,
+  );
+  frames = [new Frame(byId("frame")), openCompare(go)];
+  openSaliency(trouble);
+  openStrip((layer) => go({ layer, channel: null }));
+  openLayer(go);
+  openChannel(go);
   try {
     models = await api.models();
   } catch (error) {
@@ -34,130 +55,168 @@ async function start() {
   if (!models.length) return trouble("The service has no model to show. Start it with a bundle.");
   fillPicker(models, switchModel);
   window.addEventListener("popstate", follow);
+  document.addEventListener("keydown", goUp);
+  return follow();
+}
+
+/** Change the address, and follow it. */
+function go(changes) {
+  writeAddress({ ...readAddress(), model: model.name, ...changes });
+  return follow();
+}
+
+/** The photos stay and go through the other model; a sample is then a photo like any other. */
+function switchModel(name) {
+  const { first, second } = answered ?? {};
+  writeAddress({
+    model: name,
+    own: first?.blob ? keepPhoto(first) : null,
+    withOwn: second?.blob ? keepPhoto(second) : null,
+  });
   follow();
 }
 
+/** Escape: from a channel to its layer, from a layer to the network. */
+function goUp(event) {
+  const { layer, channel } = readAddress();
+  if (event.key !== "Escape" || event.defaultPrevented || layer === null) return;
+  if (event.target.matches("select, input[type='file']")) return;
+  go(channel === null ? { layer: null } : { channel: null });
+}
+
 /** Show what the address asks for. */
-function follow() {
+async function follow() {
+  current.abort();
+  current = new AbortController();
+  const { signal } = current;
   const asked = readAddress();
-  const found = models.find(({ name }) => name === asked.model);
-  enter(found ?? models[0]);
-  photo = null;
-  if (asked.model !== null && !found) {
+  const known = models.find(({ name }) => name === asked.model);
+  enter(known ?? models[0]);
+  if (asked.model !== null && !known) {
     writeAddress({ model: model.name }, { replace: true });
-    look();
-    trouble(`There is no model “${asked.model}” here; this is “${model.name}”.`);
-    return;
+    await follow();
+    return trouble(`There is no model “${asked.model}” here; this is “${model.name}”.`);
   }
-  if (asked.sample !== null) photo = asSample(asked.sample);
-  else if (asked.own !== null) photo = ownPhotos.get(asked.own) ?? null;
-  look();
-}
-
-function takeOwn(taken) {
-  if (!model) return;
-  photo = taken;
-  writeAddress({ model: model.name, own: keep(taken) });
-  look();
-}
-
-/** The key under which Back finds this photo again; a time, so that no reload repeats it. */
-function keep(taken) {
-  const key = Date.now();
-  ownPhotos.set(key, taken);
-  return key;
-}
-
-function takeSample({ name }) {
-  photo = asSample(name);
-  writeAddress({ model: model.name, sample: name });
-  look();
-}
-
-/** The photo stays and goes through the other model; a sample is then a photo like any other. */
-function switchModel(name) {
-  enter(models.find((each) => each.name === name));
-  let own = null;
-  if (photo?.blob) {
-    photo = { name: photo.name, blob: photo.blob };
-    own = keep(photo);
-  } else {
-    photo = null;
+  trouble("");
+  const first = findPhoto(model, asked.sample, asked.own);
+  const second = first && findPhoto(model, asked.with, asked.withOwn);
+  hang(first, second, asked);
+  try {
+    const scene = await answer(first, second, asked, signal);
+    await open(scene, asked, signal);
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    current.abort(); // nothing of a failed look may arrive later
+    clear();
+    say("");
+    if (error instanceof api.ApiError) return trouble(error.message);
+    trouble("The page met something it did not expect. Reload it, or try another photo.");
+    throw error;
   }
-  writeAddress({ model: name, own });
-  look();
+  return undefined;
 }
 
 function enter(chosen) {
   if (chosen === model) return;
   model = chosen;
   showModel(model);
-  showSamples(model, takeSample);
+  showSamples(byId("samples"), model, (name) => go({ sample: name, own: null, label: null }));
+  byId("samples-section").hidden = model.samples.length === 0;
 }
 
-function asSample(name) {
-  const known = model.samples.find((sample) => sample.name === name);
-  return { name, sample: name, label: known?.label ?? null };
+/** The photos themselves, at once, before any answer; nothing of earlier photos stays. */
+function hang(first, second, asked) {
+  const changed = answered?.model !== model || answered.first !== first || answered.second !== second;
+  if (changed) clear();
+  answered = { model, first, second };
+  byId("main").dataset.state = first ? "photo" : asked.layer === null ? "empty" : "facts";
+  byId("choose").textContent = first ? "Choose another photo" : "Choose a photo";
+  byId("hint").textContent = first ? "or drop or paste one anywhere" : "or paste one";
+  frames[0].show(first, model, second ? "A" : "");
+  offerSecond(model, first, second, go);
+  markSample(byId("samples"), first?.sample ?? null);
+  const title = [asked.channel !== null && `Channel ${asked.channel}`, asked.layer,
+    first && (first.label ?? first.name), first && model.name, "Layerscope"];
+  document.title = title.filter(Boolean).join(" · ");
 }
 
-/** Put the photo on view through the model on view, from a clean page. */
-async function look() {
-  current.abort();
-  current = new AbortController();
-  const { signal } = current;
-  const [through, at] = [model, photo];
-  trouble("");
-  preview(at);
-  markSample(at?.sample ?? null);
+function clear() {
+  answered = null;
   clearPredictions();
-  clearSheets();
-  if (!at) return say("");
-  say("Working on the photo.");
-  awaitPredictions(Math.min(TOP, through.classes));
-  awaitSheets(through);
-  try {
-    at.blob ??= await api.samplePhoto(through.name, at.sample, signal);
-    const asked = api.predict(through.name, at.blob, TOP, signal);
-    const [predictions, layers] = await Promise.all([asked, api.layers(through.name)]);
-    signal.throwIfAborted();
-    showPredictions(predictions, through.classes);
-    const [best] = predictions;
-    say(`${best.label}, ${percent(best.probability)}. Drawing the layers.`);
-    const failures = await showSheets(through, layers, at.blob, signal);
-    const drawn = through.depths.length - failures;
-    say(`Done: ${best.label}, ${percent(best.probability)}; ${drawn} layers shown.`);
-  } catch (error) {
-    if (signal.aborted) return;
-    current.abort(); // nothing of a failed look may arrive later
-    clearPredictions();
-    clearSheets();
-    say("");
-    if (error instanceof api.ApiError) return trouble(error.message);
-    trouble("The page met something it did not expect. Reload it, or try another photo.");
-    throw error;
-  }
+  clearSaliency();
+  showSecond(null);
+  for (const view of ["strip", "overview", "layer", "channel"]) byId(view).hidden = true;
 }
 
-/** The photo itself, at once, before any answer. */
-function preview(at) {
-  byId("main").dataset.state = at ? "photo" : "empty";
-  byId("choose").textContent = at ? "Choose another photo" : "Choose a photo";
-  byId("hint").textContent = at ? "or drop or paste one anywhere" : "or paste one";
-  document.title = at ? `${at.label ?? at.name} · ${model.name} · Layerscope` : "Layerscope";
-  const picture = byId("photo");
-  if (previewUrl) URL.revokeObjectURL(previewUrl);
-  previewUrl = at && !at.sample ? URL.createObjectURL(at.blob) : null;
-  byId("blank").hidden = true;
-  picture.hidden = !at;
-  picture.onerror = () => {
-    picture.hidden = true;
-    byId("blank").hidden = false;
-  };
-  if (at) picture.src = previewUrl ?? api.sampleUrl(model.name, at.sample);
-  else picture.removeAttribute("src");
-  picture.alt = at ? `The photo on view: ${at.label ?? at.name}` : "";
-  byId("caption").hidden = !at;
-  byId("caption").textContent = at?.label ? `Sample, labelled “${at.label}”` : (at?.name ?? "");
+/** What the model says of the photos: one request each, or none if it was asked before. */
+async function answer(first, second, asked, signal) {
+  if (first && byId("predictions").hidden) {
+    say("Working on the photo.");
+    awaitPredictions(Math.min(PLACEHOLDERS, model.classes));
+  }
+  const list = await api.layers(model.name);
+  signal.throwIfAborted();
+  const looks = [];
+  if (first) {
+    const look = await takeLook(model, first, asked.label, signal);
+    signal.throwIfAborted();
+    showPredictions(look, model.classes, (label) =>
+      go({ label: label === look.predictions[0].label ? null : label }));
+    looks.push(look);
+  }
+  if (second) {
+    looks.push(await takeLook(model, second, looks[0].label, signal));
+    signal.throwIfAborted();
+    showSecond(looks[1]);
+  }
+  if (first) showSaliency(model, looks, frames, signal);
+  return { model, looks, chance: list.chance ?? null, layers: layersShown(list.layers, looks[0]) };
+}
+
+/** The network, and of it the layer or the channel that the address names. */
+async function open(scene, asked, signal) {
+  const { layers, looks } = scene;
+  const layer = layers.find(({ name }) => name === asked.layer);
+  const channel = /^\d{1,6}$/.test(asked.channel) ? Number(asked.channel) : null;
+  const hasChannel = layer && channel !== null && channel < layer.channels;
+  const view = hasChannel ? "channel" : layer ? "layer" : "overview";
+  showStrip(layers, { look: looks[0] ?? null, chance: scene.chance, open: layer?.name ?? null });
+  for (const each of ["overview", "layer", "channel"]) byId(each).hidden = each !== view;
+  byId("strip-lesson").hidden = view !== "overview"; // what is opened is close below its layer
+  if (view === "overview") {
+    await showOverview(layers, looks[0] ?? null, (name, at) => go({ layer: name, channel: at }), signal);
+  } else if (view === "layer") await showLayer(scene, asked, from?.channel ?? null, signal);
+  else await showChannel(scene, asked, signal);
+  if (asked.layer !== null && !layer) trouble(`There is no layer “${asked.layer}” to show here.`);
+  else if (asked.channel !== null && layer && !hasChannel) {
+    trouble(`There is no channel ${asked.channel} in ${layer.name}; it has ${layer.channels}.`);
+  }
+  settle(view);
+  from = asked;
+  say(summary(view, asked, looks[0]));
+}
+
+/** Bring a shared view into sight; where the focus was is gone, put it where the visitor went. */
+function settle(view) {
+  if (!from) {
+    const far = byId("strip").getBoundingClientRect().top > innerHeight / 2; // as on a phone
+    if (far && view !== "overview") byId("strip").scrollIntoView();
+    return;
+  }
+  const focused = document.activeElement;
+  if (focused !== document.body && !focused.closest("[hidden]")) return;
+  if (view === "layer" && from.channel !== null) focusTile(Number(from.channel));
+  else if (view === "overview" && from.layer !== null) focusBox(from.layer);
+  else if (view !== "overview") byId(`${view}-title`).focus();
+}
+
+function summary(view, asked, look) {
+  const [best] = look?.predictions ?? [];
+  if (view === "channel") {
+    return `Channel ${asked.channel} of ${asked.layer}. ${byId("channel-words").textContent}`.trim();
+  }
+  if (view === "layer") return `Layer ${asked.layer}, ${byId("channels").children.length} channels shown.`;
+  return best ? `Done: ${best.label}, ${percent(best.probability)}; ${look.layers.size} layers shown.` : "";
 }
 
 /** What went wrong, in words; "" takes it away. */

@@ -1,41 +1,61 @@
-/** The predictions, as bars. */
+/** The predictions, as bars; each is a button that chooses the class to explain. */
 
 import { byId, element } from "./element.js";
 import { doubt, percent } from "./words.js";
 
 /** Placeholders while the service works: no answer of an earlier photo stays. */
 export function awaitPredictions(rows) {
-  const section = byId("predictions");
-  section.hidden = false;
-  section.setAttribute("aria-busy", "true");
+  byId("predictions").hidden = false;
+  byId("predictions").setAttribute("aria-busy", "true");
   const placeholder = () => element("li", { className: "waiting", "aria-hidden": "true" });
   byId("prediction-list").replaceChildren(...Array.from({ length: rows }, placeholder));
   byId("doubt").hidden = true;
 }
 
-/** @param {{label: string, probability: number}[]} predictions best first */
-export function showPredictions(predictions, classes) {
+export function clearPredictions() {
+  byId("predictions").hidden = true;
+  byId("prediction-list").replaceChildren();
+}
+
+/**
+ * @param {object} look best prediction first; the chosen class may be none of them
+ * @param {(label: string) => void} choose
+ */
+export function showPredictions(look, classes, choose) {
+  const list = byId("prediction-list");
+  const chosen = { label: look.label, probability: look.saliency.probability };
+  const known = look.predictions.some(({ label }) => label === look.label);
+  const shown = known ? look.predictions : [...look.predictions, chosen];
+  fill(list, shown.map((each) => row(each, element("button", {
+    type: "button",
+    "aria-pressed": String(each.label === look.label),
+    onclick: () => choose(each.label),
+  }))));
   byId("predictions").setAttribute("aria-busy", "false");
-  byId("prediction-list").replaceChildren(...predictions.map(row));
-  const said = doubt(predictions[0], classes);
+  const said = doubt(look.predictions[0], classes);
   byId("doubt").textContent = said;
   byId("doubt").hidden = said === "";
 }
 
-export function clearPredictions() {
-  byId("predictions").hidden = true;
-  byId("prediction-list").replaceChildren();
-  byId("doubt").hidden = true;
+/** The predictions for a second photo: the same bars, nothing to choose. */
+export function listPredictions(list, predictions) {
+  list.replaceChildren(...predictions.map((each) => row(each, element("div"))));
 }
 
-function row({ label, probability }) {
-  const fill = element("span", { className: "fill" });
-  fill.style.width = `${probability * 100}%`; // by the object model: the policy allows no style=""
-  return element(
-    "li",
-    {},
+/** New rows; who stood on a row stands on the same one again. */
+function fill(list, rows) {
+  const stood = [...list.children].findIndex((each) => each.contains(document.activeElement));
+  list.replaceChildren(...rows);
+  if (stood >= 0) list.children[stood]?.firstElementChild.focus();
+}
+
+function row({ label, probability }, on) {
+  const bar = element("span", { className: "fill" });
+  bar.style.width = `${probability * 100}%`; // by the object model: the policy allows no style=""
+  on.append(
     element("span", { className: "label" }, label),
     element("span", { className: "share" }, percent(probability)),
-    element("span", { className: "track", "aria-hidden": "true" }, fill),
+    element("span", { className: "track", "aria-hidden": "true" }, bar),
   );
+  return element("li", {}, on);
 }

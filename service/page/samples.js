@@ -1,17 +1,16 @@
 /** The sample photos of a model, as a row of buttons. */
 
 import { sampleUrl } from "./api.js";
-import { byId, element } from "./element.js";
+import { element } from "./element.js";
 
-/** Draw the samples of `model`; `choose` is called with the sample picked. */
-export function showSamples(model, choose) {
-  byId("samples-section").hidden = model.samples.length === 0;
-  byId("samples").replaceChildren(
+/** Draw the samples of `model` in `list`; `choose` is called with the name of the one picked. */
+export function showSamples(list, model, choose) {
+  list.replaceChildren(
     ...model.samples.map((sample) => {
       const about = sample.label ? `Sample photo: ${sample.label}` : `Sample photo ${sample.name}`;
       const picture = element("img", { src: sampleUrl(model.name, sample.name), alt: about });
       const settings = { type: "button", title: sample.label ?? "", "aria-pressed": "false" };
-      const button = element("button", { ...settings, onclick: () => choose(sample) }, picture);
+      const button = element("button", { ...settings, onclick: () => choose(sample.name) }, picture);
       button.dataset.sample = sample.name;
       return element("li", {}, button);
     }),
@@ -19,8 +18,8 @@ export function showSamples(model, choose) {
 }
 
 /** Mark the sample that is on view; null for none. */
-export function markSample(name) {
-  for (const button of byId("samples").querySelectorAll("button")) {
+export function markSample(list, name) {
+  for (const button of list.querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(button.dataset.sample === name));
   }
 }

@@ -1,4 +1,4 @@
-/** What the page says: numbers as people read them, and the sentences for learners. */
+/** What the page says: numbers as people read them. */
 
 /** 0.9312 -> "93.1%"; never "100.0%" or "0.0%" for what is not certain or impossible. */
 export function percent(probability) {
@@ -24,29 +24,14 @@ export function doubt(best, classes) {
   return `The model is not sure. It can only choose among ${known}, and the answer may be none of them.`;
 }
 
-const STAGES = [
-  {
-    title: "Shallow layers",
-    finds: "Edges and colours",
-    sentence: "Close to the photo, a channel looks at a few pixels at a time. It can tell only "
-      + "simple things apart: an edge and its direction, a colour, light from dark.",
-  },
-  {
-    title: "Middle layers",
-    finds: "Textures and patterns",
-    sentence: "Further in, channels combine the edges below them into textures and patterns: "
-      + "fur, stripes, grids, corners, curves.",
-  },
-  {
-    title: "Deep layers",
-    finds: "Parts and objects",
-    sentence: "Near the answer, channels respond to parts and whole objects, an eye, a wheel, a "
-      + "collar, wherever they are. The maps are coarse: what matters more than where.",
-  },
-];
+const ROUNDED = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 
-/** The stage of the `index`-th of `total` layers spread from the photo to the answer. */
-export function stage(index, total) {
-  const depth = total > 1 ? index / (total - 1) : 1;
-  return STAGES[Math.min(Math.floor(depth * STAGES.length), STAGES.length - 1)];
+/** 0.04172 -> "0.042" */
+export function rounded(number) {
+  return ROUNDED.format(number);
+}
+
+/** 0.5 -> "+0.5", -0.5 -> "−0.5" */
+export function signed(number) {
+  return `${number > 0 ? "+" : ""}${rounded(number)}`.replace("-", "−");
 }

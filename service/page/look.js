@@ -1,0 +1,58 @@
+/**
+ * A look: one photo through one model, with every layer's maps. One request a photo, model and
+ * class; everything the page draws of a photo comes from here.
+ */
+
+import * as api from "./api.js";
+import { drawSeen } from "./framing.js";
+import { Sheet } from "./sheet.js";
+
+const TOP = 5; // predictions shown
+const KEPT = 6; // looks; going back to one asks nobody
+const recent = []; // newest first
+
+/**
+ * @typedef {object} Look
+ * @property {object} photo
+ * @property {object[]} predictions best first
+ * @property {string} label the class that `effects` and `saliency` speak of
+ * @property {object} saliency
+ * @property {Map<string, object>} layers name -> layer with peaks, strengths, effects and `sheet`
+ * @property {?HTMLCanvasElement} seen the photo as the network sees it
+ */
+
+/** @returns {Promise<Look>} `label` null: explain the predicted class */
+export async function takeLook(model, photo, label, signal) {
+  const before = recent.filter((one) => one.model === model.name && one.photo === photo);
+  const known = before.find((one) => one.asked === label || one.label === label);
+  if (known) return known;
+  photo.blob ??= await api.samplePhoto(model.name, photo.sample, signal);
+  const [answer, seen] = await Promise.all([
+    api.activations(model.name, photo.blob, { label, top: TOP }, signal),
+    before[0]?.seen ?? drawSeen(model, photo.blob),
+  ]);
+  signal.throwIfAborted();
+  const layers = new Map();
+  for (const layer of answer.layers) {
+    // The maps do not depend on the class: what is decoded already stays.
+    const sheet = before[0]?.layers.get(layer.name)?.sheet ?? new Sheet(layer);
+    layers.set(layer.name, { ...layer, sheet });
+  }
+  const look = { ...answer, model: model.name, photo, asked: label, layers, seen };
+  recent.unshift(look);
+  recent.length = Math.min(recent.length, KEPT);
+  return look;
+}
+
+/**
+ * The layers the page shows, with their numbers: those of the photo, or without one the ends of
+ * the network's blocks.
+ *
+ * @param {object[]} all as GET /layers lists them
+ * @param {?Look} look
+ */
+export function layersShown(all, look) {
+  if (look) return [...look.layers.keys()].map((name) => all.find((each) => each.name === name));
+  const ends = all.filter(({ block }) => block);
+  return ends.length ? ends : all;
+}

@@ -1,0 +1,92 @@
+/** Saliency: which parts of the photo speak for the chosen class, laid over the photo. */
+
+import * as api from "./api.js";
+import { byId } from "./element.js";
+import { levelsOf, paint } from "./ember.js";
+import { layOver } from "./framing.js";
+import { methodWords, trustWords } from "./lessons.js";
+import { saveButtons } from "./save.js";
+
+let shown = null; // {model, looks, frames, signal}
+let finer = false; // the method chosen: it stays for the next photo only if asked again
+let refuse = null;
+
+/** @param {(message: string) => void} tell what to do with a refusal */
+export function openSaliency(tell) {
+  refuse = tell;
+  byId("saliency-on").addEventListener("change", lay);
+  byId("saliency-opacity").addEventListener("input", lay);
+  byId("saliency-finer").addEventListener("click", () => {
+    finer = !finer;
+    describe();
+  });
+  byId("saliency-save").append(saveButtons("the photo with its saliency", () => {
+    const [look] = shown.looks;
+    const picture = layOver(look.seen, draw(look), opacity(), { smooth: true });
+    return { picture, name: `${look.photo.name}-${look.label}-saliency` };
+  }));
+}
+
+/**
+ * @param {object[]} looks the photo's, and the second photo's if there is one
+ * @param {Frame[]} frames where they hang, in the same order
+ */
+export function showSaliency(model, looks, frames, signal) {
+  const same = shown && shown.looks.length === looks.length
+    && looks.every((look, at) => look === shown.looks[at]);
+  shown = { model, looks, frames, signal };
+  if (!same) finer = false;
+  byId("saliency").hidden = false;
+  describe();
+}
+
+export function clearSaliency() {
+  shown = null;
+  byId("saliency").hidden = true;
+}
+
+/** Words and maps for the method chosen; the finer one is asked for once a look. */
+async function describe() {
+  const { model, looks, signal } = shown;
+  const [look] = looks;
+  byId("saliency-title").textContent = `What speaks for “${look.label}”`;
+  byId("saliency-finer").setAttribute("aria-pressed", String(finer));
+  byId("saliency-words").textContent = methodWords(look, finer);
+  byId("saliency-trust").textContent = trustWords(model.trust);
+  lay();
+  if (!finer) return;
+  byId("saliency").setAttribute("aria-busy", "true");
+  try {
+    for (const each of looks) {
+      each.finer ??= await api.occlusion(model.name, each.photo.blob, look.label, signal);
+      signal.throwIfAborted();
+      lay();
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    finer = false;
+    byId("saliency-finer").setAttribute("aria-pressed", "false");
+    refuse(error.message);
+  } finally {
+    byId("saliency").setAttribute("aria-busy", "false");
+  }
+}
+
+/** Draw the maps at the strength chosen. */
+function lay() {
+  const on = byId("saliency-on").checked;
+  byId("saliency-opacity").disabled = !on;
+  shown?.looks.forEach((look, at) => {
+    const map = draw(look);
+    shown.frames[at].lay(on ? map : null, opacity());
+  });
+}
+
+function draw(look) {
+  const { map } = (finer && look.finer) || look.saliency;
+  return paint(document.createElement("canvas"), levelsOf(map, Math.max(...map.flat(), 0)));
+}
+
+function opacity() {
+  return byId("saliency-opacity").value / 100;
+}
