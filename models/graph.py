@@ -150,8 +150,7 @@ def _block_ends(names: list[str]) -> set[str]:
     `conv5_block3_out` or `block2a_project_bn`: so backbones name them.
     """
     blocks = [found[0] if (found := re.match(r".*\d[^_]*", name)) else name for name in names]
-    last = {own: name for own, name in zip(blocks, names, strict=True)}
-    return set(last.values())
+    return set(dict(zip(blocks, names, strict=True)).values())  # the last name of each stays
 
 
 def _reach(network: keras.Model) -> dict[int, tuple[float, int]]:

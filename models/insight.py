@@ -102,6 +102,14 @@ class Insight:
                 )
         return found
 
+    def visualised(self, layer: str, channel: int) -> dict[str, Any] | None:
+        """The computed picture of a channel: its `file`, and whether it `converged`."""
+        for entry in self.index.get("visualised", []):
+            if (entry["layer"], entry["channel"]) == (layer, channel):
+                found: dict[str, Any] = entry
+                return found
+        return None
+
     def label_of(self, layer: LayerInsight, channel: int) -> str | None:
         """The class a channel fires for most; None where it is dead."""
         label = int(layer.arrays["class"][channel])

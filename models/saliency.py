@@ -1,11 +1,11 @@
 """Which parts of a photo speak for a class.
 
 Something is taken out, and what the class's logit loses is the answer: exact for any head,
-no gradients. `positions` takes out one position of the last feature map before it is pooled;
+no gradients. `positions` takes one position of the last feature map out and pools the others;
 with a linear head that is class activation mapping (Zhou et al. 2016, arXiv:1512.04150,
-section 2). `occlusion` covers a part of the photo itself (Zeiler and Fergus 2013,
-arXiv:1311.2901, section 4.2): finer, and as slow as it has parts. Computes only; mosaic.py
-draws.
+section 2), less its mean, so that what lies everywhere speaks for nothing. `occlusion` covers
+a part of the photo itself (Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2): finer, and
+as slow as it has parts. Computes only; mosaic.py draws.
 """
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from models.runtime import Graph
 
 BATCH = 16  # covered photos in one run: bounds memory
+CHANNELS_AT_ONCE = 256  # likewise
 
 
 def positions(head: Graph, maps: np.ndarray, label: int) -> np.ndarray:
@@ -23,12 +24,14 @@ def positions(head: Graph, maps: np.ndarray, label: int) -> np.ndarray:
         maps: (h, w, C) float32, the last feature map; its mean is what the head sees.
 
     Returns:
-        (h, w) float32; above 0 where the position speaks for the class. With a linear head
-        they sum to the logit without its bias.
+        (h, w) float32; above 0 where the position speaks for the class more than the others.
+        With a linear head they sum to 0.
     """
     height, width, channels = maps.shape
-    each = maps.reshape(-1, channels) / (height * width)  # what a position adds to the mean
-    return _lost(head, each.sum(axis=0), each, label).reshape(height, width)
+    each = maps.reshape(-1, channels)
+    pooled = each.mean(axis=0)
+    others = max(height * width - 1, 1)
+    return _lost(head, pooled, (each - pooled) / others, label).reshape(height, width)
 
 
 def channels(head: Graph, features: np.ndarray, label: int) -> np.ndarray:
@@ -41,8 +44,8 @@ def channels(head: Graph, features: np.ndarray, label: int) -> np.ndarray:
         (C,) float32; above 0 where the channel speaks for the class.
     """
     lost = []
-    for start in range(0, features.size, 256):  # of (C, C) numbers: bounds memory
-        stop = min(start + 256, features.size)
+    for start in range(0, features.size, CHANNELS_AT_ONCE):
+        stop = min(start + CHANNELS_AT_ONCE, features.size)
         parts = np.zeros((stop - start, features.size), np.float32)
         parts[np.arange(stop - start), np.arange(start, stop)] = features[start:stop]
         lost.append(_lost(head, features, parts, label))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from flask import Blueprint, Response, request, url_for
+from werkzeug.exceptions import NotFound
 
 from models import mosaic
 from models.bundle import LayerEntry
@@ -111,15 +112,15 @@ def channel(name: str | None, layer: str, channel: str) -> dict[str, Any]:
         facts["weights"] = None
     address: dict[str, Any] = {"name": classifier.name, "layer": layer, "channel": index}
     address["v"] = classifier.bundle.fingerprint[:16]
+    computed = insight.visualised(layer, index)
     return body | {
         "facts": facts,
         "words": in_words(facts),
         "exemplars": [one._asdict() for one in insight.exemplars(known, index)],
         "image": url_for("inside.exemplars", **address),
         "tile": insight.index["tile"],
-        "visualisation": url_for("inside.visualisation", **address)
-        if _visualised(classifier, layer, index) in classifier.manifest.files
-        else None,
+        "visualisation": url_for("inside.visualisation", **address) if computed else None,
+        "visualisation_converged": computed["converged"] if computed else None,
         "hint": None,
     }
 
@@ -131,7 +132,7 @@ def exemplars(name: str, layer: str, channel: str) -> Response:
     _, index = _find(classifier, layer, channel)
     known = classifier.insight.layer(layer) if classifier.insight else None
     if known is None:
-        raise UnknownChannel(channel, 0)
+        raise NotFound(HINT)
     return _kept(classifier, known.sprite(index))
 
 
@@ -140,7 +141,10 @@ def visualisation(name: str, layer: str, channel: str) -> Response:
     """What excites one channel most, computed from noise."""
     classifier = shelf().find(name)
     _, index = _find(classifier, layer, channel)
-    return _kept(classifier, classifier.bundle.read(_visualised(classifier, layer, index)))
+    computed = classifier.insight.visualised(layer, index) if classifier.insight else None
+    if computed is None:
+        raise NotFound("no picture was computed for this channel: `insight --visualise` does")
+    return _kept(classifier, classifier.bundle.read(computed["file"]))
 
 
 def in_words(facts: dict[str, Any]) -> str:
@@ -210,12 +214,6 @@ def _saliency(classifier: Classifier, found: Inside, method: str) -> dict[str, A
 def _rounded(numbers: np.ndarray) -> list[Any]:
     """Plain numbers with five decimals; what is not finite counts as 0."""
     return np.nan_to_num(numbers.astype(np.float64), posinf=0, neginf=0).round(5).tolist()
-
-
-def _visualised(classifier: Classifier, layer: str, channel: int) -> str:
-    """The file in the bundle with a channel's visualisation, if there is one."""
-    number = [entry.name for entry in classifier.manifest.layers].index(layer)
-    return f"insight/visualised/{number}-{channel}.webp"
 
 
 def _kept(classifier: Classifier, picture: bytes) -> Response:

@@ -144,6 +144,25 @@ def predict(bundle: Path, photos: Path, out: Path, top: int, quiet: bool) -> Non
 
 
 @_command
+@click.argument("bundle", type=FOLDER)
+@click.argument("photos", type=FOLDER)
+@layers
+@click.option("--visualise", multiple=True, metavar="LAYER:CHANNEL",
+              help="Also compute what excites this channel; repeatable.")  # fmt: skip
+@quiet
+def insight(
+    bundle: Path, photos: Path, layers: str, visualise: tuple[str, ...], quiet: bool
+) -> None:
+    """Find out with PHOTOS what each layer of BUNDLE detects, and add it to the bundle."""
+    from training.add_insight import add_insight
+
+    stages = Stages(quiet)
+    manifest = add_insight(bundle, photos, _names(layers), visualise, stages)
+    taken = sum(stages.seconds.values())
+    click.echo(f"saved {bundle}: version {manifest.version} has insight, in {taken:.0f} s")
+
+
+@_command
 def backbones() -> None:
     """List the pretrained networks that `fit --backbone` takes."""
     click.echo(f"{'name':<20}{'size':>6}  weights")

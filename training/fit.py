@@ -4,7 +4,6 @@ Each stage is timed and shown. Everything that can be refused is refused before 
 stage begins, and the bundle appears only when it is whole.
 """
 
-import hashlib
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ import numpy as np
 from models.bundle import ImageEntry, LayerEntry, Manifest, check_target, new_bundle, seal
 from models.cores import usable_cores
 from models.errors import PhotosError
-from models.images import decode_image, shrink_image
 from models.runtime import Graph
+from training import pictures
 from training.cache import FeatureCache
 from training.config import FitConfig
 from training.console import Stages
@@ -26,16 +25,10 @@ from training.features import Features, compute_features
 from training.heads import STRENGTHS, FittedHead, apply_head, fit_logistic
 from training.insight import Material, choose_layers, write_insight
 from training.photos import Listing, Skipped, find_photos
-from training.pictures import still_readable
 from training.provenance import library_versions, peak_memory_mib
 from training.report import Cost, Mistake, write_report
-from training.split import Split, split_photos
+from training.split import Split, fingerprint, split_photos
 
-PARITY_PHOTOS = 8
-SAMPLES = 8
-SAMPLE_PX = 512  # longest side of a sample photo
-MISTAKES = 24  # shown in the report
-MISTAKE_PX = 200  # likewise
 EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
 STEP_PER_PASS = 18  # core seconds of Keras' training step to those of a compiled forward pass
 
@@ -117,12 +110,18 @@ def _write(
     """The trained network, compiled and compared, with all that belongs to it."""
     from models import export, network
 
+    photos, split = trained.features.photos, trained.split
+    validation = [photos[index] for index in split.validation]
     with stages.stage("write and check the network"):
         classifier = network.add_head(built.backbone, trained.head.layers)
         graphs = export.export_network(classifier)
-        parity = export.measure_parity(classifier, graphs, _parity_photos(trained, config))
+        parity = export.measure_parity(
+            classifier, graphs, pictures.for_parity(validation, config.framing, config.limits)
+        )
     with new_bundle(out) as folder:
-        samples = write_contents(folder, classifier, graphs, _samples(trained, config))
+        samples = write_contents(
+            folder, classifier, graphs, pictures.for_samples(validation, config.limits)
+        )
         insight = None
         if built.watched:
             material = _material(trained, config)
@@ -130,7 +129,7 @@ def _write(
             insight = write_insight(
                 folder, built.watched, names, material, cache, config.seed, stages
             )
-        cost = estimate_cost(stages.seconds, parity.onnx_ms, len(trained.split.train))
+        cost = estimate_cost(stages.seconds, parity.onnx_ms, len(split.train))
         manifest = Manifest(
             name=out.name,
             class_names=trained.class_names,
@@ -146,7 +145,7 @@ def _write(
             libraries=library_versions(),
         )
         skipped = [_below(source, item) for item in trained.skipped]
-        mistakes = _worst_mistakes(trained, config)
+        mistakes = _mistakes(trained, config)
         write_report(folder / "report.html", manifest, cost, skipped, mistakes, insight)
         return seal(folder, manifest, out)
 
@@ -204,23 +203,18 @@ def train_head(
     return Trained(features, split, class_names, labels, head, metrics, probabilities, skipped)
 
 
-def _parity_photos(trained: Trained, config: FitConfig) -> np.ndarray:
-    """(N, S, S, 3) uint8: what the network sees of some validation photos."""
-    paths = (trained.features.photos[index].path for index in trained.split.validation)
-    photos = still_readable(
-        paths, PARITY_PHOTOS, lambda data: decode_image(data, config.framing, config.limits)
-    )
-    if not photos:
-        raise PhotosError("the validation photos can no longer be read: were they moved?")
-    return np.stack([pixels for _, pixels in photos])
-
-
 def _material(trained: Trained, config: FitConfig) -> Material:
     """What insight is gained from."""
     features = trained.features
     return Material(
-        *(features.photos, features.digests, trained.labels, trained.class_names, trained.split),
-        *(config.framing, config.limits, config.workers),
+        photos=features.photos,
+        digests=features.digests,
+        labels=trained.labels,
+        class_names=trained.class_names,
+        split=trained.split,
+        framing=config.framing,
+        limits=config.limits,
+        workers=config.workers,
     )
 
 
@@ -231,53 +225,23 @@ def _below(source: Path, item: Skipped) -> Skipped:
 
 
 def _describe_data(trained: Trained) -> dict[str, Any]:
-    """Counts, and a fingerprint that is the same for the same photos on the same sides."""
-    split, photos = trained.split, trained.features.photos
-    sides = {"train": split.train, "validation": split.validation, "test": split.test}
-    lines = sorted(
-        f"{side} {trained.features.digests[index].hex()} {photos[index].label}"
-        for side, members in sides.items()
-        for index in members
-    )
+    """How many photos stood where, and which they were."""
+    split, features = trained.split, trained.features
     return {
-        "photos": {side: len(members) for side, members in sides.items()},
+        "photos": {
+            "train": len(split.train),
+            "validation": len(split.validation),
+            "test": len(split.test),
+        },
         "skipped": len(trained.skipped),
-        "fingerprint": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        "fingerprint": fingerprint(split, features.photos, features.digests),
     }
 
 
-def _samples(trained: Trained, config: FitConfig) -> list[tuple[bytes, str]]:
-    """A few validation photos for the page: one of each class, shrunk, without metadata."""
-    labels: dict[Path, str] = {}
-    for index in trained.split.validation:
-        photo = trained.features.photos[index]
-        if photo.label not in labels.values():
-            labels[photo.path] = photo.label
-    pictures = still_readable(
-        sorted(labels, key=labels.__getitem__),
-        SAMPLES,
-        lambda data: shrink_image(data, SAMPLE_PX, config.limits),
-    )
-    return [(picture, labels[path]) for path, picture in pictures]
-
-
-def _worst_mistakes(trained: Trained, config: FitConfig) -> list[Mistake]:
+def _mistakes(trained: Trained, config: FitConfig) -> list[Mistake]:
     """The test photos the network was most sure and most wrong about."""
-    predicted = trained.probabilities.argmax(axis=1)
+    tested = [trained.features.photos[index] for index in trained.split.test]
     truth = trained.labels[trained.split.test]
-    rows = np.flatnonzero(predicted != truth)
-    rows = rows[np.argsort(-trained.probabilities[rows].max(axis=1), kind="stable")]
-    by_path = {trained.features.photos[trained.split.test[row]].path: row for row in rows}
-    pictures = still_readable(
-        by_path, MISTAKES, lambda data: shrink_image(data, MISTAKE_PX, config.limits)
+    return pictures.worst_mistakes(
+        tested, truth, trained.probabilities, trained.class_names, config.limits
     )
-    return [
-        Mistake(
-            path.name,
-            trained.class_names[truth[by_path[path]]],
-            trained.class_names[predicted[by_path[path]]],
-            float(trained.probabilities[by_path[path]].max()),
-            picture,
-        )
-        for path, picture in pictures
-    ]

@@ -144,9 +144,11 @@ def channel_facts(summaries: np.ndarray, labels: np.ndarray, classes: int) -> di
     Returns:
         Each (C,): `mean` over all positions and photos; `peak`, the largest answer; `alive`,
         the share of photos with an answer above 0 somewhere; `class`, for which the channel
-        is strongest, -1 where it is dead; `selectivity` for it, 0 to 1: (m - o) / (m + o),
+        is strongest, -1 where it is dead; `selectivity` for it, 0 to 1: (m - o) / (m + o + e),
         with m the mean strength over that class and o over all others (Morcos et al. 2018,
-        arXiv:1803.06959, section 2.3). Strength is the mean positive answer.
+        arXiv:1803.06959, section 2.3). Strength is the mean positive answer; e, a tenth of
+        the layer's median m, keeps a channel that hardly ever answers from counting as a
+        specialist.
     """
     strength = summaries["strength"].astype(np.float64)  # (N, C)
     counts = np.bincount(labels, minlength=classes)
@@ -156,7 +158,7 @@ def channel_facts(summaries: np.ndarray, labels: np.ndarray, classes: int) -> di
     best = means.argmax(axis=0)
     own = means.max(axis=0)
     others = (sums.sum(axis=0) - own * counts[best]) / np.maximum(len(labels) - counts[best], 1)
-    total = own + others
+    total = own + others + 0.1 * np.median(own)
     peak = summaries["peak"].astype(np.float32)
     dead = peak.max(axis=0) <= 0
     return {

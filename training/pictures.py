@@ -1,11 +1,22 @@
-"""Photos that are shown or tried again after training: read once more, shrunk."""
+"""Photos that are tried or shown after training: read once more, shrunk, without metadata."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from models.errors import ImageError
+import numpy as np
+
+from models.errors import ImageError, PhotosError
+from models.images import Framing, Limits, decode_image, shrink_image
+from training.photos import Photo
+from training.report import Mistake
+
+PARITY_PHOTOS = 8
+SAMPLES = 8
+SAMPLE_PX = 512  # longest side
+MISTAKES = 24  # shown in the report
+MISTAKE_PX = 200  # longest side
 
 T = TypeVar("T")
 
@@ -20,3 +31,58 @@ def still_readable(
             with suppress(ImageError, OSError):
                 found.append((path, read(path.read_bytes())))
     return found
+
+
+def for_parity(photos: Sequence[Photo], framing: Framing, limits: Limits) -> np.ndarray:
+    """(N, S, S, 3) uint8: what the network sees of some photos. Raises PhotosError."""
+    found = still_readable(
+        (photo.path for photo in photos),
+        PARITY_PHOTOS,
+        lambda data: decode_image(data, framing, limits),
+    )
+    if not found:
+        raise PhotosError("the validation photos can no longer be read: were they moved?")
+    return np.stack([pixels for _, pixels in found])
+
+
+def for_samples(photos: Sequence[Photo], limits: Limits) -> list[tuple[bytes, str]]:
+    """One photo of each of some classes for the page: JPEG and label."""
+    labels: dict[Path, str] = {}
+    for photo in photos:
+        if photo.label not in labels.values():
+            labels[photo.path] = photo.label
+    found = still_readable(
+        sorted(labels, key=labels.__getitem__),
+        SAMPLES,
+        lambda data: shrink_image(data, SAMPLE_PX, limits),
+    )
+    return [(picture, labels[path]) for path, picture in found]
+
+
+def worst_mistakes(
+    photos: Sequence[Photo],
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    limits: Limits,
+) -> list[Mistake]:
+    """The photos that were taken for something else with the most confidence.
+
+    Args:
+        truth: (N,) int; probabilities: (N, K), of `photos`.
+    """
+    predicted = probabilities.argmax(axis=1)
+    rows = np.flatnonzero(predicted != truth)
+    rows = rows[np.argsort(-probabilities[rows].max(axis=1), kind="stable")]
+    by_path = {photos[row].path: row for row in rows.tolist()}
+    found = still_readable(by_path, MISTAKES, lambda data: shrink_image(data, MISTAKE_PX, limits))
+    return [
+        Mistake(
+            path.name,
+            class_names[truth[by_path[path]]],
+            class_names[predicted[by_path[path]]],
+            float(probabilities[by_path[path]].max()),
+            picture,
+        )
+        for path, picture in found
+    ]

@@ -25,6 +25,17 @@ class Split:
     skipped: list[Skipped]  # copies that would have stood on two sides or in two classes
 
 
+def fingerprint(split: Split, photos: list[Photo], digests: list[bytes]) -> str:
+    """The same for the same photos with the same labels on the same sides."""
+    sides = {"train": split.train, "validation": split.validation, "test": split.test}
+    lines = sorted(
+        f"{side} {digests[index].hex()} {photos[index].label}"
+        for side, members in sides.items()
+        for index in members
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def split_photos(
     photos: list[Photo], digests: list[bytes], seed: int, validation_share: float, test_share: float
 ) -> Split:
