@@ -1,0 +1,54 @@
+"""Every view of the page through axe, light and dark: nothing serious, nothing critical.
+
+The tool finds what a machine can find; the keyboard is tested in test_page_explorer.py.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browsing import browsing, open_page, with_samples
+from tests.serving import serving
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+pytestmark = [pytest.mark.alone, pytest.mark.browser]
+
+VIEWS = {  # the address -> what is there once the view is complete
+    "": "#overview h3",
+    "?sample=a.png": "#boxes canvas",
+    "?sample=a.png&layer={last}": "#channels canvas",
+    "?sample=a.png&layer={last}&channel=1": "#numbers dd",
+    "?sample=a.png&with=b.png&layer={last}&channel=1": "#channel-maps figure + figure",
+    "?layer={last}&channel=1": "#numbers dd",
+    "?model=nowhere": "#trouble:not(:empty)",
+}
+
+
+@pytest.fixture(scope="module")
+def origin(insight_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    place = tmp_path_factory.mktemp("bundles") / "colours"
+    with serving(with_samples(insight_bundle, place)) as server:
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as running:
+        yield running
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_nothing_serious(browser: Browser, origin: str, view: str, scheme) -> None:
+    page = browser.new_page(color_scheme=scheme, reduced_motion="reduce")
+    open_page(page, origin)
+    last = page.locator("#boxes button").last.get_attribute("data-layer")
+    open_page(page, f"{origin}/{view.format(last=last)}")
+    expect(page.locator(VIEWS[view]).first).to_be_visible()
+    page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
+    found = axe.Axe().run(page).response["violations"]
+    page.close()
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in serious] == []
