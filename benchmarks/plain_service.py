@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from flask import Flask, request
+from flask import Flask, Response, request
 from PIL import Image
 
 
@@ -40,5 +40,17 @@ def create_app(bundle: str) -> Flask:
                 {"label": class_names[i], "probability": float(probabilities[i])} for i in best
             ]
         }
+
+    @app.post("/activations/<layer>")
+    def activations(layer: str) -> Response:
+        """As viewers for Keras do: a sub-model for the layer, built and called on each request."""
+        photo = Image.open(io.BytesIO(request.get_data())).convert("RGB").resize((size, size))
+        part = keras.Model(model.input, model.get_layer(layer).output)
+        maps = part.predict(np.asarray(photo, "float32")[None], verbose=0)[0]  # (h, w, C)
+        strongest = np.argsort(-maps.mean(axis=(0, 1)))[:16]
+        row = np.concatenate([maps[..., channel] for channel in strongest], axis=1)
+        buffer = io.BytesIO()
+        Image.fromarray((255 * row / (row.max() or 1)).clip(0).astype("uint8")).save(buffer, "PNG")
+        return Response(buffer.getvalue(), mimetype="image/png")
 
     return app

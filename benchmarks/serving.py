@@ -75,15 +75,10 @@ def make_photo() -> bytes:
 
 def measure(command: list[str], bind: str, photo: bytes, seconds: float) -> Figures:
     """Start a service, ask it, read its memory, stop it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     started = time.perf_counter()
     with running([*command, bind.format(port=port)]) as process:
-        while not _answers(port, photo):
-            if process.poll() is not None:
-                sys.exit(f"the service ended with {process.returncode}")
-            time.sleep(0.02)
+        wait_until_ready(process, port, photo)
         ready = time.perf_counter() - started
         ask(port, photo, 1, 1.0)  # warm
         runs = {clients: ask(port, photo, clients, seconds) for clients in CLIENTS}
@@ -94,6 +89,21 @@ def measure(command: list[str], bind: str, photo: bytes, seconds: float) -> Figu
         {clients: len(times) / seconds for clients, times in runs.items()},
         {clients: statistics.median(times) * 1000 for clients, times in runs.items()},
     )
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def wait_until_ready(process: subprocess.Popen, port: int, photo: bytes) -> None:
+    """Ask until there is an answer; end the run if the service ended."""
+    while not _answers(port, photo):
+        if process.poll() is not None:
+            sys.exit(f"the service ended with {process.returncode}")
+        time.sleep(0.02)
 
 
 @contextmanager
@@ -107,7 +117,9 @@ def running(command: list[str]) -> Iterator[subprocess.Popen]:
         process.wait(30)
 
 
-def ask(port: int, photo: bytes, clients: int, seconds: float) -> list[float]:
+def ask(
+    port: int, photo: bytes, clients: int, seconds: float, path: str = "/predict"
+) -> list[float]:
     """Seconds that each request took, of `clients` that ask without a pause."""
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -116,7 +128,7 @@ def ask(port: int, photo: bytes, clients: int, seconds: float) -> list[float]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while time.perf_counter() < end:
             before = time.perf_counter()
-            connection.request("POST", "/predict", photo, {"Content-Type": "image/jpeg"})
+            connection.request("POST", path, photo, {"Content-Type": "image/jpeg"})
             response = connection.getresponse()
             body = response.read()
             if response.status != 200:

@@ -53,6 +53,7 @@ def test_one_request_answers_for_every_block(client, classifier):
         half_a_level = maps.max() / 255 / 2 + 1e-5
         np.testing.assert_allclose(levels(layer), maps, atol=half_a_level)
         np.testing.assert_allclose(layer["strengths"], own.strengths, atol=1e-5)
+        assert own.effects is not None
         np.testing.assert_allclose(layer["effects"], own.effects, atol=1e-5)
     assert body["label"] == body["predictions"][0]["label"]
     assert body["predictions"] == client.post("/predict", data=PHOTO).json["predictions"]

@@ -1,6 +1,7 @@
 """What is said about layers and channels, against sums done by hand."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from models.bundle import Bundle, LayerEntry
 from models.errors import UnknownLayer
 from models.images import Framing, Limits
-from models.insight import Insight
+from models.insight import Insight, LayerInsight
 from models.runtime import Graph
 from training.exemplars import COUNT, TILE, cut_sprites, find_exemplars
 from training.insight import channel_facts, choose_layers, class_weights, near_copies
@@ -21,13 +22,20 @@ LAYER = LayerEntry(
 )  # fmt: skip
 
 
-def summaries(**columns: list[list[float]]) -> np.ndarray:
+def summaries(**columns: Any) -> np.ndarray:
     """(N, C) of SUMMARY; what is not given is 0."""
     shape = np.shape(next(iter(columns.values())))
     made = np.zeros(shape, SUMMARY)
     for name, values in columns.items():
         made[name] = values
     return made
+
+
+def known(insight: Insight, name: str) -> LayerInsight:
+    """A layer that was looked into."""
+    layer = insight.layer(name)
+    assert layer is not None
+    return layer
 
 
 def test_a_summary_holds_mean_strength_peak_and_its_place():
@@ -144,7 +152,7 @@ def test_insight_of_a_bundle_is_read_back_as_it_was_found(insight_bundle):
     assert insight.index["chance"] == pytest.approx(1 / 3)
     assert list(insight.summaries) == ["block1_relu", "block2_relu"]
     assert insight.layer("conv") is None
-    layer = insight.layer("block2_relu")
+    layer = known(insight, "block2_relu")
     assert len(layer) == 16
     alive = int(layer.arrays["alive"].argmax())
     exemplars = insight.exemplars(layer, alive)
@@ -159,8 +167,9 @@ def test_insight_of_a_bundle_is_read_back_as_it_was_found(insight_bundle):
 
 def test_a_probe_answers_for_a_class_with_its_weight_times_the_answer(insight_bundle):
     insight = Insight(Bundle(insight_bundle))
-    layer = insight.layer("block1_relu")
+    layer = known(insight, "block1_relu")
     pooled = np.arange(8, dtype=np.float32)
     effects = insight.effects(layer, pooled, "green")
+    assert effects is not None
     np.testing.assert_allclose(effects, layer.arrays["probe_kernel"][:, 1] * pooled)
     assert insight.effects(layer, pooled, "no such class") is None

@@ -1,5 +1,7 @@
 """Saliency is what a logit loses when a part is taken out, checked against sums by hand."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -77,7 +79,7 @@ def test_the_effects_of_many_channels_are_the_same_in_parts(linear, monkeypatch)
     np.testing.assert_array_equal(saliency.channels(linear, features, 0), whole)
 
 
-class Brightest:
+class Brightest:  # stands for a Graph
     """A network whose logit is the brightness of one corner."""
 
     def run(self, photos: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
@@ -85,10 +87,13 @@ class Brightest:
         return [np.stack([corner, -corner], axis=1)]
 
 
+BRIGHTEST: Any = Brightest()
+
+
 def test_occlusion_finds_the_part_that_matters():
     photo = np.zeros((32, 32, 3), np.uint8)
     photo[:8, :8] = 255  # a sixteenth of the photo
-    heat = saliency.occlusion(Brightest(), photo, label=0, cells=4)  # cells of 8 px
+    heat = saliency.occlusion(BRIGHTEST, photo, label=0, cells=4)  # cells of 8 px
     assert heat.shape == (4, 4)
     # The square over the first cell reaches half a cell beyond it: all of the corner is gone.
     assert heat[0, 0] == heat.max() == pytest.approx(255 - 16, abs=1)  # mean colour: 255 / 16
@@ -98,5 +103,5 @@ def test_occlusion_finds_the_part_that_matters():
 def test_occlusion_leaves_the_photo_as_it_was():
     photo = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     before = photo.copy()
-    saliency.occlusion(Brightest(), photo, label=1, cells=5)  # 25 places: two batches
+    saliency.occlusion(BRIGHTEST, photo, label=1, cells=5)  # 25 places: two batches
     np.testing.assert_array_equal(photo, before)

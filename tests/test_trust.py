@@ -60,7 +60,9 @@ def fit_planted(place: Path, backbone: str, size: int, side: int) -> Classifier:
 def test_a_planted_motif_is_found_by_channels_and_by_saliency(backbone, size, side, tmp_path):
     classifier = fit_planted(tmp_path, backbone, size, side)
     insight = classifier.insight
+    assert insight is not None
     late = insight.layer(classifier.blocks[-1].name)
+    assert late is not None
     best = int(late.arrays["selectivity"].argmax())
     assert insight.label_of(late, best) == "target"
     labels = [one.label for one in insight.exemplars(late, best)]
