@@ -4,6 +4,7 @@ How a photo comes in, the answer to it, the address and what goes wrong; test_pa
 opens the layers.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.browsing import (
     tab_to,
     with_samples,
 )
-from tests.serving import serving
+from tests.serving import ROOT, serving
 
 pytestmark = [pytest.mark.alone, pytest.mark.browser]
 
@@ -59,6 +60,12 @@ def expect_answer(page: Page, origin: str, model: str, content: bytes, caption: 
     expect(page.locator("#boxes button canvas")).to_have_count(len(names))
     drawn = page.locator("#boxes button").evaluate_all("boxes => boxes.map(b => b.dataset.layer)")
     assert drawn == names
+
+
+def test_every_module_is_fetched_with_the_page_and_not_one_after_the_other():
+    page = ROOT / "service" / "page"
+    named = re.findall(r'modulepreload" href="page/(\w+)\.js"', (page / "index.html").read_text())
+    assert named == sorted(file.stem for file in page.glob("*.js") if file.stem != "page")
 
 
 @pytest.mark.parametrize("give", [drop, paste, pick])
@@ -177,7 +184,7 @@ def test_saliency_can_be_taken_off_the_photo_and_made_finer(page, origin):
         page.get_by_role("button", name="Finer (occlusion)").click()
     expect(page.locator("#saliency")).to_have_attribute("aria-busy", "false")
     assert overlay.evaluate("map => map.width") > coarse
-    page.get_by_label("Show on the photo").uncheck()
+    page.get_by_role("checkbox", name="Show").uncheck()
     expect(overlay).to_be_hidden()
 
 

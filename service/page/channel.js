@@ -51,7 +51,7 @@ export async function showChannel({ model, layers, looks }, asked, signal) {
   steps = { before: order[place - 1], after: order[place + 1] };
   byId("channel-before").disabled = steps.before === undefined;
   byId("channel-after").disabled = steps.after === undefined;
-  describe(known, maps[0], channel, looks[0]?.label);
+  describe(known, maps, channel, looks[0]?.label);
   showWeights(known.facts?.weights ?? null);
   await showExemplars(known, `${layer.name}-${channel}`, signal);
   byId("channel").setAttribute("aria-busy", "false");
@@ -66,14 +66,17 @@ function clear() {
   clearExemplars();
 }
 
-function describe({ facts, words, hint }, map, channel, label) {
+function describe({ facts, words, hint }, maps, channel, label) {
   byId("channel-words").textContent = words ? `${words[0].toUpperCase()}${words.slice(1)}.` : "";
   byId("channel-hint").textContent = hint ?? "";
   byId("channel-hint").hidden = !hint;
   const rows = [];
-  if (map) {
-    rows.push(["Strength on this photo", rounded(map.strengths[channel])]);
-    if (map.effects) rows.push([`Effect on “${label}”`, signed(map.effects[channel])]);
+  const ofEach = (values) => (values.length < 2 ? values.join("") : `A ${values[0]}, B ${values[1]}`);
+  if (maps.length) {
+    rows.push(["Strength on the photo", ofEach(maps.map((map) => rounded(map.strengths[channel])))]);
+  }
+  if (maps[0]?.effects) {
+    rows.push([`Effect on “${label}”`, ofEach(maps.map((map) => signed(map.effects[channel])))]);
   }
   if (facts) {
     rows.push(["Mean over photos", rounded(facts.mean)], ["Largest over photos", rounded(facts.peak)]);
@@ -84,7 +87,7 @@ function describe({ facts, words, hint }, map, channel, label) {
 }
 
 function showMaps(maps, looks, layer, channel, photo_px) {
-  const gains = gainsOf(maps, channel, "channel");
+  const gains = gainsOf(maps, channel);
   const figures = maps.map((map, at) =>
     figure(looks[at], map, channel, gains[at], layer, photo_px, looks.length > 1 ? "AB"[at] : ""));
   byId("channel-maps").replaceChildren(...figures);

@@ -34,7 +34,8 @@ export function openGrid(open) {
 
 /** @param {Shown} shown @param {?number} including a channel that must be among the first */
 export function fillGrid(shown, including = null) {
-  drawn = shown;
+  const most = () => Math.max(...shown.maps.flatMap(({ peaks }) => peaks));
+  drawn = { ...shown, brightest: shown.scale === "layer" ? most() : null };
   byId("channels").replaceChildren();
   draw(Math.max(STEP, shown.order.indexOf(including) + 1));
   stopAt(byId("channels"), "button");
@@ -77,6 +78,7 @@ function tile(channel) {
   const said = [`Channel ${channel}`, dead ? "dead" : `${title} ${value}`.trim()];
   if (silent && !dead) said.push("silent on this photo");
   button.setAttribute("aria-label", said.join(", "));
+  if (fact?.class) button.title = `${said[0]}, most for ${fact.class}`;
   button.dataset.channel = channel;
   return button;
 }
@@ -97,7 +99,7 @@ function measure(channel, fact) {
 }
 
 function drawMaps(channel) {
-  const gains = gainsOf(drawn.maps, channel, drawn.scale);
+  const gains = gainsOf(drawn.maps, channel, drawn.brightest);
   return drawn.maps.map(({ sheet }, at) => paint(element("canvas"), sheet.tile(channel), gains[at]));
 }
 
@@ -105,18 +107,16 @@ function drawMaps(channel) {
  * What brings a channel's maps to one scale: levels are shares of each map's own peak.
  *
  * @param {object[]} maps of one layer, a photo each
- * @param {string} scale "channel": the brightest of the channel; "layer": of all its channels
+ * @param {?number} brightest what the last colour means; null: the most of this channel
  */
-export function gainsOf(maps, channel, scale) {
-  const brightest = scale === "channel"
-    ? Math.max(...maps.map(({ peaks }) => peaks[channel]))
-    : Math.max(...maps.flatMap(({ peaks }) => peaks));
-  return maps.map(({ peaks }) => (brightest > 0 ? peaks[channel] / brightest : 0));
+export function gainsOf(maps, channel, brightest = null) {
+  const most = brightest ?? Math.max(...maps.map(({ peaks }) => peaks[channel]));
+  return maps.map(({ peaks }) => (most > 0 ? peaks[channel] / most : 0));
 }
 
 /** All channels of the layer as one picture, in the order on view, the photos side by side. */
 export function drawSheet() {
-  const { maps, order, scale } = drawn;
+  const { maps, order, brightest } = drawn;
   const { height, width } = maps[0].sheet;
   const zoom = Math.max(1, Math.round(32 / Math.max(height, width))); // deep maps are 7 x 7
   const [wide, high] = [width * zoom * maps.length + maps.length, height * zoom + 1];
@@ -128,7 +128,7 @@ export function drawSheet() {
   context.imageSmoothingEnabled = false;
   const one = document.createElement("canvas");
   order.forEach((channel, at) => {
-    const gains = gainsOf(maps, channel, scale);
+    const gains = gainsOf(maps, channel, brightest);
     maps.forEach(({ sheet }, photo) => {
       const x = (at % columns) * wide + photo * width * zoom;
       context.drawImage(paint(one, sheet.tile(channel), gains[photo]),

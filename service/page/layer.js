@@ -49,7 +49,7 @@ export async function showLayer(scene, asked, came, signal) {
   const sort = chooseSort(asked.sort, channels);
   const scale = asked.scale === "channel" ? "channel" : "layer";
   showChoices(channels, sort, scale, looks[0]?.label);
-  byId("layer-save").hidden = byId("scales").hidden = !maps.length;
+  for (const each of ["layer-save", "scales", "legend"]) byId(each).hidden = !maps.length;
   byId("pair-note").hidden = maps.length < 2;
   fillGrid({ order: orderChannels(sort, channels), maps, facts, sort, scale }, came);
   byId("layer").setAttribute("aria-busy", "false");

@@ -10,6 +10,7 @@ import { Sheet } from "./sheet.js";
 const TOP = 5; // predictions shown
 const KEPT = 6; // looks; going back to one asks nobody
 const recent = []; // newest first
+const shownFor = new WeakMap(); // look, or list of layers -> the layers the page shows
 
 /**
  * @typedef {object} Look
@@ -52,7 +53,12 @@ export async function takeLook(model, photo, label, signal) {
  * @param {?Look} look
  */
 export function layersShown(all, look) {
-  if (look) return [...look.layers.keys()].map((name) => all.find((each) => each.name === name));
-  const ends = all.filter(({ block }) => block);
-  return ends.length ? ends : all;
+  const key = look ?? all; // the same answer has the same list: the strip is drawn once for it
+  if (!shownFor.has(key)) {
+    const ends = all.filter(({ block }) => block);
+    const names = look && [...look.layers.keys()];
+    const own = names?.map((name) => all.find((each) => each.name === name));
+    shownFor.set(key, own ?? (ends.length ? ends : all));
+  }
+  return shownFor.get(key);
 }

@@ -145,7 +145,7 @@ function clear() {
   clearPredictions();
   clearSaliency();
   showSecond(null);
-  for (const view of ["strip", "overview", "layer", "channel"]) byId(view).hidden = true;
+  for (const view of ["strip", "overview", "layer", "channel", "reading"]) byId(view).hidden = true;
 }
 
 /** What the model says of the photos: one request each, or none if it was asked before. */
@@ -164,13 +164,23 @@ async function answer(first, second, asked, signal) {
       go({ label: label === look.predictions[0].label ? null : label }));
     looks.push(look);
   }
-  if (second) {
-    looks.push(await takeLook(model, second, looks[0].label, signal));
-    signal.throwIfAborted();
-    showSecond(looks[1]);
-  }
-  if (first) showSaliency(model, looks, frames, signal);
+  if (second) looks.push(...await answerSecond(second, looks[0].label, signal));
+  if (first) showSaliency(model, looks, frames);
   return { model, looks, chance: list.chance ?? null, layers: layersShown(list.layers, looks[0]) };
+}
+
+/** What the model says of the second photo; if it cannot be read, the first one stays. */
+async function answerSecond(second, label, signal) {
+  try {
+    const look = await takeLook(model, second, label, signal);
+    signal.throwIfAborted();
+    showSecond(look);
+    return [look];
+  } catch (error) {
+    if (signal.aborted || !(error instanceof api.ApiError)) throw error;
+    trouble(`The second photo: ${error.message}`);
+    return [];
+  }
 }
 
 /** The network, and of it the layer or the channel that the address names. */
@@ -182,6 +192,7 @@ async function open(scene, asked, signal) {
   const view = hasChannel ? "channel" : layer ? "layer" : "overview";
   showStrip(layers, { look: looks[0] ?? null, chance: scene.chance, open: layer?.name ?? null });
   for (const each of ["overview", "layer", "channel"]) byId(each).hidden = each !== view;
+  byId("reading").hidden = false;
   byId("strip-lesson").hidden = view !== "overview"; // what is opened is close below its layer
   if (view === "overview") {
     await showOverview(layers, looks[0] ?? null, (name, at) => go({ layer: name, channel: at }), signal);

@@ -45,7 +45,7 @@ export function drawProbe(middles_px, accuracies, chance, width_px) {
     drawing.prepend(drawn("line", {
       class: "chance", x1: 0, x2: width_px, y1: y(chance), y2: y(chance),
     }));
-    drawing.append(note(4, y(chance) - 5, `chance ${percent(chance)}`, "start"));
+    drawing.append(note(4, y(chance) + 14, `chance ${percent(chance)}`, "start"));
   }
   return drawing;
 }

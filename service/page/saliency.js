@@ -7,8 +7,9 @@ import { layOver } from "./framing.js";
 import { methodWords, trustWords } from "./lessons.js";
 import { saveButtons } from "./save.js";
 
-let shown = null; // {model, looks, frames, signal}
-let finer = false; // the method chosen: it stays for the next photo only if asked again
+let shown = null; // {model, looks, frames}
+let finer = false; // the method chosen; the next photo starts with the quick one
+let asking = new AbortController(); // lasts as long as the looks: walking layers stops nothing
 let refuse = null;
 
 /** @param {(message: string) => void} tell what to do with a refusal */
@@ -31,28 +32,34 @@ export function openSaliency(tell) {
  * @param {object[]} looks the photo's, and the second photo's if there is one
  * @param {Frame[]} frames where they hang, in the same order
  */
-export function showSaliency(model, looks, frames, signal) {
+export function showSaliency(model, looks, frames) {
   const same = shown && shown.looks.length === looks.length
     && looks.every((look, at) => look === shown.looks[at]);
-  shown = { model, looks, frames, signal };
-  if (!same) finer = false;
+  if (same) return;
+  clearSaliency();
+  shown = { model, looks, frames };
   byId("saliency").hidden = false;
   describe();
 }
 
 export function clearSaliency() {
+  asking.abort();
+  asking = new AbortController();
   shown = null;
+  finer = false;
   byId("saliency").hidden = true;
 }
 
 /** Words and maps for the method chosen; the finer one is asked for once a look. */
 async function describe() {
-  const { model, looks, signal } = shown;
+  const { model, looks } = shown;
+  const { signal } = asking;
   const [look] = looks;
   byId("saliency-title").textContent = `What speaks for “${look.label}”`;
   byId("saliency-finer").setAttribute("aria-pressed", String(finer));
   byId("saliency-words").textContent = methodWords(look, finer);
   byId("saliency-trust").textContent = trustWords(model.trust);
+  byId("saliency").setAttribute("aria-busy", "false");
   lay();
   if (!finer) return;
   byId("saliency").setAttribute("aria-busy", "true");
@@ -68,7 +75,7 @@ async function describe() {
     byId("saliency-finer").setAttribute("aria-pressed", "false");
     refuse(error.message);
   } finally {
-    byId("saliency").setAttribute("aria-busy", "false");
+    if (!signal.aborted) byId("saliency").setAttribute("aria-busy", "false");
   }
 }
 
