@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, expect
 
-from tests.browsing import browsing, open_page, with_samples
+from tests.browsing import ask, browsing, open_page, with_samples
 from tests.serving import serving
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 pytestmark = [pytest.mark.alone, pytest.mark.browser]
 
 VIEWS = {  # the address -> what is there once the view is complete
@@ -43,12 +43,11 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing_serious(browser: Browser, origin: str, view: str, scheme) -> None:
     page = browser.new_page(color_scheme=scheme, reduced_motion="reduce")
-    open_page(page, origin)
-    last = page.locator("#boxes button").last.get_attribute("data-layer")
+    last = ask(origin, "/layers")[1]["layers"][-1]["name"]
     open_page(page, f"{origin}/{view.format(last=last)}")
     expect(page.locator(VIEWS[view]).first).to_be_visible()
     page.locator("details").evaluate_all("all => all.forEach(each => each.open = true)")
-    found = axe.Axe().run(page).response["violations"]
+    found = Axe().run(page).response["violations"]
     page.close()
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in serious] == []
