@@ -40,8 +40,8 @@ export function channel(model, name, index) {
   return once(`${below(model)}/layers/${encodeURIComponent(name)}/channels/${index}`);
 }
 
-/** A picture that an answer names by its path: found below wherever the page is. */
-export function pictureUrl(path) {
+/** What an answer names by its path is found below wherever the page is. */
+export function urlOf(path) {
   return new URL(path.replace(/^\/+/, ""), document.baseURI).href;
 }
 

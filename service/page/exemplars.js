@@ -10,11 +10,11 @@ const COLUMNS = 3; // of the sprite
 /** @param {object} known the service's answer on the channel @param {string} name of a download */
 export async function showExemplars({ exemplars, image, tile, ...known }, name, signal) {
   byId("computed").hidden = !known.visualisation;
-  if (known.visualisation) byId("visualisation").src = api.pictureUrl(known.visualisation);
+  if (known.visualisation) byId("visualisation").src = api.urlOf(known.visualisation);
   byId("unsettled").hidden = known.visualisation_converged !== false;
   byId("exemplars").hidden = !exemplars.length || !image;
   if (!image) return;
-  const sprite = element("img", { src: api.pictureUrl(image), alt: "" });
+  const sprite = element("img", { src: api.urlOf(image), alt: "" });
   try {
     await sprite.decode();
   } catch {

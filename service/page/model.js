@@ -1,5 +1,6 @@
 /** The model: the picker in the header and the facts beside the photo. */
 
+import { urlOf } from "./api.js";
 import { byId, element, pairs } from "./element.js";
 import { count, percent } from "./words.js";
 
@@ -29,6 +30,6 @@ export function showModel(model) {
   byId("knows").textContent = `Knows ${names.join(", ")}${more ? ` and ${count(more)} more` : ""}.`;
   const report = byId("report");
   report.hidden = !model.report;
-  if (model.report) report.href = model.report;
+  if (model.report) report.href = urlOf(model.report);
   byId("about").hidden = false;
 }
