@@ -18,6 +18,7 @@ from models.bundle import Bundle
 from models.errors import LayerscopeError
 from service.app import create_app
 from service.settings import Settings, choose_workers
+from service.worker import DeadlineWorker
 
 
 class Server(BaseApplication):
@@ -48,6 +49,8 @@ class Server(BaseApplication):
 @click.option("--workers", default="auto", show_default=True, help="Processes; auto: one a core.")
 @click.option("--max-megapixels", default=25.0, show_default=True, help="Of a posted photo.")
 @click.option("--more-formats", is_flag=True, help="Also accept TIFF and AVIF.")
+@click.option("--read-seconds", default=20.0, show_default=True,
+              help="For a whole request to arrive.")  # fmt: skip
 def main(
     bundles: tuple[Path, ...],
     host: str,
@@ -55,12 +58,18 @@ def main(
     workers: str,
     max_megapixels: float,
     more_formats: bool,
+    read_seconds: float,
 ) -> None:
     """Serve each BUNDLE over HTTP; the first is the default model."""
     try:
         count, threads = choose_workers(workers)
         settings = Settings(count, threads)
-        settings = replace(settings, photo_megapixels=max_megapixels, more_formats=more_formats)
+        settings = replace(
+            settings,
+            photo_megapixels=max_megapixels,
+            more_formats=more_formats,
+            read_s=read_seconds,
+        )
         opened = [Bundle(path) for path in bundles]
         for bundle in opened:
             bundle.verify()
@@ -75,7 +84,7 @@ def main(
     options = {
         "bind": f"{shown}:{port}",
         "workers": count,
-        "worker_class": "gthread",
+        "worker_class": DeadlineWorker,
         "threads": settings.request_threads,
         "timeout": 60,
         "graceful_timeout": 20,
@@ -84,6 +93,7 @@ def main(
         "loglevel": "warning",
         "control_socket_disable": True,
     }
+    DeadlineWorker.read_s = settings.read_s
     Server(list(bundles), settings, options).run()
 
 

@@ -12,6 +12,8 @@ from models.errors import ImageError
 from models.images import Limits
 from service.errors import BadUpload
 
+RECEIVED = "layerscope.received"  # in the WSGI environment: called once the body is read
+
 T = TypeVar("T")
 
 
@@ -27,6 +29,7 @@ def photos_in(request: Request, most: int) -> list[bytes]:
     else:
         body = _read(request.get_data)
         photos = [body] if body else []
+    request.environ.get(RECEIVED, lambda: None)()
     if not photos:
         raise BadUpload(
             "no photo was posted: send it as the multipart field `image` or as the raw body"

@@ -26,9 +26,13 @@ class Server:
         if process:
             self.process = process
 
-    def ask(self, path: str, data: bytes | None = None) -> tuple[int, Any]:
+    def ask(
+        self, path: str, data: bytes | None = None, accept_json: bool = False
+    ) -> tuple[int, Any]:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data)
         request.add_header("Content-Type", "application/octet-stream")
+        if accept_json:
+            request.add_header("Accept", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return response.status, json.load(response)
@@ -64,12 +68,13 @@ class Server:
 
 
 @contextmanager
-def serving(*bundles: Path, workers: int = 2) -> Iterator[Server]:
+def serving(*bundles: Path, workers: int = 2, options: tuple[str, ...] = ()) -> Iterator[Server]:
     """A server for `bundles`, stopped at the end; a stop that is not clean fails the test."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "service", *bundles, "--port", port, "--workers", workers]
+    command += options
     process = subprocess.Popen([str(part) for part in command], cwd=ROOT)
     server = Server(port, process)
     try:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from PIL import Image
 
 from models.bundle import Bundle
 from models.classifier import Classifier
+from models.inside import look_inside
 from tests.serving import ROOT, WAIT_S, Server, serving
 
 pytestmark = pytest.mark.alone
@@ -113,3 +115,57 @@ def test_a_stop_lets_a_request_in_flight_end(tiny_bundle):
             time.sleep(0.5)
             connection.sendall(body[50:])
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_whoever_sends_half_a_request_does_not_keep_a_thread(tiny_bundle):
+    with serving(tiny_bundle, workers=1, options=("--read-seconds", "1.5")) as server:
+        halves = [
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 9000\r\n\r\nsome",
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+            b"GET /models HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        ]
+        slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
+        try:
+            for number, connection in enumerate(slow):  # three times the threads of the worker
+                connection.sendall(halves[number % 3])
+            time.sleep(0.5)
+            started = time.monotonic()
+            assert server.ask("/predict", photo(5))[0] == 200
+            # Three rounds of 1.5 s, noticed within a second each, at most.
+            assert time.monotonic() - started < 3 * 2.5 + 2
+            assert server.ask("/v2/health/live")[0] == 200
+        finally:
+            for connection in slow:
+                connection.close()
+
+
+def test_a_long_answer_is_not_cut_off_by_the_limit_on_reading(tiny_bundle):
+    with serving(tiny_bundle, workers=1, options=("--read-seconds", "0.1")) as server:
+        status, answer = server.ask("/saliency?method=occlusion", photo(6), accept_json=True)
+        assert (status, answer["height"]) == (200, 14)
+
+
+def test_looking_inside_never_mixes_photos_or_models(insight_bundle, tiny_bundle):
+    models = {"colours": insight_bundle, "tiny": tiny_bundle}
+    photos = [photo(seed) for seed in range(6)]
+    expected = {}
+    for name, bundle in models.items():
+        classifier = Classifier(Bundle(bundle))
+        for seed, one in enumerate(photos):
+            inside = look_inside(classifier, classifier.decode(one))
+            strengths = inside.layers[-1].strengths
+            expected[name, seed] = (float(inside.probabilities.max()), strengths, inside.heat)
+    with serving(insight_bundle, tiny_bundle) as server, ThreadPoolExecutor(8) as clients:
+        jobs = [key for _ in range(8) for key in expected]
+
+        def ask(job: tuple[str, int]) -> dict[str, Any]:
+            status, answer = server.ask(f"/models/{job[0]}/activations", photos[job[1]])
+            assert status == 200
+            return answer
+
+        for job, answer in zip(jobs, clients.map(ask, jobs), strict=True):
+            best, strengths, heat = expected[job]
+            assert answer["model"] == job[0]
+            assert answer["predictions"][0]["probability"] == pytest.approx(best, abs=1e-5)
+            np.testing.assert_allclose(answer["layers"][-1]["strengths"], strengths, atol=2e-5)
+            np.testing.assert_allclose(answer["saliency"]["map"], heat, atol=2e-5)
