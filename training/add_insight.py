@@ -23,6 +23,7 @@ from training.features import compute_features
 from training.insight import Material, choose_layers, write_insight
 from training.photos import find_photos
 from training.split import fingerprint, split_photos
+from training.summaries import Record
 
 KEPT = ("seed", "validation_share", "test_share", "max_megapixels", "more_formats")
 
@@ -56,14 +57,13 @@ def add_insight(
     config = FitConfig(**settings)
     listing = find_photos(source)
     graph = Graph(bundle.read("layers.onnx"))
-    names = [layer.name for layer in watched]
     identity = (manifest.backbone["name"], str(manifest.backbone.get("weights", path.name)))
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
     with closing(cache), new_bundle(path) as folder:
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
             features = compute_features(
                 *(listing.photos, graph, manifest.framing, config.limits),
-                *(cache, config.workers, advance, names),
+                *(cache, config.workers, advance, Record(watched)),
             )
         for item in listing.skipped + features.skipped:
             stages.say(f"skipped {item.path}: {item.reason}")

@@ -16,7 +16,7 @@ import PIL
 
 from models.errors import StorageError
 from models.images import Framing, Limits
-from training.summaries import SUMMARY
+from training.summaries import SUMMARY, Record
 
 FORMAT = 2  # of the cache and of the decoder: raise it when either changes
 _TABLES = """
@@ -24,8 +24,8 @@ CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NU
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB NOT NULL
 );
-CREATE TABLE IF NOT EXISTS summaries (layer TEXT, digest BLOB, summary BLOB NOT NULL,
-    PRIMARY KEY (layer, digest)
+CREATE TABLE IF NOT EXISTS summaries (
+    layers TEXT, digest BLOB, record BLOB NOT NULL, PRIMARY KEY (layers, digest)
 );
 """
 
@@ -63,6 +63,7 @@ class FeatureCache:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA wal_autocheckpoint = 10000")  # pages: 40 MB
             self._db.executescript(_TABLES)
             if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("damaged")
@@ -83,33 +84,35 @@ class FeatureCache:
         rows = self._db.execute("SELECT digest, vector FROM features")
         return {digest: np.frombuffer(vector, np.float32) for digest, vector in rows}
 
-    def summarised(self, layers: Sequence[str]) -> set[bytes]:
-        """Digests of the photos of which every one of `layers` has a summary."""
-        marks = ", ".join("?" * len(layers))
-        query = f"SELECT digest FROM summaries WHERE layer IN ({marks}) GROUP BY digest"
-        rows = self._db.execute(f"{query} HAVING COUNT(*) = ?", (*layers, len(layers)))
-        return {digest for (digest,) in rows}
+    def summarised(self, record: Record) -> set[bytes]:
+        """Digests of the photos that have such a record."""
+        find = "SELECT digest FROM summaries WHERE layers = ?"
+        return {digest for (digest,) in self._db.execute(find, (record.key,))}
 
-    def summaries(self, layer: str, digests: Sequence[bytes]) -> np.ndarray:
+    def summaries(self, record: Record, layer: str, digests: Sequence[bytes]) -> np.ndarray:
         """(N, C) of SUMMARY: what `layer` did with each of these photos."""
-        find = "SELECT summary FROM summaries WHERE layer = ? AND digest = ?"
-        rows = [self._db.execute(find, (layer, digest)).fetchone()[0] for digest in digests]
-        return np.frombuffer(b"".join(rows), SUMMARY).reshape(len(rows), -1)
+        start, size = record.place(layer)
+        find = "SELECT substr(record, ?, ?) FROM summaries WHERE layers = ? AND digest = ?"
+        parts = [
+            self._db.execute(find, (start + 1, size, record.key, digest)).fetchone()[0]
+            for digest in digests
+        ]
+        return np.frombuffer(b"".join(parts), SUMMARY).reshape(len(parts), -1)
 
     def add(
         self,
         vectors: Iterable[tuple[bytes, np.ndarray]],
         files: Iterable[tuple[bytes, int, int, bytes]],
-        summaries: Iterable[tuple[str, bytes, bytes]] = (),
+        records: Iterable[tuple[str, bytes, bytes]] = (),
     ) -> None:
-        """Keep new features, the files they came from, and summaries. Raises StorageError."""
+        """Keep new features, the files they came from, and records. Raises StorageError."""
         rows = [(digest, vector.astype(np.float32).tobytes()) for digest, vector in vectors]
         try:
             with self._db:
                 self._db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
                 keep = "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?)"
-                self._db.executemany(keep, summaries)
+                self._db.executemany(keep, records)
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
 

@@ -10,7 +10,7 @@ go to the cache on disk and nowhere else.
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from models.images import Framing, Limits, decode_image
 from models.runtime import Graph
 from training.cache import FeatureCache
 from training.photos import Photo, Skipped
-from training.summaries import summarise
+from training.summaries import Record
 
 COMMIT_EVERY = 64  # photos: what a kill may cost
 WINDOW = 4  # photos in flight for each thread; bounds memory
@@ -47,7 +47,7 @@ class _Result(NamedTuple):
     stamp: tuple[int, int]  # size in bytes, time of change in ns
     digest: bytes = b""
     vector: np.ndarray | None = None
-    summaries: tuple[np.ndarray, ...] = ()  # of the layers that were asked for
+    record: bytes = b""  # of the layers that are watched
     reason: str = ""
     computed: bool = False
 
@@ -60,22 +60,24 @@ def compute_features(
     cache: FeatureCache,
     workers: int,
     progress: Callable[[int], None] = lambda done: None,
-    layers: Sequence[str] = (),
+    watched: Record | None = None,
 ) -> Features:
     """The features of every photo, from the cache where it has them.
 
     Args:
-        graph: a backbone with an output `features`, and one for each of `layers`.
+        graph: a backbone with an output `features`, and one for each layer of `watched`.
         workers: threads; the graph should use one core itself.
         progress: called with the number of photos just finished.
-        layers: names of layers of which the cache is to hold a summary of each photo.
+        watched: layers of which the cache is to hold a summary of each photo.
 
     Raises:
         StorageError: the cache cannot be written.
     """
     known_files, vectors = cache.known_files(), cache.vectors()
-    if layers:
-        whole = cache.summarised(layers)
+    outputs = ["features"]
+    if watched:
+        outputs += watched.names
+        whole = cache.summarised(watched)
         vectors = {digest: vector for digest, vector in vectors.items() if digest in whole}
 
     def read(photo: Photo) -> _Result:
@@ -90,9 +92,9 @@ def compute_features(
             if digest in vectors:
                 return _Result(photo, stamp, digest, vectors[digest])
             pixels = decode_image(data, framing, limits)
-            vector, *maps = (output[0] for output in graph.run(pixels[None], ["features", *layers]))
-            summaries = tuple(summarise(each) for each in maps)
-            return _Result(photo, stamp, digest, vector, summaries, computed=True)
+            vector, *maps = (output[0] for output in graph.run(pixels[None], outputs))
+            record = watched.write(maps) if watched else b""
+            return _Result(photo, stamp, digest, vector, record, computed=True)
         except ImageError as error:
             return _Result(photo, (0, 0), reason=str(error))
         except OSError as error:
@@ -110,14 +112,14 @@ def compute_features(
     pending: list[_Result] = []
     try:
         for result in _in_threads(read, unread, workers):
-            found.append(result._replace(summaries=()))
+            found.append(result._replace(record=b""))
             pending.append(result)
             if len(pending) >= COMMIT_EVERY:
-                _keep(cache, pending, layers)
+                _keep(cache, pending, watched)
                 pending = []
             progress(1)
     finally:  # also after Ctrl-C: what was computed is kept
-        _keep(cache, pending, layers)
+        _keep(cache, pending, watched)
     return _gather(photos, found)
 
 
@@ -152,7 +154,7 @@ def _in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def _keep(cache: FeatureCache, results: list[_Result], layers: Sequence[str]) -> None:
+def _keep(cache: FeatureCache, results: list[_Result], watched: Record | None) -> None:
     done = [result for result in results if result.vector is not None]
     cache.add(
         [(result.digest, result.vector) for result in done if result.vector is not None],
@@ -160,12 +162,9 @@ def _keep(cache: FeatureCache, results: list[_Result], layers: Sequence[str]) ->
             (os.fsencode(result.photo.path.resolve()), *result.stamp, result.digest)
             for result in done
         ],
-        [
-            (layer, result.digest, summary.tobytes())
-            for result in done
-            if result.summaries
-            for layer, summary in zip(layers, result.summaries, strict=True)
-        ],
+        [(watched.key, result.digest, result.record) for result in done if result.record]
+        if watched
+        else [],
     )
 
 

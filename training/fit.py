@@ -28,6 +28,7 @@ from training.photos import Listing, Skipped, find_photos
 from training.provenance import library_versions, peak_memory_mib
 from training.report import Cost, Mistake, write_report
 from training.split import Split, fingerprint, split_photos
+from training.summaries import Record
 
 EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
 STEP_PER_PASS = 18  # core seconds of Keras' training step to those of a compiled forward pass
@@ -177,7 +178,7 @@ def train_head(
     with stages.counted("compute features", len(listing.photos), "photos") as advance:
         features = compute_features(
             *(listing.photos, built.graph, config.framing, config.limits),
-            *(cache, config.workers, advance, [layer.name for layer in built.watched]),
+            *(cache, config.workers, advance, Record(built.watched) if built.watched else None),
         )
     if not features.photos:
         reason = features.skipped[0].reason

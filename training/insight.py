@@ -25,6 +25,7 @@ from training.heads import fit_logistic
 from training.photos import Photo
 from training.pictures import still_readable
 from training.split import Split
+from training.summaries import Record
 from training.trust import score_saliency
 
 PROBE_STRENGTHS = (1e-2, 1e-1)  # C of a probe; the best on validation photos counts
@@ -88,10 +89,10 @@ def write_insight(
         What was written into insight.json.
     """
     facts = []
-    distinct = _distinct(material)
+    distinct, record = _distinct(material), Record(layers)
     with stages.counted("find out what each layer detects", len(layers), "layers") as advance:
         for layer in layers:
-            facts.append(_study(layer, material, distinct, cache))
+            facts.append(_study(layer, record, material, distinct, cache))
             advance(1)
     head_model = (bundle / "head.onnx").read_bytes()
     facts[-1].numbers["weights"] = class_weights(Graph(head_model), facts[-1].numbers["mean"])
@@ -201,12 +202,16 @@ def class_weights(head: Graph, mean: np.ndarray) -> np.ndarray:
 
 
 def _study(
-    layer: LayerEntry, material: Material, distinct: list[int], cache: FeatureCache
+    layer: LayerEntry,
+    record: Record,
+    material: Material,
+    distinct: list[int],
+    cache: FeatureCache,
 ) -> LayerFacts:
     """One layer, from its summaries."""
     split, labels = material.split, material.labels
     sides = [*split.train, *split.validation]
-    rows = cache.summaries(layer.name, [material.digests[index] for index in sides])
+    rows = cache.summaries(record, layer.name, [material.digests[index] for index in sides])
     train = rows[: len(split.train)]
     classes = len(material.class_names)
     numbers = channel_facts(train, labels[split.train], classes)
