@@ -96,6 +96,7 @@ def measure_parity(network: keras.Model, graphs: dict[str, bytes], photos: np.nd
     expected = [np.asarray(tensor) for tensor in keras.tree.flatten(called)]
     answers = Graph(graphs["layers.onnx"]).run(batch, ["logits", *tensors])
     predict = Graph(graphs["predict.onnx"])
+    predict.run(batch[:1], ["logits"])  # the first run makes room
     started = time.perf_counter()
     short = predict.run(batch, ["logits"])[0]
     onnx_ms = (time.perf_counter() - started) * 1000 / len(photos)

@@ -12,8 +12,9 @@ from models.errors import UnknownLayer
 from models.images import Framing, Limits
 from models.insight import Insight, LayerInsight
 from models.runtime import Graph
+from training.channel_facts import channel_facts, class_weights, near_copies, selectivity
 from training.exemplars import COUNT, TILE, cut_sprites, find_exemplars
-from training.insight import channel_facts, choose_layers, class_weights, near_copies
+from training.insight import choose_layers
 from training.summaries import SUMMARY, summarise
 
 LAYER = LayerEntry(
@@ -67,7 +68,8 @@ def test_channel_facts_by_hand():
     assert facts["class"].tolist() == [1, 0, -1]  # -1: dead
     own = [3.0, 2.0, 0.0]  # the best class's mean strength
     rest = 0.1 * np.median(own)
-    assert facts["selectivity"].tolist() == pytest.approx([3 / (3 + rest), 0, 0])
+    found = selectivity(facts["own"], facts["others"])
+    assert found.tolist() == pytest.approx([3 / (3 + rest), 0, 0])
 
 
 def test_a_channel_that_hardly_ever_answers_is_no_specialist():
@@ -75,7 +77,7 @@ def test_a_channel_that_hardly_ever_answers_is_no_specialist():
     strength[:, 0] = 0
     strength[0, 0] = 0.02  # one faint answer, to one photo of class 0
     facts = channel_facts(summaries(strength=strength.tolist()), np.arange(40) % 2, classes=2)
-    assert facts["selectivity"][0] < 0.02
+    assert selectivity(facts["own"], facts["others"])[0] < 0.02
 
 
 def test_near_copies_are_counted_once():
@@ -173,3 +175,22 @@ def test_a_probe_answers_for_a_class_with_its_weight_times_the_answer(insight_bu
     assert effects is not None
     np.testing.assert_allclose(effects, layer.arrays["probe_kernel"][:, 1] * pooled)
     assert insight.effects(layer, pooled, "no such class") is None
+
+
+def test_channels_in_several_runs_give_the_same_insight(insight_bundle, tmp_path, monkeypatch):
+    from tests.making import write_classes
+    from training import insight as room
+    from training.config import FitConfig
+    from training.console import Stages
+    from training.fit import fit
+
+    monkeypatch.setattr(room, "CHANNELS_AT_ONCE", 7)  # of 8 and 16 channels
+    photos = write_classes(tmp_path / "photos", 12)  # those of the fixture
+    config = FitConfig(backbone="tiny", cache=tmp_path / "cache")
+    fit(photos, tmp_path / "colours", config, Stages(quiet=True))
+    one, other = Insight(Bundle(insight_bundle)), Insight(Bundle(tmp_path / "colours"))
+    assert one.summaries == other.summaries
+    for name in one.summaries:
+        expected, found = known(one, name).arrays, known(other, name).arrays
+        for key, values in expected.items():
+            np.testing.assert_array_equal(found[key], values, err_msg=f"{name} {key}")

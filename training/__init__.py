@@ -7,7 +7,8 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - features.py  each photo once through the compiled backbone;  cache.py keeps the result
 - split.py     train, validation and test sides that share no file
 - heads.py     features -> class: logistic regression
-- insight.py   what each layer detects: summaries.py, exemplars.py, and trust.py for saliency
+- insight.py   what each layer detects, from summaries.py: channel_facts.py, exemplars.py, and
+               trust.py for saliency;  add_insight.py, visualise.py for a bundle that has none
 - fit.py       the whole run, stage by stage
 - evaluate.py  predictions -> numbers to believe
 - report.py    those numbers as a page

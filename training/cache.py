@@ -89,9 +89,11 @@ class FeatureCache:
         find = "SELECT digest FROM summaries WHERE layers = ?"
         return {digest for (digest,) in self._db.execute(find, (record.key,))}
 
-    def summaries(self, record: Record, layer: str, digests: Sequence[bytes]) -> np.ndarray:
-        """(N, C) of SUMMARY: what `layer` did with each of these photos."""
-        start, size = record.place(layer)
+    def summaries(
+        self, record: Record, layer: str, digests: Sequence[bytes], channels: range
+    ) -> np.ndarray:
+        """(N, len(channels)) of SUMMARY: what some channels of `layer` did with these photos."""
+        start, size = record.place(layer, channels)
         find = "SELECT substr(record, ?, ?) FROM summaries WHERE layers = ? AND digest = ?"
         parts = [
             self._db.execute(find, (start + 1, size, record.key, digest)).fetchone()[0]

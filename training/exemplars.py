@@ -35,6 +35,12 @@ class Exemplars:
     box: np.ndarray  # (C, 9, 4) uint16 px: left, top, right, bottom of the network's view
     at: np.ndarray  # (C, 9, 2) uint16 px: x, y of the strongest position
 
+    @classmethod
+    def join(cls, parts: "Sequence[Exemplars]") -> "Exemplars":
+        """Those of several runs of channels, one after the other."""
+        names = ("photo", "value", "box", "at")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
 
 def find_exemplars(
     summaries: np.ndarray, photos: Sequence[int], layer: LayerEntry, size: int

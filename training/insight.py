@@ -19,6 +19,7 @@ from models.errors import UnknownLayer
 from models.images import Framing, Limits, decode_image
 from models.runtime import Graph
 from training.cache import FeatureCache
+from training.channel_facts import channel_facts, class_weights, near_copies, selectivity
 from training.console import Stages
 from training.exemplars import COLUMNS, TILE, Exemplars, cut_sprites, find_exemplars
 from training.heads import fit_logistic
@@ -29,7 +30,7 @@ from training.summaries import Record
 from training.trust import score_saliency
 
 PROBE_STRENGTHS = (1e-2, 1e-1)  # C of a probe; the best on validation photos counts
-NEAR_COPY = 0.95  # correlation over photos from which two channels count as one
+CHANNELS_AT_ONCE = 256  # whose summaries of all photos are in memory
 TRUST_PHOTOS = 16  # on which the saliency is put to the test
 
 
@@ -136,71 +137,6 @@ def write_insight(
     return index
 
 
-def channel_facts(summaries: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
-    """How every channel answers.
-
-    Args:
-        summaries: (N, C) of SUMMARY; labels: (N,) int, 0 to classes - 1.
-
-    Returns:
-        Each (C,): `mean` over all positions and photos; `peak`, the largest answer; `alive`,
-        the share of photos with an answer above 0 somewhere; `class`, for which the channel
-        is strongest, -1 where it is dead; `selectivity` for it, 0 to 1: (m - o) / (m + o + e),
-        with m the mean strength over that class and o over all others (Morcos et al. 2018,
-        arXiv:1803.06959, section 2.3). Strength is the mean positive answer; e, a tenth of
-        the layer's median m, keeps a channel that hardly ever answers from counting as a
-        specialist.
-    """
-    strength = summaries["strength"].astype(np.float64)  # (N, C)
-    counts = np.bincount(labels, minlength=classes)
-    sums = np.zeros((classes, strength.shape[1]))
-    np.add.at(sums, labels, strength)
-    means = sums / np.maximum(counts, 1)[:, None]  # (K, C)
-    best = means.argmax(axis=0)
-    own = means.max(axis=0)
-    others = (sums.sum(axis=0) - own * counts[best]) / np.maximum(len(labels) - counts[best], 1)
-    total = own + others + 0.1 * np.median(own)
-    peak = summaries["peak"].astype(np.float32)
-    dead = peak.max(axis=0) <= 0
-    return {
-        "mean": summaries["mean"].mean(axis=0, dtype=np.float64).astype(np.float32),
-        "peak": peak.max(axis=0),
-        "alive": (peak > 0).mean(axis=0).astype(np.float32),
-        "class": np.where(dead, -1, best).astype(np.int32),
-        "selectivity": np.where(
-            total > 0, (own - others).clip(0) / np.where(total > 0, total, 1), 0
-        ).astype(np.float32),
-    }
-
-
-def near_copies(pooled: np.ndarray) -> float:
-    """The share of channels that follow an earlier one with a correlation above `NEAR_COPY`.
-
-    Args:
-        pooled: (N, C), each channel's mean answer to each photo.
-    """
-    scaled = pooled - pooled.mean(axis=0)
-    spread = np.linalg.norm(scaled, axis=0)
-    scaled = scaled / np.where(spread > 0, spread, np.inf)  # a constant channel follows none
-    earlier = np.triu(scaled.T @ scaled, k=1)
-    return float((earlier.max(axis=0, initial=0) > NEAR_COPY).mean())
-
-
-def class_weights(head: Graph, mean: np.ndarray) -> np.ndarray:
-    """(C, K) float32: how fast each logit rises with each pooled channel, at the mean photo.
-
-    With a linear head these are its weights.
-    """
-    step = 0.1  # large enough that float32 keeps five digits of the difference
-    weights = []
-    for channel in range(mean.size):
-        pair = np.repeat(mean[None], 2, axis=0)
-        pair[:, channel] += (step, -step)
-        up, down = head.run(pair, ["logits"])[0]
-        weights.append((up - down) / (2 * step))
-    return np.stack(weights).astype(np.float32)
-
-
 def _study(
     layer: LayerEntry,
     record: Record,
@@ -210,30 +146,37 @@ def _study(
 ) -> LayerFacts:
     """One layer, from its summaries."""
     split, labels = material.split, material.labels
-    sides = [*split.train, *split.validation]
-    rows = cache.summaries(record, layer.name, [material.digests[index] for index in sides])
-    train = rows[: len(split.train)]
-    classes = len(material.class_names)
-    numbers = channel_facts(train, labels[split.train], classes)
-    pooled = rows["mean"].astype(np.float32)
+    digests = [material.digests[index] for index in (*split.train, *split.validation)]
+    trained, classes = len(split.train), len(material.class_names)
+    position = {index: row for row, index in enumerate(split.train)}
+    first = [position[index] for index in distinct]
+    pooled = np.empty((len(digests), layer.channels), np.float32)
+    facts, exemplars = [], []
+    for start in range(0, layer.channels, CHANNELS_AT_ONCE):
+        channels = range(start, min(start + CHANNELS_AT_ONCE, layer.channels))
+        rows = cache.summaries(record, layer.name, digests, channels)
+        pooled[:, channels.start : channels.stop] = rows["mean"]
+        facts.append(channel_facts(rows[:trained], labels[split.train], classes))
+        size = material.framing.size
+        exemplars.append(find_exemplars(rows[:trained][first], distinct, layer, size))
+    numbers = {key: np.concatenate([each[key] for each in facts]) for key in facts[0]}
+    numbers["selectivity"] = selectivity(numbers.pop("own"), numbers.pop("others"))
     probe = fit_logistic(
-        *(pooled[: len(train)], labels[split.train]),
-        *(pooled[len(train) :], labels[split.validation]),
+        *(pooled[:trained], labels[split.train]),
+        *(pooled[trained:], labels[split.validation]),
         classes=classes,
         strengths=PROBE_STRENGTHS,
     )
     (dense,) = probe.layers
     numbers |= {"probe_kernel": dense.kernel, "probe_bias": dense.bias}
-    position = {index: row for row, index in enumerate(split.train)}
-    first = [position[index] for index in distinct]
     return LayerFacts(
         numbers,
-        find_exemplars(train[first], distinct, layer, material.framing.size),
+        Exemplars.join(exemplars),
         {
             "name": layer.name,
             "probe_accuracy": probe.settings["validation_accuracy"],
             "dead_share": float((numbers["class"] < 0).mean()),
-            "duplicate_share": near_copies(pooled[: len(train)]),
+            "duplicate_share": near_copies(pooled[:trained]),
         },
     )
 

@@ -31,15 +31,15 @@ class Record:
         self._places = {}
         end = 0
         for layer in layers:
-            size = layer.channels * SUMMARY.itemsize
-            self._places[layer.name] = (end, size)
-            end += size
+            self._places[layer.name] = end
+            end += layer.channels * SUMMARY.itemsize
         text = ", ".join(f"{layer.name}:{layer.channels}" for layer in layers)
         self.key = hashlib.sha256(text.encode()).hexdigest()[:16]  # of this choice of layers
 
-    def place(self, layer: str) -> tuple[int, int]:
-        """Where a layer's summary begins in a record, and its length; both in bytes."""
-        return self._places[layer]
+    def place(self, layer: str, channels: range) -> tuple[int, int]:
+        """Where some channels of a layer begin in a record, and their length; both in bytes."""
+        start = self._places[layer] + channels.start * SUMMARY.itemsize
+        return start, len(channels) * SUMMARY.itemsize
 
     def write(self, maps: Sequence[np.ndarray]) -> bytes:
         """A record from the layers' answers to one photo, each (C, h, w) float32."""
