@@ -6,11 +6,13 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
 - images.py            an encoded photo -> upright RGB pixels at the network's size
 - backbones.py         the table of pretrained networks, and where their weights come from
 - efficientnet_lite.py the embedded backbone;  state_dict.py reads its weights
-- network.py           scaling -> backbone -> pool -> head -> logits, one flat graph
+- network.py           scaling -> backbone -> pool -> head -> logits, one flat graph;
+                       flatten.py makes any keras.applications network fit in
 - graph.py             that graph read: which layers can be shown, what each one sees
-- export.py            Keras network -> ONNX, checked against Keras
+- export.py            Keras network -> ONNX, checked against Keras;  onnx_layers.py, kind by kind
 - bundle.py            the saved model: written aside, hashed, read with the hash checked
-- runtime.py           one ONNX graph, ready to run
+- runtime.py           one ONNX graph, ready to run;  onnx_weights.py looks at its weights first
+- cores.py             how many cores this process may use
 - head.py              the weights of a head, before it is part of a network
 - classifier.py        a bundle that answers: probabilities, feature maps
 - saliency.py          which parts of a photo speak for a class
@@ -18,5 +20,5 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
 - inside.py            one photo through every block, all at once
 - mosaic.py            feature maps -> pictures
 
-Only backbones, efficientnet_lite, network, graph and export need Keras, and only they import it.
+Only efficientnet_lite, flatten, network, graph and export need Keras, and only they import it.
 """

@@ -3,10 +3,13 @@
 - settings.py   what the server may be told
 - shelf.py      the loaded bundles, by name
 - uploads.py    a request -> the photos in it, within limits
-- routes.py     predict, activations, layers, models: bytes in, answer out
+- asking.py     what every route asks of a request;  channels.py  which channels it asks for
+- routes.py     predict, one layer's activations, models: bytes in, answer out
+- inside.py     all layers of a photo, saliency, what each channel detects
 - pages.py      the page, its files, samples and reports;  page/ holds it
 - health.py     is the process alive, is it ready
 - errors.py     everything that goes wrong -> one shape of answer
+- worker.py     a gunicorn worker that does not wait for ever
 - app.py        puts these together;  __main__.py runs them under gunicorn
 
 Nothing here, nor anything it imports, loads TensorFlow or a Python object from disk.

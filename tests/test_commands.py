@@ -235,7 +235,8 @@ def test_ctrl_c_ends_with_one_line_keeps_the_features_and_leaves_no_half_bundle(
         try:
             with closing(sqlite3.connect(next(cache.glob("*.sqlite")))) as db:
                 return db.execute("SELECT count(*) FROM features").fetchone()[0]
-        except sqlite3.OperationalError:  # its tables are being made
+        except sqlite3.OperationalError as error:
+            assert "no such table" in str(error), error  # its tables are being made
             return 0
 
     while process.poll() is None and (not list(cache.glob("*-wal")) or kept() < 64):

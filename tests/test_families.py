@@ -35,9 +35,14 @@ FAMILIES = {
 CLOSE = 1e-3  # of a map, and of its range: livened maps span 2 to 20, a wrong layer is off by 1
 
 
+NEURAL = ("mobilenetv2", "resnet50", "efficientnet-lite0")  # with a hidden layer in the head too
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_goes_from_keras_to_a_bundle_and_back(name, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "hidden"), [*((name, 0) for name in FAMILIES), *((name, 12) for name in NEURAL)]
+)
+def test_a_family_goes_from_keras_to_a_bundle_and_back(name, hidden, tmp_path):
     size = FAMILIES[name]
     rng = np.random.default_rng(0)
     # 16 photos of 4 x 4 blocks: few or finer ones differ so little behind many layers that
@@ -46,8 +51,12 @@ def test_a_family_goes_from_keras_to_a_bundle_and_back(name, tmp_path):
     photos = blocks.repeat(size // 4, axis=1).repeat(size // 4, axis=2)
     features = build_backbone(find_backbone(name), size, "none")
     width = features.output.shape[-1]
-    head = DenseLayer(rng.normal(0, width**-0.5, (width, 3)).astype("f4"), np.zeros(3, "f4"))
-    network = add_head(features, [head])
+    shapes = [(width, hidden), (hidden, 3)] if hidden else [(width, 3)]
+    head = [
+        DenseLayer(rng.normal(0, ins**-0.5, (ins, outs)).astype("f4"), np.zeros(outs, "f4"), kind)
+        for (ins, outs), kind in zip(shapes, ["relu", "linear"][-len(shapes) :], strict=True)
+    ]
+    network = add_head(features, head)
     liven_network(network, photos)
 
     bundle = save_network(network, tmp_path / name, photos[:4], CLASS_NAMES)
@@ -55,13 +64,18 @@ def test_a_family_goes_from_keras_to_a_bundle_and_back(name, tmp_path):
     assert len(tensors) >= 10
     model = keras.Model(network.input, [network.output, *tensors.values()])
     logits, *expected = (np.asarray(one) for one in model(photos[:1].astype("float32")))
-    found = Classifier(Bundle(bundle)).look(photos[0], list(tensors))
+    classifier = Classifier(Bundle(bundle))
+    found = classifier.look(photos[0], list(tensors))
     for layer, maps in zip(tensors, expected, strict=True):
         spread = float(np.ptp(maps))
         assert spread > 1e-3, layer  # not vanished: another map in its place would be noticed
         difference = float(np.abs(found.maps[layer] - maps[0]).max())
         assert difference < CLOSE, f"{layer}: {difference:.2g} of {spread:.2g}"
         assert difference < CLOSE * spread, f"{layer}: {difference:.2g} of {spread:.2g}"
+
+    last = found.maps[classifier.blocks[-1].name]  # what saliency takes apart: it must be pooled
+    answer = classifier.head.run(last.mean(axis=(0, 1))[None], ["logits"])[0]
+    np.testing.assert_allclose(answer, logits, atol=CLOSE)
 
     again = keras.saving.load_model(bundle / "model.keras")  # without custom objects
     assert not any(isinstance(layer, keras.Model) for layer in again.layers)

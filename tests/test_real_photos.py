@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from scipy.stats import spearmanr
 
 from models.bundle import Bundle
+from models.insight import Insight
 from tests.serving import ROOT, Server, serving
 
 pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
@@ -67,6 +69,19 @@ def test_clothing_reaches_the_accuracy_that_is_promised(clothing):
     reported = Bundle(clothing).manifest.metrics["test"]
     assert measured["accuracy"] == pytest.approx(reported["accuracy"], abs=1 / 372)
     assert measured["log_loss"] == pytest.approx(reported["log_loss"], abs=1e-4)
+
+
+def test_clothing_comes_apart_with_depth_and_every_block_has_its_exemplars(clothing):
+    insight = Insight(Bundle(clothing))
+    probes = [each["probe_accuracy"] for each in insight.summaries.values()]
+    assert len(probes) == 18  # every block of EfficientNet-Lite0, its stem and its head
+    assert spearmanr(range(len(probes)), probes).statistic > 0.9
+    assert probes[-1] > probes[0] + 0.4
+    for name in insight.summaries:
+        layer = insight.layer(name)
+        assert layer is not None
+        alive = layer.arrays["class"] >= 0
+        assert (layer.arrays["exemplar_photo"][alive, 0] >= 0).all()
 
 
 def test_the_service_answers_every_test_photo_as_the_command_does(clothing, server, tmp_path):

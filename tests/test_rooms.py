@@ -17,7 +17,10 @@ SOURCES = [*ROOT.glob("*.py")]
 for folder in (*MAY_IMPORT, "tests", "benchmarks"):
     SOURCES += (ROOT / folder).rglob("*.py")
 HEAVY = {"tensorflow", "keras"}
-WITHOUT_KERAS = ("bundle", "classifier", "cores", "errors", "images", "mosaic", "runtime")
+WITHOUT_KERAS = (
+    *("bundle", "classifier", "cores", "errors", "head", "images", "inside", "insight", "mosaic"),
+    *("runtime", "saliency"),
+)
 
 
 def short(file):

@@ -15,5 +15,6 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - pictures.py  photos read once more to be shown
 - contents.py  what every bundle holds beside its manifest
 - imagenet.py, digits.py  the two models of the demo
+- provenance.py  versions and memory of a run
 - console.py   progress and timing;  __main__.py  the commands
 """
