@@ -57,7 +57,14 @@ def start(*arguments: str | Path) -> subprocess.Popen:
     """A command in a process of its own, as from a shell."""
     command = [sys.executable, "-m", "training", *map(str, arguments)]
     root, pipe = Path(__file__).parents[1], subprocess.PIPE
-    return subprocess.Popen(command, cwd=root, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=root,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's `&` ignores it
+    )
 
 
 def refused(result: Result) -> str:
