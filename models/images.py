@@ -52,6 +52,7 @@ class Limits:
     pixels: int = 25_000_000  # width x height; Pillow's own limit lets 11 kB take 441 MiB
     frames: int = 1_000  # only the first is shown
     scans: int = 100  # of a JPEG: each repeated scan decodes the whole picture again
+    scan_pixels: int = 600_000_000  # scans x pixels: about half a second
     parts: int = 1_000  # segments of a JPEG, chunks of a PNG: Pillow reads each in Python
     formats: tuple[str, ...] = FORMATS
 
@@ -112,7 +113,7 @@ def _decode(data: bytes, limits: Limits, target: Framing | int) -> Image.Image:
     _check_bytes(data, limits)
     try:
         with Image.open(io.BytesIO(data), formats=limits.formats) as image:
-            _check_header(image, limits)
+            _check_header(image, limits, data.count(b"\xff\xda"))
             return _pixels(image, target)
     except ImageError:
         raise
@@ -147,23 +148,30 @@ def _limit(found: int, limit: int, unit: str) -> None:
 
 
 def _jpeg_segments(data: bytes) -> int:
-    """Segments before the first scan, and bytes that only fill the space between them."""
+    """Steps that Pillow takes before the first scan: segments, fillers, bytes it passes over."""
     segments, at = 0, 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        segments += 1
-        filler = data[at + 1] == 0xFF
-        at += 1 if filler else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if segments > 100_000:  # enough to know
+    while at + 4 <= len(data) and segments <= 100_000:  # enough to know
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker == 0xFF:
+            at += 1
+        elif marker == 0xDA:
             break
+        elif marker <= 0x01 or 0xD0 <= marker <= 0xD9:  # they have no length
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        segments += 1
     return segments
 
 
 def _png_chunks(data: bytes) -> int:
-    """Chunks that hold no pixels."""
+    """Chunks that hold no pixels, or hardly any."""
     chunks, at = 0, 8
     while at + 12 <= len(data):
-        chunks += data[at + 4 : at + 8] not in (b"IDAT", b"fdAT", b"fcTL")
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        length = int.from_bytes(data[at : at + 4], "big")
+        kind = data[at + 4 : at + 8]
+        chunks += kind not in (b"IDAT", b"fdAT", b"fcTL") or (kind == b"IDAT" and length < 64)
+        at += 12 + length
         if chunks > 100_000:
             break
     return chunks
@@ -192,13 +200,15 @@ def _gif_frames(data: bytes) -> int:
     return frames
 
 
-def _check_header(image: Image.Image, limits: Limits) -> None:
+def _check_header(image: Image.Image, limits: Limits, scans: int) -> None:
     """Limits that Pillow reads from the header."""
     if image.format == "BMP" and image.info.get("compression") in (1, 2):
         raise ImageUnsupported("a run-length coded BMP: save it as PNG")  # Pillow: seconds each
     pixels = image.width * image.height
     if pixels > limits.pixels:
         raise ImageTooLarge(pixels, limits.pixels, f"pixels ({image.width} x {image.height})")
+    if image.format in ("JPEG", "MPO") and scans > 1:
+        _limit(scans * pixels, limits.scan_pixels, f"pixels in its {scans} scans")
     if image.format != "GIF":  # Pillow would read every frame of a GIF to count them
         frames = getattr(image, "n_frames", 1)
         if frames > limits.frames:
@@ -239,7 +249,7 @@ def _resizable(image: Image.Image) -> Image.Image:
         hidden = image.info.get("transparency")
         if hidden is None:
             return scaled
-        opaque = Image.fromarray(np.where(grey == hidden, 0, 255).astype(np.uint8))
+        opaque = Image.fromarray(np.where(grey == hidden, np.uint8(0), np.uint8(255)))
         return Image.merge("LA", (scaled, opaque))
     if image.mode in ("I", "F"):
         raise ImageUnreadable(

@@ -51,6 +51,8 @@ class Server(BaseApplication):
 @click.option("--more-formats", is_flag=True, help="Also accept TIFF and AVIF.")
 @click.option("--read-seconds", default=20.0, show_default=True,
               help="For a whole request to arrive.")  # fmt: skip
+@click.option("--answer-seconds", default=30.0, show_default=True,
+              help="To compute an answer and to send it.")  # fmt: skip
 def main(
     bundles: tuple[Path, ...],
     host: str,
@@ -59,6 +61,7 @@ def main(
     max_megapixels: float,
     more_formats: bool,
     read_seconds: float,
+    answer_seconds: float,
 ) -> None:
     """Serve each BUNDLE over HTTP; the first is the default model."""
     try:
@@ -69,6 +72,7 @@ def main(
             photo_megapixels=max_megapixels,
             more_formats=more_formats,
             read_s=read_seconds,
+            answer_s=answer_seconds,
         )
         opened = [Bundle(path) for path in bundles]
         for bundle in opened:
@@ -93,7 +97,7 @@ def main(
         "loglevel": "warning",
         "control_socket_disable": True,
     }
-    DeadlineWorker.read_s = settings.read_s
+    DeadlineWorker.read_s, DeadlineWorker.answer_s = settings.read_s, settings.answer_s
     Server(list(bundles), settings, options).run()
 
 

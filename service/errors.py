@@ -58,6 +58,12 @@ class BadUpload(LayerscopeError):
     code = "image_missing"
 
 
+class TooManyPhotos(LayerscopeError):
+    """More photos in one request than may be, or more work than they may be."""
+
+    code = "too_many_images"
+
+
 class Busy(LayerscopeError):
     """Too much of the same at once; it will pass."""
 
@@ -65,7 +71,7 @@ class Busy(LayerscopeError):
     retry_after_s = 3
 
 
-STATUS |= {BadUpload: 400, Busy: 503}
+STATUS |= {BadUpload: 400, TooManyPhotos: 413, Busy: 503}
 
 
 def answer(code: str, message: str, status: int) -> Answer:

@@ -16,7 +16,7 @@ from models.inside import Inside, LayerAnswer, explain, look_inside
 from models.insight import LayerInsight
 from service.asking import number, said_by, settings, shelf, wants_json
 from service.errors import Busy
-from service.uploads import photo_in
+from service.uploads import decode, photo_in
 
 bp = Blueprint("inside", __name__)
 _occlusions = threading.BoundedSemaphore(1)  # it takes seconds: one at a time in a worker
@@ -29,7 +29,7 @@ def all_activations(name: str | None) -> dict[str, Any]:
     """Every block's answer to the posted photo, from one run of the network."""
     classifier = shelf().find(name)
     top = number("top", 5, 1, 1000)
-    pixels = classifier.decode(photo_in(request), settings().limits)
+    pixels = decode(classifier, photo_in(request), settings().limits)
     inside = look_inside(classifier, pixels, request.args.get("label"))
     label = classifier.class_names[inside.label]
     return said_by(classifier) | {
@@ -46,7 +46,7 @@ def saliency(name: str | None) -> Response | dict[str, Any]:
     """Which parts of the posted photo speak for a class: laid over it, or numbers."""
     classifier = shelf().find(name)
     method = request.args.get("method", "position")
-    pixels = classifier.decode(photo_in(request), settings().limits)
+    pixels = decode(classifier, photo_in(request), settings().limits)
     if method == "occlusion" and not _occlusions.acquire(blocking=False):
         raise Busy("another photo is being covered part by part; try again in a few seconds")
     try:

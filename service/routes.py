@@ -15,7 +15,7 @@ from models.errors import SettingError
 from models.inside import LayerAnswer, answer_of, class_index
 from service.asking import choice, number, said_by, settings, shelf, wants_json
 from service.channels import choose_channels
-from service.uploads import decode_all, photo_in, photos_in
+from service.uploads import decode, decode_all, photo_in, photos_in
 
 bp = Blueprint("models", __name__)
 _NULL: Any = None  # what JSON has for a number that is not finite
@@ -54,7 +54,7 @@ def activations(name: str | None, layer: str) -> Response | dict[str, Any]:
     one_scale = choice("scale", "layer", "channel") == "layer"
     colours = mosaic.EMBER if choice("colour", "ember", "grey") == "ember" else mosaic.GREY
     over = choice("overlay", "0", "1") == "1"
-    pixels = classifier.decode(photo_in(request), settings().limits)
+    pixels = decode(classifier, photo_in(request), settings().limits)
     answer = classifier.look(pixels, [layer])
     maps = answer.maps[layer]
     label = class_index(classifier, answer.probabilities, request.args.get("label"))

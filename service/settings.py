@@ -24,12 +24,14 @@ class Settings:
     sheet_pixels: int = 16_000_000
     more_formats: bool = False  # also accept TIFF and AVIF
     read_s: float = 20.0  # for a whole request to arrive, from its first byte
+    answer_s: float = 30.0  # to compute an answer and to send it
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= MAX_WORKERS:
             raise SettingError(f"--workers is {self.workers}; expected auto or 1 to {MAX_WORKERS}")
-        if not 0.1 <= self.read_s <= 3600:
-            raise SettingError(f"--read-seconds is {self.read_s}; expected 0.1 to 3600")
+        for name, limit in (("read", self.read_s), ("answer", self.answer_s)):
+            if not 0.1 <= limit <= 3600:
+                raise SettingError(f"--{name}-seconds is {limit}; expected 0.1 to 3600")
         if not 0.001 <= self.photo_megapixels <= 1000:
             raise SettingError(
                 f"--max-megapixels is {self.photo_megapixels}; expected 0.001 to 1000"

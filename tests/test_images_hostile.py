@@ -191,3 +191,48 @@ def test_a_long_reason_is_cut_to_one_line(encode, paint, monkeypatch):
         decode_image(encode(paint(16, 16)), SMALL)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 250
+
+
+def exif_segment(size):
+    """An APP1 segment of a JPEG: Pillow joins them all, which takes the square of their number."""
+    content = b"Exif\0\0" + bytes(size)
+    return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+
+
+@pytest.mark.parametrize(
+    "cover",
+    [b"", b"\0", b"\xff\xd0", b"\xff\x01", b"\xff\xff"],
+    ids=["none", "junk", "restart marker", "marker without length", "filler"],
+)
+def test_segments_cannot_hide_behind_what_pillow_passes_over(cover, encode, paint):
+    data = encode(paint(16, 16), "JPEG")
+    hostile = data[:2] + cover + exif_segment(100) * 20_000 + data[2:]
+    started = time.perf_counter()
+    with pytest.raises(ImageTooLarge, match="segments"):
+        decode_image(hostile, SMALL)
+    assert time.perf_counter() - started < 0.5  # Pillow takes 0.8 s; four times as long for twice
+
+
+def test_junk_between_segments_is_counted():
+    data = b"\xff\xd8" + bytes(5_000_000)
+    with pytest.raises(ImageTooLarge, match="segments"):
+        decode_image(data, SMALL)
+
+
+def test_empty_pixel_chunks_are_counted(encode, paint):
+    data = encode(paint(16, 16), "PNG")
+    at = data.index(b"IDAT") - 4
+    empty = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
+    with pytest.raises(ImageTooLarge, match="chunks"):
+        decode_image(data[:at] + empty * 2_000 + data[at:], SMALL)
+
+
+def test_scans_of_a_large_photo_are_weighed_with_its_pixels():
+    buffer = io.BytesIO()
+    Image.new("L", (5000, 4800)).save(buffer, "JPEG", progressive=True, quality=30)
+    data = buffer.getvalue()
+    end = data.rindex(b"\xff\xda")
+    scans = data.count(b"\xff\xda")
+    again = data[:-2] + data[end:-2] * (40 - scans) + data[-2:]  # 40 scans of 24 Mpx
+    with pytest.raises(ImageTooLarge, match="pixels in its 40 scans; the limit is 600,000,000"):
+        decode_image(again, SMALL)

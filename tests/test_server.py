@@ -169,3 +169,36 @@ def test_looking_inside_never_mixes_photos_or_models(insight_bundle, tiny_bundle
             assert answer["predictions"][0]["probability"] == pytest.approx(best, abs=1e-5)
             np.testing.assert_allclose(answer["layers"][-1]["strengths"], strengths, atol=2e-5)
             np.testing.assert_allclose(answer["saliency"]["map"], heat, atol=2e-5)
+
+
+def test_connections_that_say_nothing_do_not_keep_the_threads(server):
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+    try:
+        started = time.monotonic()
+        assert server.ask("/v2/health/live")[0] == 200
+        assert time.monotonic() - started < 4  # gunicorn's own 5 s for each would make 25 s
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_whoever_does_not_read_the_answer_does_not_keep_a_thread(tiny_bundle):
+    body = photo(7)
+    path = "/activations/block1_relu?overlay=1&tile=512&channels=all"  # megabytes of answer
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with serving(tiny_bundle, workers=1, options=("--answer-seconds", "2")) as server:
+        deaf = []
+        try:
+            for _ in range(8):  # twice the threads of the worker
+                connection = socket.socket()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                connection.connect(("127.0.0.1", server.port))
+                connection.sendall(head.encode() + body)
+                deaf.append(connection)
+            time.sleep(1)
+            started = time.monotonic()
+            assert server.ask("/v2/health/live")[0] == 200
+            assert time.monotonic() - started < 15  # two rounds of 2 s and what drawing takes
+        finally:
+            for connection in deaf:
+                connection.close()

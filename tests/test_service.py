@@ -148,7 +148,7 @@ def test_an_unknown_layer_is_answered_with_the_nearest_names(client):
 def test_too_many_photos_are_refused(client):
     files = [(io.BytesIO(photo()), "a.png") for _ in range(4)]  # the limit here is 3
     answer = client.post("/predict", data={"image": files})
-    assert (answer.status_code, answer.json["error"]["code"]) == (400, "image_missing")
+    assert (answer.status_code, answer.json["error"]["code"]) == (413, "too_many_images")
 
 
 def test_a_body_over_the_limit_is_refused(tiny_bundle):
