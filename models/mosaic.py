@@ -164,16 +164,19 @@ def lay_over(
     return mixed.round().astype(np.uint8)
 
 
-def plain_png(levels: np.ndarray) -> bytes:
+def plain_png(levels: np.ndarray, squeeze: bool = True) -> bytes:
     """(H, W) uint8 as a grey PNG, unfiltered: a third of the time that Pillow takes.
+
+    Args:
+        squeeze: whether to compress it; not doing so takes a tenth of the time again.
 
     PNG Specification (third edition), sections 5.2 and 9.2; silent positions lie in runs.
     """
     height, width = levels.shape
     rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: none
     rows[:, 1:] = levels
-    squeeze = zlib.compressobj(1, strategy=zlib.Z_RLE)
-    pixels = squeeze.compress(rows.tobytes()) + squeeze.flush()
+    stream = zlib.compressobj(1 if squeeze else 0, strategy=zlib.Z_RLE)
+    pixels = stream.compress(rows.tobytes()) + stream.flush()
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -20,6 +20,7 @@ from service.uploads import decode, photo_in
 
 bp = Blueprint("inside", __name__)
 _occlusions = threading.BoundedSemaphore(1)  # it takes seconds: one at a time in a worker
+FINE_PX = 56  # maps from this size on hardly shrink, and take most of the time to compress
 HINT = "this layer was not looked into; `python -m training insight BUNDLE PHOTOS` adds it"
 
 
@@ -195,7 +196,9 @@ def _layer_answer(layer: LayerAnswer) -> dict[str, Any]:
         "strengths": _rounded(layer.strengths),
         "effects": None if effects is None else _rounded(effects),
         "columns": columns,
-        "sheet": base64.b64encode(mosaic.plain_png(sheet)).decode(),
+        "sheet": base64.b64encode(
+            mosaic.plain_png(sheet, squeeze=layer.entry.height < FINE_PX)
+        ).decode(),
     }
 
 

@@ -119,3 +119,34 @@ def test_the_colours_grow_lighter_from_black_to_pale_yellow():
     assert mosaic.EMBER[255].tolist() == [252, 255, 164]
     light = mosaic.EMBER @ np.array([0.299, 0.587, 0.114])  # as ITU-R BT.601 weighs the bands
     assert np.diff(light).min() > -0.5  # printed in grey the order of levels stays
+
+
+@pytest.mark.parametrize("squeeze", [True, False])
+def test_a_plain_png_holds_the_levels_as_they_are(squeeze):
+    levels = np.random.default_rng(0).integers(0, 256, (5, 7), np.uint8)
+    levels[2] = 0
+    with Image.open(io.BytesIO(mosaic.plain_png(levels, squeeze))) as image:
+        assert (image.format, image.mode) == ("PNG", "L")
+        np.testing.assert_array_equal(np.asarray(image), levels)
+
+
+def test_a_contact_sheet_gives_each_channel_its_own_scale():
+    maps = np.zeros((2, 3, 5), np.float32)  # five channels fill no rectangle
+    maps[0, 1, 0], maps[1, 2, 3] = 4.0, 0.5
+    maps[0, 0, 4] = np.nan
+    sheet, peaks, columns = mosaic.contact_sheet(maps)
+    assert peaks.tolist() == [4.0, 0.0, 0.0, 0.5, 0.0]
+    assert columns == 2
+    assert sheet.shape == (6, 6)  # three rows of two tiles, each 2 x 3
+    assert np.argwhere(sheet).tolist() == [[0, 1], [3, 5]]
+    assert set(sheet[sheet > 0].tolist()) == {255}
+
+
+def test_a_photo_glows_where_the_map_speaks_and_is_dimmed_elsewhere():
+    photo = np.full((8, 8, 3), 200, np.uint8)
+    heat = np.array([[0, 0], [0, 3]], np.float32)
+    over = mosaic.lay_over(photo, heat).astype(int)
+    assert over.shape == (8, 8, 3)
+    assert over[0, 0].tolist() == [150, 150, 151]  # a quarter of the darkest colour, (0, 0, 4)
+    assert over[7, 7, 0] > over[0, 0, 0]
+    np.testing.assert_array_equal(mosaic.lay_over(photo, heat * 0), mosaic.lay_over(photo, -heat))
