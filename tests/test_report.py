@@ -74,10 +74,11 @@ def written(
     skipped: list[Skipped] | None = None,
     mistakes: list[Mistake] | None = None,
     predicted: tuple[int, ...] = (0, 0, 1, 0),
+    insight: dict[str, Any] | None = None,
 ) -> Page:
     """The report of four test photos, of which the last is taken for another."""
     manifest = manifest_of(numbers(names, [0, 0, 1, 1], list(predicted)), names)
-    write_report(folder / "report.html", manifest, COST, skipped or [], mistakes or [])
+    write_report(folder / "report.html", manifest, COST, skipped or [], mistakes or [], insight)
     return Page(folder / "report.html")
 
 
@@ -207,3 +208,35 @@ def test_the_pairs_confused_most_come_first():
     assert most_confused(metrics, count=2) == [("c", "b", 4), ("a", "b", 2)]
     assert len(most_confused(metrics)) == 3  # pairs never confused are left out
     assert metrics["confusion"] == [[5, 2, 0], [1, 9, 0], [0, 4, 7]]  # and the diagonal kept
+
+
+def insight(**changes: Any) -> dict[str, Any]:
+    """What `write_insight` found out about two layers."""
+    layers = [
+        {"name": name, "probe_accuracy": share, "dead_share": 0.25, "duplicate_share": 0.0}
+        for name, share in (("stem_relu", 0.4), ("head_relu", 0.925))
+    ]
+    trust = {
+        "photos": 16,
+        "deletion": {"saliency": 0.41, "random": 0.46},
+        "insertion": {"saliency": 0.6, "random": 0.5},
+        "randomised_correlation": 0.17,
+    }
+    return {"layers": layers, "chance": 0.5, "trust": trust} | changes
+
+
+def test_it_says_what_each_layer_can_tell_and_whether_saliency_is_to_be_trusted(tmp_path):
+    page = written(tmp_path, ["cat", "dog"], insight=insight())
+    assert "head_relu 92.5 % 25.0 % 0.0 %" in page.text
+    assert (
+        "leaves the class 41.0 % probability on the way, covering parts at random 46.0 %"
+        in page.text
+    )
+    assert "correlate by 0.17" in page.text
+
+
+def test_without_insight_or_without_its_trials_it_says_nothing_about_them(tmp_path):
+    assert "Inside the network" not in written(tmp_path, ["cat", "dog"]).text
+    page = written(tmp_path, ["cat", "dog"], insight=insight(trust=None))
+    assert "Inside the network" in page.text
+    assert "trusted" not in page.text

@@ -111,12 +111,14 @@ def write_insight(
         name = f"layer{number:02}.npz"
         each.summary["file"] = name
         _write_layer(folder / name, each, chosen, pictures)
-    with stages.stage("put the saliency to the test"):
-        trust = score_saliency(
-            Graph((bundle / "predict.onnx").read_bytes(), material.workers),
-            Graph((bundle / "layers.onnx").read_bytes(), material.workers),
-            *(head_model, layers[-1].name, _trial_photos(material), seed),
-        )
+    trust, photos = None, _trial_photos(material)
+    if photos:  # else they were moved since
+        with stages.stage("put the saliency to the test"):
+            trust = score_saliency(
+                Graph((bundle / "predict.onnx").read_bytes(), material.workers),
+                Graph((bundle / "layers.onnx").read_bytes(), material.workers),
+                *(head_model, layers[-1].name, photos, seed),
+            )
     index = {
         "class_names": list(material.class_names),
         "network_class_names": list(class_names),

@@ -101,7 +101,7 @@ export function trustWords(trust) {
       + `With only the brightest parts put in first, it has ${percent(insertion.saliency)}, with `
       + `random parts ${percent(insertion.random)}.`,
     points ? "So the bright parts do matter to the model." : "So do not rely on it for this model.",
-    follows
+    alike === null ? "" : follows
       ? "When the head’s weights are random the map changes, as it should "
         + `(likeness ${alike.toFixed(2)} of 1).`
       : `It hardly changes when the head’s weights are random (likeness ${alike.toFixed(2)} of 1): `
