@@ -6,10 +6,12 @@ nonsense is refused when it is opened, not when it is asked.
 
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from models import saliency
 from models.bundle import Bundle, LayerEntry, pick_blocks, spread
 from models.errors import BundleError, UnknownLayer
 from models.images import Limits, decode_image
@@ -114,6 +116,15 @@ class Classifier:
         """Pooled features -> logits. Raises BundleError."""
         return self._graph("head.onnx")
 
+    @cached_property
+    def pooled_layer(self) -> str | None:
+        """The last block, if the head sees its mean; else None: it has no exact saliency."""
+        if not self.blocks:
+            return None
+        last = self.blocks[-1].name
+        pooled = saliency.is_pooled(self._graph("layers.onnx"), last, self.framing.size)
+        return last if pooled else None
+
     def _graph(self, name: str) -> Graph:
         """One graph of the bundle, loaded when it is first needed."""
         with self._lock:
@@ -141,7 +152,7 @@ class Classifier:
         size, classes = self.framing.size, len(self.class_names)
         grey = np.full((1, size, size, 3), 127, np.float32)
         if name == "head.onnx":
-            grey = np.ones((1, self.blocks[-1].channels), np.float32)
+            grey = np.ones((1, graph.input_shape[-1]), np.float32)
         try:
             logits = graph.run(grey, ["logits"])[0]
         except Exception as error:  # likewise

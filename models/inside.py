@@ -30,7 +30,7 @@ class Inside:
     probabilities: np.ndarray  # (K,) float32
     label: int  # the class that effects and heat speak of
     layers: list[LayerAnswer]
-    heat: np.ndarray  # (h, w) float32, `saliency.positions`
+    heat: np.ndarray  # (h, w) float32, `saliency.positions`; one 0 where there is none
 
 
 def look_inside(classifier: Classifier, photo: np.ndarray, label: str | None = None) -> Inside:
@@ -47,7 +47,9 @@ def look_inside(classifier: Classifier, photo: np.ndarray, label: str | None = N
     answer = classifier.look(photo, [entry.name for entry in blocks])
     index = class_index(classifier, answer.probabilities, label)
     layers = [answer_of(classifier, entry, answer.maps[entry.name], index) for entry in blocks]
-    heat = saliency.positions(classifier.head, layers[-1].maps, index)
+    heat = np.zeros((1, 1), np.float32)
+    if classifier.pooled_layer:
+        heat = saliency.positions(classifier.head, layers[-1].maps, index)
     return Inside(answer.probabilities, index, layers, heat)
 
 
@@ -60,7 +62,7 @@ def answer_of(
     """
     pooled = maps.mean(axis=(0, 1))
     effects = None
-    if entry.name == classifier.blocks[-1].name:
+    if entry.name == classifier.pooled_layer:
         effects = saliency.channels(classifier.head, pooled, label)
     elif classifier.insight and (known := classifier.insight.layer(entry.name)):
         effects = classifier.insight.effects(known, pooled, classifier.class_names[label])
@@ -79,10 +81,15 @@ def explain(
     Raises:
         UnknownClass: the model has no such class. SettingError: no such method.
     """
-    last = classifier.blocks[-1].name
-    answer = classifier.look(photo, [last])
+    last = classifier.pooled_layer
+    if method == "position" and last is None:
+        raise SettingError(
+            "the head of this network does not read a layer with height and width, so no position "
+            "can be taken out: ask method=occlusion"
+        )
+    answer = classifier.look(photo, [last] if last else [])
     index = class_index(classifier, answer.probabilities, label)
-    if method == "position":
+    if method == "position" and last:
         heat = saliency.positions(classifier.head, answer.maps[last], index)
     elif method == "occlusion":
         heat = saliency.occlusion(classifier.predictor, photo, index)

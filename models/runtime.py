@@ -29,6 +29,7 @@ class Graph:
             disabled_optimizers=["Pad_Fusion"],  # ONNX Runtime 1.32 leaves a dangling input
         )
         self._input = self._session.get_inputs()[0].name
+        self.input_shape = self._session.get_inputs()[0].shape  # its first dimension has a name
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:

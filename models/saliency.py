@@ -16,6 +16,17 @@ BATCH = 16  # covered photos in one run: bounds memory
 CHANNELS_AT_ONCE = 256  # likewise
 
 
+def is_pooled(layers: Graph, layer: str, size: int) -> bool:
+    """Whether the mean of `layer` is what the head sees: else its positions say nothing exact.
+
+    Where the last maps have a single position, they are no maps, and an earlier layer is last.
+    """
+    photo = np.random.default_rng(0).integers(0, 256, (1, size, size, 3))
+    features, maps = layers.run(photo, ["features", layer])
+    pooled = maps.mean(axis=(2, 3))
+    return features.shape == pooled.shape and np.allclose(features, pooled, rtol=1e-3, atol=1e-4)
+
+
 def positions(head: Graph, maps: np.ndarray, label: int) -> np.ndarray:
     """What the logit of `label` loses without each position of the last feature map.
 

@@ -18,6 +18,7 @@ from models.bundle import LayerEntry, pick_blocks
 from models.errors import UnknownLayer
 from models.images import Framing, Limits, decode_image
 from models.runtime import Graph
+from models.saliency import is_pooled
 from training.cache import FeatureCache
 from training.channel_facts import channel_facts, class_weights, near_copies, selectivity
 from training.console import Stages
@@ -96,7 +97,10 @@ def write_insight(
             facts.append(_study(layer, record, material, distinct, cache))
             advance(1)
     head_model = (bundle / "head.onnx").read_bytes()
-    facts[-1].numbers["weights"] = class_weights(Graph(head_model), facts[-1].numbers["mean"])
+    inner = Graph((bundle / "layers.onnx").read_bytes(), material.workers)
+    pooled = is_pooled(inner, layers[-1].name, material.framing.size)
+    if pooled:
+        facts[-1].numbers["weights"] = class_weights(Graph(head_model), facts[-1].numbers["mean"])
     folder = bundle / "insight"
     folder.mkdir()
     chosen = np.unique(np.concatenate([each.exemplars.photo.ravel() for each in facts]))
@@ -112,11 +116,11 @@ def write_insight(
         each.summary["file"] = name
         _write_layer(folder / name, each, chosen, pictures)
     trust, photos = None, _trial_photos(material)
-    if photos:  # else they were moved since
+    if photos and pooled:  # else they were moved since
         with stages.stage("put the saliency to the test"):
             trust = score_saliency(
                 Graph((bundle / "predict.onnx").read_bytes(), material.workers),
-                Graph((bundle / "layers.onnx").read_bytes(), material.workers),
+                inner,
                 *(head_model, layers[-1].name, photos, seed),
             )
     index = {
