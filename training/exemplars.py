@@ -21,7 +21,7 @@ from models.errors import ImageError
 from models.images import Framing, Limits, decode_image
 
 COUNT = 9  # a channel
-TILE = 56  # px
+TILE = 48  # px
 COLUMNS = 3  # tiles in a row of a sprite
 _BYTES = TILE * TILE * 3
 
@@ -85,7 +85,7 @@ def cut_sprites(
 
     Args:
         paths: of the photos that exemplars point at.
-        beside: a folder on a disk with room for the tiles, 9 kB each.
+        beside: a folder on a disk with room for the tiles, 7 kB each.
         progress: called after each photo that was cut.
 
     A photo that can no longer be read leaves its tiles black.
