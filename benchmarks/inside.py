@@ -9,10 +9,9 @@ viewers for Keras do. One client, medians; both get the same photo.
 
 import argparse
 import statistics
-import sys
 from pathlib import Path
 
-from benchmarks.serving import ask, free_port, make_photo, running, wait_until_ready
+from benchmarks.serving import ask, commands, free_port, make_photo, running, wait_until_ready
 from models.bundle import Bundle, pick_blocks
 
 
@@ -32,14 +31,10 @@ def main() -> None:
         f"one layer ({layer})": f"/activations/{layer}?channels=top:16",
         "saliency": "/saliency",
     }
-    ours = [sys.executable, "-m", "service", str(options.bundle), "--workers", "1", "--port"]
-    app = f"benchmarks.plain_service:create_app({str(options.bundle)!r})"
-    plain = [sys.executable, "-m", "gunicorn", "-w", "1", "--threads", "4", app, "-b"]
-    mine = medians([*ours, "{port}"], photo, paths, options.seconds)
+    ours, plain = commands(options.bundle)
+    mine = medians(ours, photo, paths, options.seconds)
     keras = f"one layer ({layer})"
-    theirs = medians(
-        [*plain, "127.0.0.1:{port}"], photo, {keras: f"/activations/{layer}"}, options.seconds
-    )
+    theirs = medians(plain, photo, {keras: f"/activations/{layer}"}, options.seconds)
     base = mine["one prediction"]
     print(f"{'median ms, 1 client':<36}{'ms':>9}{'predictions':>13}")
     for name, taken in mine.items():
@@ -53,7 +48,7 @@ def medians(
 ) -> dict[str, float]:
     """Milliseconds that each path takes on a service started by `command`."""
     port = free_port()
-    with running([part.format(port=port) for part in command]) as process:
+    with running([part.replace("{port}", str(port)) for part in command]) as process:
         wait_until_ready(process, port, photo)
         found = {}
         for name, path in paths.items():

@@ -45,11 +45,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args()
     photo = options.photo.read_bytes() if options.photo else make_photo()
-    ours = [sys.executable, "-m", "service", str(options.bundle), "--workers", "1", "--port"]
-    app = f"benchmarks.plain_service:create_app({str(options.bundle)!r})"
-    plain = [sys.executable, "-m", "gunicorn", "-w", "1", "--threads", "4", app, "-b"]
-    one = measure(ours, "{port}", photo, options.seconds)
-    other = measure(plain, "127.0.0.1:{port}", photo, options.seconds)
+    ours, plain = commands(options.bundle)
+    one = measure(ours, photo, options.seconds)
+    other = measure(plain, photo, options.seconds)
     rows = [
         ("requests/s, 8 clients", one.per_second[8], other.per_second[8], True),
         ("requests/s, 1 client", one.per_second[1], other.per_second[1], True),
@@ -64,6 +62,14 @@ def main() -> None:
         print(f"{name:<26}{mine:>10.2f}{theirs:>10.2f}{ratio:>10.1f}x")
 
 
+def commands(bundle: Path) -> tuple[list[str], list[str]]:
+    """One worker of ours and of the plain service; `{port}` stands where the port goes."""
+    app = f"benchmarks.plain_service:create_app({str(bundle)!r})"
+    ours = ["service", str(bundle), "--workers", "1", "--port", "{port}"]
+    plain = ["gunicorn", "-w", "1", "--threads", "4", app, "-b", "127.0.0.1:{port}"]
+    return [sys.executable, "-m", *ours], [sys.executable, "-m", *plain]
+
+
 def make_photo() -> bytes:
     """A 400 x 300 px JPEG with detail like a photo's: noise, smoothed."""
     noise = np.random.default_rng(0).integers(0, 255, (75, 100, 3), np.uint8)
@@ -73,11 +79,11 @@ def make_photo() -> bytes:
     return buffer.getvalue()
 
 
-def measure(command: list[str], bind: str, photo: bytes, seconds: float) -> Figures:
+def measure(command: list[str], photo: bytes, seconds: float) -> Figures:
     """Start a service, ask it, read its memory, stop it."""
     port = free_port()
     started = time.perf_counter()
-    with running([*command, bind.format(port=port)]) as process:
+    with running([part.replace("{port}", str(port)) for part in command]) as process:
         wait_until_ready(process, port, photo)
         ready = time.perf_counter() - started
         ask(port, photo, 1, 1.0)  # warm

@@ -56,27 +56,29 @@ def look_inside(classifier: Classifier, photo: np.ndarray, label: str | None = N
 def answer_of(
     classifier: Classifier, entry: LayerEntry, maps: np.ndarray, label: int
 ) -> LayerAnswer:
-    """One layer's maps with what its channels say for a class.
+    """One layer's maps with what its channels answer, and what they say for a class."""
+    effects = effects_of(classifier, entry.name, maps, label)
+    return LayerAnswer(entry, maps, mosaic.strengths(maps), effects)
+
+
+def effects_of(
+    classifier: Classifier, layer: str, maps: np.ndarray, label: int
+) -> np.ndarray | None:
+    """(C,) what each channel adds to a class; None where that is not known.
 
     At the last layer the head itself is asked; before it, the layer's linear probe.
     """
     pooled = maps.mean(axis=(0, 1))
-    effects = None
-    if entry.name == classifier.pooled_layer:
-        effects = saliency.channels(classifier.head, pooled, label)
-    elif classifier.insight and (known := classifier.insight.layer(entry.name)):
-        effects = classifier.insight.effects(known, pooled, classifier.class_names[label])
-    return LayerAnswer(entry, maps, mosaic.strengths(maps), effects)
+    if layer == classifier.pooled_layer:
+        return saliency.channels(classifier.head, pooled, label)
+    known = classifier.insight.layer(layer) if classifier.insight else None
+    if classifier.insight is None or known is None:
+        return None
+    return classifier.insight.effects(known, pooled, classifier.class_names[label])
 
 
-def explain(
-    classifier: Classifier, photo: np.ndarray, label: str | None, method: str
-) -> tuple[np.ndarray, int, np.ndarray]:
-    """Which parts of a photo speak for a class.
-
-    Returns:
-        Probabilities (K,), the class's index, and (h, w) float32 what its logit loses
-        without each part.
+def explain(classifier: Classifier, photo: np.ndarray, label: str | None, method: str) -> Inside:
+    """Which parts of a photo speak for a class: `heat`, without the layers.
 
     Raises:
         UnknownClass: the model has no such class. SettingError: no such method.
@@ -95,7 +97,7 @@ def explain(
         heat = saliency.occlusion(classifier.predictor, photo, index)
     else:
         raise SettingError(f"method is {method[:40]!r}; expected position or occlusion")
-    return answer.probabilities, index, heat
+    return Inside(answer.probabilities, index, [], heat)
 
 
 def class_index(classifier: Classifier, probabilities: np.ndarray, label: str | None) -> int:

@@ -81,13 +81,18 @@ def draw(
     levels = levels.repeat(zoom, axis=0).repeat(zoom, axis=1)
     height, width = levels.shape[:2]
     columns = min(columns or round((channels * height / width) ** 0.5) or 1, channels)
-    rows = -(-channels // columns)  # rounded up: floor would drop the last row of tiles
-    sheet = np.zeros((rows * (height + gap) - gap, columns * (width + gap) - gap), np.uint8)
-    for channel in range(channels):
-        top = channel // columns * (height + gap)
-        left = channel % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = levels[..., channel]
-    return sheet
+    return _lay_out(levels.transpose(2, 0, 1), columns, gap)
+
+
+def _lay_out(tiles: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
+    """Tiles (C, h, w) or (C, h, w, 3) row by row on black, `gap` px between them."""
+    count, height, width, *colours = tiles.shape
+    rows = -(-count // columns)  # rounded up: floor would drop the last row of tiles
+    cells = np.zeros((rows * columns, height + gap, width + gap, *colours), np.uint8)
+    cells[:count, :height, :width] = tiles
+    sheet = cells.reshape(rows, columns, height + gap, width + gap, *colours).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * (height + gap), columns * (width + gap), *colours)
+    return sheet[: len(sheet) - gap, : sheet.shape[1] - gap]
 
 
 def contact_sheet(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
@@ -105,11 +110,8 @@ def contact_sheet(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     peaks = above.max(axis=(1, 2))
     scale = 255 / np.where(peaks > 0, peaks, 1)
     columns = max(1, round((channels * height / width) ** 0.5))
-    rows = -(-channels // columns)
-    tiles = np.zeros((rows * columns, height, width), np.uint8)
-    tiles[:channels] = above * scale[:, None, None] + 0.5
-    sheet = tiles.reshape(rows, columns, height, width).transpose(0, 2, 1, 3)
-    return sheet.reshape(rows * height, columns * width), peaks, columns
+    levels = (above * scale[:, None, None] + 0.5).astype(np.uint8)
+    return _lay_out(levels, columns), peaks, columns
 
 
 def each_its_own(maps: np.ndarray) -> np.ndarray:
@@ -131,15 +133,9 @@ def draw_over(
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    count, side = maps.shape[2], photo.shape[0]
-    columns = max(1, round(count**0.5))
-    rows = -(-count // columns)
-    sheet = np.zeros((rows * (side + 1) - 1, columns * (side + 1) - 1, 3), np.uint8)
-    for channel in range(count):
-        top, left = channel // columns * (side + 1), channel % columns * (side + 1)
-        tile = lay_over(photo, maps[..., channel], colours, brightest)
-        sheet[top : top + side, left : left + side] = tile
-    return sheet
+    count = maps.shape[2]
+    tiles = [lay_over(photo, maps[..., i], colours, brightest) for i in range(count)]
+    return _lay_out(np.stack(tiles), max(1, round(count**0.5)), gap=1)
 
 
 def lay_over(

@@ -51,14 +51,13 @@ def saliency(name: str | None) -> Response | dict[str, Any]:
     if method == "occlusion" and not _occlusions.acquire(blocking=False):
         raise Busy("another photo is being covered part by part; try again in a few seconds")
     try:
-        probabilities, label, heat = explain(classifier, pixels, request.args.get("label"), method)
+        found = explain(classifier, pixels, request.args.get("label"), method)
     finally:
         if method == "occlusion":
             _occlusions.release()
     if wants_json(request.accept_mimetypes):
-        found = Inside(probabilities, label, [], heat)
         return said_by(classifier) | _saliency(classifier, found, method)
-    return Response(mosaic.png(mosaic.lay_over(pixels, heat)), mimetype="image/png")
+    return Response(mosaic.png(mosaic.lay_over(pixels, found.heat)), mimetype="image/png")
 
 
 @bp.get("/layers", defaults={"name": None})
@@ -104,7 +103,7 @@ def channel(name: str | None, layer: str, channel: str) -> dict[str, Any]:
     facts = _facts(classifier, known, index)
     if "weights" in known.arrays:
         order = np.argsort(-known.arrays["weights"][index], kind="stable")
-        names = insight.index["network_class_names"]
+        names = classifier.class_names
         facts["weights"] = [
             {"label": names[k], "weight": round(float(known.arrays["weights"][index, k]), 5)}
             for k in [*order[:20], *order[max(20, len(order) - 20) :]]

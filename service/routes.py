@@ -12,7 +12,7 @@ from PIL import Image
 from models import mosaic
 from models.classifier import Classifier
 from models.errors import SettingError
-from models.inside import LayerAnswer, answer_of, class_index
+from models.inside import LayerAnswer, class_index, effects_of
 from service.asking import choice, number, said_by, settings, shelf, wants_json
 from service.channels import choose_channels
 from service.uploads import decode, decode_all, photo_in, photos_in
@@ -58,15 +58,19 @@ def activations(name: str | None, layer: str) -> Response | dict[str, Any]:
     answer = classifier.look(pixels, [layer])
     maps = answer.maps[layer]
     label = class_index(classifier, answer.probabilities, request.args.get("label"))
-    said = answer_of(classifier, entry, maps, label)
-    ranks = said.strengths if by == "strength" else said.effects
+    as_json = wants_json(request.accept_mimetypes)
+    strengths, effects = mosaic.strengths(maps), None
+    if as_json or by == "effect":  # they take longer than the rest together
+        effects = effects_of(classifier, layer, maps, label)
+    ranks = strengths if by == "strength" else effects
     if ranks is None:
         raise SettingError(
             f"what the channels of {layer} add to a class is not known: ask by=strength, or add "
             "it to the bundle with `python -m training insight`"
         )
     chosen = choose_channels(request.args.get("channels", "all"), ranks)
-    if wants_json(request.accept_mimetypes):
+    if as_json:
+        said = LayerAnswer(entry, maps, strengths, effects)
         return said_by(classifier) | _as_numbers(said, chosen)
     side = max(tile or (OVERLAY_PX if over else 0), entry.height, entry.width)
     if len(chosen) * side * side > settings().sheet_pixels:

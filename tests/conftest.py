@@ -6,7 +6,7 @@ the service start without it.
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +140,12 @@ def insight_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = FitConfig(backbone="tiny", cache=place / "cache")
     fit(photos, place / "colours", config, Stages(quiet=True))
     return place / "colours"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A running Chromium; a new page of it is a fresh visitor."""
+    from tests.browsing import browsing
+
+    with browsing() as running:
+        yield running

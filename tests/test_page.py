@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.browsing import (
     SAMPLES,
     ask,
-    browsing,
     drop,
     open_page,
     paste,
@@ -34,12 +33,6 @@ def origin(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     place = tmp_path_factory.mktemp("bundles")
     with serving(*[with_samples(tiny_bundle, place / name) for name in ("first", "second")]) as it:
         yield f"http://127.0.0.1:{it.port}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as running:
-        yield running
 
 
 @pytest.fixture

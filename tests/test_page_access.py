@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, expect
 
-from tests.browsing import ask, browsing, open_page, with_samples
+from tests.browsing import ask, open_page, with_samples
 from tests.serving import serving
 
 pytestmark = [pytest.mark.alone, pytest.mark.browser]
@@ -31,12 +31,6 @@ def origin(insight_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     place = tmp_path_factory.mktemp("bundles") / "colours"
     with serving(with_samples(insight_bundle, place)) as server:
         yield f"http://127.0.0.1:{server.port}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as running:
-        yield running
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

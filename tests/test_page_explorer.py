@@ -14,7 +14,6 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.browsing import (
     SAMPLES,
     ask,
-    browsing,
     drop,
     open_page,
     photo,
@@ -43,12 +42,6 @@ def origin(bundle: Path) -> Iterator[str]:
 def answer(origin: str) -> Any:
     """What the service says of the sample a.png."""
     return ask(origin, "/activations", SAMPLES["a.png"])[1]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsing() as running:
-        yield running
 
 
 @pytest.fixture

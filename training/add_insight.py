@@ -10,8 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models.bundle import Bundle, LayerEntry, Manifest, check_target, new_bundle, seal
 from models.errors import PhotosError, SettingError, UnknownChannel, UnknownLayer
 from models.insight import INDEX
@@ -74,25 +72,12 @@ def add_insight(
         trained_on = manifest.data.get("fingerprint")
         if trained_on and trained_on != fingerprint(split, features.photos, features.digests):
             stages.say("these are not the photos the model was trained on, or not all of them")
-        class_names = sorted({features.photos[index].label for index in split.train})
-        known = {name: index for index, name in enumerate(class_names)}
-        material = Material(
-            photos=features.photos,
-            digests=features.digests,
-            labels=np.array([known.get(photo.label, -1) for photo in features.photos]),
-            class_names=class_names,
-            split=split,
-            framing=manifest.framing,
-            limits=config.limits,
-            workers=config.workers,
-        )
+        material = Material(features, split, manifest.framing, config)
         for name in manifest.files:
             if not name.startswith("insight/"):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path / name, folder / name)
-        index = write_insight(
-            folder, watched, manifest.class_names, material, cache, config.seed, stages
-        )
+        index = write_insight(folder, watched, material, cache, stages)
         if wanted:
             _visualise(folder, manifest.layers, wanted, index, config.seed, stages)
         return seal(folder, manifest.model_copy(update={"files": {}}), path)

@@ -27,7 +27,7 @@ from training.insight import Material, choose_layers, write_insight
 from training.photos import Listing, Skipped, find_photos
 from training.provenance import library_versions, peak_memory_mib
 from training.report import Cost, Mistake, write_report
-from training.split import Split, fingerprint, split_photos
+from training.split import Split, class_indices, fingerprint, split_photos
 from training.summaries import Record
 
 EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
@@ -125,11 +125,8 @@ def _write(
         )
         insight = None
         if built.watched:
-            material = _material(trained, config)
-            names = trained.class_names
-            insight = write_insight(
-                folder, built.watched, names, material, cache, config.seed, stages
-            )
+            material = Material(trained.features, split, config.framing, config)
+            insight = write_insight(folder, built.watched, material, cache, stages)
         cost = estimate_cost(stages.seconds, parity.onnx_ms, len(split.train))
         manifest = Manifest(
             name=out.name,
@@ -189,9 +186,7 @@ def train_head(
     skipped = listing.skipped + features.skipped + split.skipped
     for item in skipped:
         stages.say(f"skipped {item.path}: {item.reason}")
-    class_names = sorted({features.photos[index].label for index in split.train})
-    indices = {name: index for index, name in enumerate(class_names)}
-    labels = np.array([indices.get(photo.label, -1) for photo in features.photos])
+    class_names, labels = class_indices(split, features.photos)
     with stages.counted("train the head", len(STRENGTHS), "heads") as advance:
         head = fit_logistic(
             *(features.vectors[split.train], labels[split.train]),
@@ -202,21 +197,6 @@ def train_head(
     probabilities = apply_head(head.layers, features.vectors[split.test])
     metrics = measure(probabilities, labels[split.test], class_names)
     return Trained(features, split, class_names, labels, head, metrics, probabilities, skipped)
-
-
-def _material(trained: Trained, config: FitConfig) -> Material:
-    """What insight is gained from."""
-    features = trained.features
-    return Material(
-        photos=features.photos,
-        digests=features.digests,
-        labels=trained.labels,
-        class_names=trained.class_names,
-        split=trained.split,
-        framing=config.framing,
-        limits=config.limits,
-        workers=config.workers,
-    )
 
 
 def _below(source: Path, item: Skipped) -> Skipped:

@@ -11,6 +11,7 @@ from models.images import decode_image, shrink_image
 from training.config import FitConfig
 from training.console import Stages
 from training.contents import write_contents
+from training.pictures import SAMPLE_PX
 from training.provenance import library_versions
 
 # Photos that come with libraries we already use: enough to try the page and to compare
@@ -20,7 +21,6 @@ PHOTOS = (
     ("sklearn", "datasets/images/china.jpg", "building"),
     ("sklearn", "datasets/images/flower.jpg", "flower"),
 )
-SAMPLE_PX = 512
 
 
 def save_imagenet(out: Path, config: FitConfig, stages: Stages) -> Manifest:

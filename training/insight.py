@@ -16,17 +16,18 @@ import numpy as np
 
 from models.bundle import LayerEntry, pick_blocks
 from models.errors import UnknownLayer
-from models.images import Framing, Limits, decode_image
+from models.images import Framing, decode_image
 from models.runtime import Graph
 from models.saliency import is_pooled
 from training.cache import FeatureCache
 from training.channel_facts import channel_facts, class_weights, near_copies, selectivity
+from training.config import FitConfig
 from training.console import Stages
 from training.exemplars import COLUMNS, TILE, Exemplars, cut_sprites, find_exemplars
+from training.features import Features
 from training.heads import fit_logistic
-from training.photos import Photo
 from training.pictures import still_readable
-from training.split import Split
+from training.split import Split, class_indices
 from training.summaries import Record
 from training.trust import score_saliency
 
@@ -35,18 +36,15 @@ CHANNELS_AT_ONCE = 256  # whose summaries of all photos are in memory
 TRUST_PHOTOS = 12  # on which the saliency is put to the test
 
 
-@dataclass
 class Material:
     """Photos, where they stand, and how they become the network's input."""
 
-    photos: Sequence[Photo]
-    digests: Sequence[bytes]
-    labels: np.ndarray  # (N,) index into class_names
-    class_names: Sequence[str]
-    split: Split
-    framing: Framing
-    limits: Limits
-    workers: int
+    def __init__(self, features: Features, split: Split, framing: Framing, config: FitConfig):
+        self.photos, self.digests = features.photos, features.digests
+        self.split = split
+        self.class_names, self.labels = class_indices(split, features.photos)
+        self.framing = framing
+        self.limits, self.workers, self.seed = config.limits, config.workers, config.seed
 
 
 @dataclass
@@ -75,26 +73,23 @@ def choose_layers(layers: Sequence[LayerEntry], asked: Sequence[str] = ()) -> li
 def write_insight(
     bundle: Path,
     layers: Sequence[LayerEntry],
-    class_names: Sequence[str],
     material: Material,
     cache: FeatureCache,
-    seed: int,
     stages: Stages,
 ) -> dict[str, Any]:
     """Fill `bundle`/insight, from the graphs that are in the bundle already.
 
     Args:
         layers: of which the cache has a summary of every photo; the last is pooled.
-        class_names: of the network's own classes.
 
     Returns:
         What was written into insight.json.
     """
     facts = []
-    distinct, record = _distinct(material), Record(layers)
+    record = Record(layers)
     with stages.counted("find out what each layer detects", len(layers), "layers") as advance:
         for layer in layers:
-            facts.append(_study(layer, record, material, distinct, cache))
+            facts.append(_study(layer, record, material, cache))
             advance(1)
     head_model = (bundle / "head.onnx").read_bytes()
     inner = Graph((bundle / "layers.onnx").read_bytes(), material.workers)
@@ -121,11 +116,10 @@ def write_insight(
             trust = score_saliency(
                 Graph((bundle / "predict.onnx").read_bytes(), material.workers),
                 inner,
-                *(head_model, layers[-1].name, photos, seed),
+                *(head_model, layers[-1].name, photos, material.seed),
             )
     index = {
-        "class_names": list(material.class_names),
-        "network_class_names": list(class_names),
+        "class_names": material.class_names,
         "photos": {
             "train": len(material.split.train),
             "validation": len(material.split.validation),
@@ -144,18 +138,14 @@ def write_insight(
 
 
 def _study(
-    layer: LayerEntry,
-    record: Record,
-    material: Material,
-    distinct: list[int],
-    cache: FeatureCache,
+    layer: LayerEntry, record: Record, material: Material, cache: FeatureCache
 ) -> LayerFacts:
     """One layer, from its summaries."""
     split, labels = material.split, material.labels
     digests = [material.digests[index] for index in (*split.train, *split.validation)]
     trained, classes = len(split.train), len(material.class_names)
-    position = {index: row for row, index in enumerate(split.train)}
-    first = [position[index] for index in distinct]
+    first = _first_copies(digests[:trained])
+    distinct = [split.train[row] for row in first]
     pooled = np.empty((len(digests), layer.channels), np.float32)
     facts, exemplars = [], []
     for start in range(0, layer.channels, CHANNELS_AT_ONCE):
@@ -203,11 +193,11 @@ def _write_layer(path: Path, facts: LayerFacts, chosen: np.ndarray, pictures: li
     np.savez(path, **arrays)
 
 
-def _distinct(material: Material) -> list[int]:
-    """The training photos, of copies the first."""
+def _first_copies(digests: Sequence[bytes]) -> list[int]:
+    """The rows whose content has not come before."""
     seen: dict[bytes, int] = {}
-    for index in material.split.train:
-        seen.setdefault(material.digests[index], index)
+    for row, digest in enumerate(digests):
+        seen.setdefault(digest, row)
     return list(seen.values())
 
 

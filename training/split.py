@@ -9,6 +9,8 @@ import hashlib
 from collections import defaultdict
 from dataclasses import dataclass
 
+import numpy as np
+
 from models.errors import PhotosError
 from training.photos import Photo, Skipped
 
@@ -34,6 +36,16 @@ def fingerprint(split: Split, photos: list[Photo], digests: list[bytes]) -> str:
         for index in members
     )
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def class_indices(split: Split, photos: list[Photo]) -> tuple[list[str], np.ndarray]:
+    """The classes that are trained on, in order of name, and the index of each photo's.
+
+    A label that training never sees has the index -1.
+    """
+    names = sorted({photos[index].label for index in split.train})
+    known = {name: index for index, name in enumerate(names)}
+    return names, np.array([known.get(photo.label, -1) for photo in photos])
 
 
 def split_photos(
