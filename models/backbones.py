@@ -6,8 +6,10 @@ Keras' own download (`weights="imagenet"`), a file, or none. `tiny` has two conv
 and no weights: for tests.
 """
 
+import hashlib
 import importlib.util
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -119,3 +121,27 @@ def find_backbone(name: str) -> Backbone:
         return BACKBONES[name.lower()]
     except KeyError:
         raise UnknownBackbone(name, list(BACKBONES)) from None
+
+
+def weights_identity(backbone: Backbone, weights: str, seed: int = 0) -> str:
+    """What these weights are, in one string: the same string means the same numbers."""
+    if weights == "embedded" and backbone.embedded:
+        return backbone.embedded.sha256
+    if weights == "none":
+        return f"none-seed{seed}"
+    if weights == "imagenet":
+        return f"keras-imagenet-{version('keras')}"
+    try:
+        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        known = (
+            "embedded, none"
+            if backbone.embedded
+            else "imagenet"
+            if backbone.constructor
+            else "none"
+        )
+        reason = f"no such file; {backbone.name} takes {known} or a file"
+        raise WeightsUnreadable(weights, reason) from None
+    except OSError as error:
+        raise WeightsUnreadable(weights, error.strerror or str(error)) from error

@@ -17,7 +17,8 @@ LayerscopeError
 │   └── ParityError       it was, and does not answer as Keras does
 ├── BundleError           a saved model that is missing, damaged or of another schema
 ├── PhotosError           a folder or list of photos nothing can be learnt from
-├── SettingError          a setting out of its range
+├── SettingError          a setting out of its range, or two that contradict each other
+├── Diverged              training whose loss is no longer a number
 └── StorageError          a place that cannot be written: read-only, full, taken
 
 Each message says what came, what was expected and what to change. `code` is the short
@@ -173,6 +174,18 @@ class SettingError(LayerscopeError):
     """A setting out of its range; the message names it."""
 
     code = "setting"
+
+
+class Diverged(LayerscopeError):
+    """Training whose loss is no longer a number."""
+
+    code = "diverged"
+
+    def __init__(self, step: int, rate: float, largest: float):
+        super().__init__(
+            f"the loss is not a number at step {step}, where the learning rate was {rate:.2g}; "
+            f"try --learning-rate {largest / 10:.2g}, or --warm-up 0.2"
+        )
 
 
 class StorageError(LayerscopeError):

@@ -7,37 +7,17 @@ takes from ten seconds to minutes. A kind of layer without a writer is refused b
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import ExportError, ParityError
 from models.graph import map_tensors
+from models.onnx_graph import GraphWriter
 from models.onnx_layers import WRITERS
+from models.parity import LOGITS_LIMIT, Parity
 from models.runtime import Graph
-
-OPSET = 20  # the first with Gelu
-IR_VERSION = 10
-LOGITS_LIMIT = 1e-3  # largest difference between Keras' logits and ONNX' that is let through
-
-
-@dataclass(frozen=True)
-class Parity:
-    """How closely the exported graphs follow Keras on some photos."""
-
-    photos: int
-    logits: float  # largest absolute difference
-    maps: float  # likewise over every mapped layer
-    onnx_ms: float  # what one core takes for one of these photos, compiled
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain types, for the manifest."""
-        return asdict(self)
 
 
 def to_onnx(network: keras.Model, outputs: dict[str, Any], source: Any = None) -> bytes:
@@ -59,9 +39,10 @@ def to_onnx(network: keras.Model, outputs: dict[str, Any], source: Any = None) -
         if id(operation) in wanted:
             writer.write(operation)
     for name, tensor in outputs.items():
-        writer.nodes.append(helper.make_node("Identity", [writer.names[id(tensor)]], [name]))
+        writer.rename(writer.names[id(tensor)], name)
     entry = ("image", network.input_shape[1:]) if source is None else ("features", source.shape[1:])
-    return writer.finish(network.name, *entry, outputs)
+    shapes = {name: (t.shape[-1], *t.shape[1:-1]) for name, t in outputs.items()}  # channels first
+    return writer.finish(network.name, entry, shapes)
 
 
 def export_network(network: keras.Model) -> dict[str, bytes]:
@@ -124,34 +105,17 @@ def _ancestors(network: keras.Model, outputs: dict[str, Any], source: Any) -> se
     return wanted
 
 
-class _Writer:
-    """Nodes and constants of the graph being written."""
+class _Writer(GraphWriter):
+    """A graph being written from Keras' layers."""
 
     def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+        super().__init__()
         self.names: dict[int, str] = {}  # the ONNX name of each Keras tensor, by its id
-
-    def node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
-        output = f"/n{len(self.nodes)}"  # no layer's name may hold a slash
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
-        return output
-
-    def constant(self, value: Any) -> str:
-        return self._store(np.ascontiguousarray(value, np.float32))
-
-    def integers(self, value: Any) -> str:
-        return self._store(np.asarray(value, np.int64))
 
     def number(self, value: Any) -> str:
         """What a layer was called with beside tensors: a number, or one for each channel."""
         array = np.asarray(value, np.float32)
         return self.constant(array.reshape(1, -1, 1, 1) if array.ndim == 1 else array)
-
-    def _store(self, array: np.ndarray) -> str:
-        name = f"/c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
 
     def write(self, operation: Any) -> None:
         """One layer, or one operation such as `x + 3`."""
@@ -177,17 +141,3 @@ class _Writer:
             self.names[id(argument)] if id(argument) in self.names else self.number(argument)
             for argument in [*keras.tree.flatten(called.args), *named]
         ]
-
-    def finish(self, name: str, entry: str, shape: Sequence[int], outputs: dict[str, Any]) -> bytes:
-        """The whole graph with its input `entry`, checked and serialised."""
-        source = helper.make_tensor_value_info(entry, TensorProto.FLOAT, ["N", *shape])
-        results = []
-        for output, tensor in outputs.items():
-            shape = [tensor.shape[-1], *tensor.shape[1:-1]]  # channels first
-            results.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", *shape]))
-        graph = helper.make_graph(self.nodes, name, [source], results, self.constants)
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
-        )
-        onnx.checker.check_model(model)
-        return model.SerializeToString()

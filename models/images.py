@@ -97,6 +97,15 @@ def decode_image(data: bytes, framing: Framing, limits: Limits = Limits()) -> np
     return np.asarray(_decode(data, limits, framing), np.uint8)
 
 
+def decode_whole(data: bytes, longest: int, limits: Limits = Limits()) -> Image.Image:
+    """The whole photo, upright RGB, at most `longest` px: what random crops are taken from.
+
+    Raises:
+        ImageEmpty, ImageUnsupported, ImageTooLarge, ImageUnreadable.
+    """
+    return _decode(data, limits, longest)
+
+
 def shrink_image(data: bytes, longest: int, limits: Limits = Limits()) -> bytes:
     """The whole photo as a JPEG, upright, at most `longest` px, without its metadata.
 

@@ -6,7 +6,6 @@ a nested one for an inner output fails in Keras 3. Only plain built-in layers ar
 the saved network loads anywhere Keras does.
 """
 
-import hashlib
 from pathlib import Path
 
 import keras
@@ -80,20 +79,6 @@ def pretrained_head(backbone: Backbone) -> Head:
         raise WeightsUnreadable(backbone.name, "only embedded backbones bring their own head")
     tensors = read_state_dict(backbone.embedded.path(), backbone.embedded.sha256)
     return [DenseLayer(np.ascontiguousarray(tensors["_fc.weight"].T), tensors["_fc.bias"])]
-
-
-def weights_identity(backbone: Backbone, weights: str, seed: int = 0) -> str:
-    """What these weights are, in one string: the same string means the same numbers."""
-    if weights == "embedded" and backbone.embedded:
-        return backbone.embedded.sha256
-    if weights == "none":
-        return f"none-seed{seed}"
-    if weights == "imagenet":
-        return f"keras-imagenet-{keras.__version__}"
-    try:
-        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-    except OSError as error:
-        raise WeightsUnreadable(weights, error.strerror or str(error)) from error
 
 
 def _scaling(backbone: Backbone) -> layers.Layer:

@@ -12,7 +12,7 @@ import sklearn
 from keras import layers
 
 from models import network as building
-from models.backbones import BACKBONES, find_backbone
+from models.backbones import BACKBONES, find_backbone, weights_identity
 from models.errors import SettingError, UnknownBackbone, WeightsUnreadable
 from models.flatten import graft
 from models.head import DenseLayer
@@ -21,7 +21,6 @@ from models.network import (
     add_head,
     build_backbone,
     pretrained_head,
-    weights_identity,
 )
 
 TINY = BACKBONES["tiny"]
@@ -176,7 +175,7 @@ def test_the_identity_of_weights_tells_them_apart(tmp_path):
     assert weights_identity(TINY, str(file)) == hashlib.sha256(b"numbers").hexdigest()
     assert weights_identity(TINY, "none", 1) != weights_identity(TINY, "none", 2)
     assert keras.__version__ in weights_identity(TINY, "imagenet")
-    with pytest.raises(WeightsUnreadable, match=r"absent.h5: No such file"):
+    with pytest.raises(WeightsUnreadable, match=r"absent.h5: no such file"):
         weights_identity(TINY, str(tmp_path / "absent.h5"))
 
 

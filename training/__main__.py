@@ -9,7 +9,6 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,9 @@ from models.cores import usable_cores
 from models.errors import LayerscopeError
 from training.config import FitConfig
 from training.console import Stages
+from training.options import settings
 
 FOLDER = click.Path(path_type=Path)
-DEFAULTS = {entry.name: entry.default for entry in fields(FitConfig)}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,43 +53,16 @@ def _command(function: Callable[..., None]) -> click.Command:
 
 
 quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
-backbone = click.option("--backbone", default=DEFAULTS["backbone"], show_default=True,
-                        help="A name that `backbones` lists.")  # fmt: skip
-
-layers = click.option(
-    "--layers", default="", help="To look into, with commas; default: each block."
-)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """Names that were given with commas between them."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @_command
 @click.argument("photos", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="The bundle to write.")
-@backbone
-@click.option("--weights", default="", help="embedded, imagenet (downloaded), none, or a file.")
-@click.option("--size", default=DEFAULTS["size"], help="Input side in px; 0: the backbone's own.")
-@click.option("--resize", type=click.Choice(["crop", "squash"]), default=DEFAULTS["resize"],
-              show_default=True, help="How a photo meets the square.")  # fmt: skip
-@click.option("--fraction", default=DEFAULTS["fraction"], show_default=True,
-              help="Of the shorter side, that a crop keeps.")  # fmt: skip
-@click.option("--seed", default=DEFAULTS["seed"], show_default=True)
-@click.option("--validation-share", default=DEFAULTS["validation_share"], show_default=True)
-@click.option("--test-share", default=DEFAULTS["test_share"], show_default=True)
-@click.option("--threads", default=DEFAULTS["threads"], help="0: one for each core.")
-@click.option("--max-megapixels", default=DEFAULTS["max_megapixels"], show_default=True,
-              help="Larger photos are skipped.")  # fmt: skip
-@click.option("--more-formats", is_flag=True, help="Also read TIFF and AVIF.")
-@click.option("--insight/--no-insight", default=DEFAULTS["insight"], show_default=True,
-              help="Find out what each layer detects.")  # fmt: skip
-@layers
+@settings()
 @quiet
-def fit(photos: Path, out: Path, quiet: bool, **settings: Any) -> None:
+def fit(photos: Path, out: Path, quiet: bool, **chosen: Any) -> None:
     """Train on PHOTOS: class folders; train/ validation/ test/ with class folders; or a CSV."""
-    config = FitConfig(**settings | {"layers": _names(settings["layers"])})
+    config = FitConfig(**chosen)
     stages = Stages(quiet)
     from training.fit import fit as run
 
@@ -105,7 +77,7 @@ def fit(photos: Path, out: Path, quiet: bool, **settings: Any) -> None:
 
 @_command
 @click.option("--out", type=FOLDER, required=True, help="The bundle to write.")
-@backbone
+@settings("backbone")
 @quiet
 def imagenet(out: Path, backbone: str, quiet: bool) -> None:
     """Save the pretrained network itself, with its 1,000 classes."""
@@ -146,18 +118,18 @@ def predict(bundle: Path, photos: Path, out: Path, top: int, quiet: bool) -> Non
 @_command
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
-@layers
+@settings("layers")
 @click.option("--visualise", multiple=True, metavar="LAYER:CHANNEL",
               help="Also compute what excites this channel; repeatable.")  # fmt: skip
 @quiet
 def insight(
-    bundle: Path, photos: Path, layers: str, visualise: tuple[str, ...], quiet: bool
+    bundle: Path, photos: Path, layers: tuple[str, ...], visualise: tuple[str, ...], quiet: bool
 ) -> None:
     """Find out with PHOTOS what each layer of BUNDLE detects, and add it to the bundle."""
     from training.add_insight import add_insight
 
     stages = Stages(quiet)
-    manifest = add_insight(bundle, photos, _names(layers), visualise, stages)
+    manifest = add_insight(bundle, photos, layers, visualise, stages)
     taken = sum(stages.seconds.values())
     click.echo(f"saved {bundle}: version {manifest.version} has insight, in {taken:.0f} s")
 

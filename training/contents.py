@@ -1,24 +1,21 @@
 """What every bundle holds beside its manifest: the network, its graphs, sample photos."""
 
 from pathlib import Path
-from typing import Any
 
 
 def write_contents(
-    folder: Path, classifier: Any, graphs: dict[str, bytes], samples: list[tuple[bytes, str]]
+    folder: Path, files: dict[str, bytes], samples: list[tuple[bytes, str]]
 ) -> list[dict[str, str]]:
     """Write model.keras, the ONNX graphs and samples/.
 
     Args:
-        classifier: the Keras network.
-        graphs: file name -> serialised graph.
+        files: file name -> content of the network in its forms.
         samples: JPEG and label of each sample photo.
 
     Returns:
         The samples as the manifest lists them: name and label.
     """
-    classifier.save(folder / "model.keras")
-    for name, content in graphs.items():
+    for name, content in files.items():
         (folder / name).write_bytes(content)
     (folder / "samples").mkdir()
     for number, (picture, _) in enumerate(samples):

@@ -10,11 +10,11 @@ go to the cache on disk and nowhere else.
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from training.photos import Photo, Skipped
 from training.summaries import Record
 
 COMMIT_EVERY = 64  # photos: what a kill may cost
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 WINDOW = 4  # photos in flight for each thread; bounds memory
 
 
@@ -111,7 +113,7 @@ def compute_features(
     progress(len(found))
     pending: list[_Result] = []
     try:
-        for result in _in_threads(read, unread, workers):
+        for result in in_order(read, unread, workers):
             found.append(result._replace(record=b""))
             pending.append(result)
             if len(pending) >= COMMIT_EVERY:
@@ -137,15 +139,15 @@ def _remembered(
     return entry[2] if (status.st_size, status.st_mtime_ns) == entry[:2] else None
 
 
-def _in_threads(
-    work: Callable[[Photo], _Result], photos: list[Photo], workers: int
-) -> Iterator[_Result]:
-    """Results in order, with a bounded number of photos in flight."""
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], workers: int
+) -> Iterator[Result]:
+    """Results in order, with a bounded number of items in flight."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="features")
-    flying: deque[Future[_Result]] = deque()
+    flying: deque[Future[Result]] = deque()
     try:
-        for photo in photos:
-            flying.append(pool.submit(work, photo))
+        for item in items:
+            flying.append(pool.submit(work, item))
             if len(flying) >= workers * WINDOW:
                 yield flying.popleft().result()
         while flying:

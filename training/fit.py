@@ -4,40 +4,39 @@ Each stage is timed and shown. Everything that can be refused is refused before 
 stage begins, and the bundle appears only when it is whole.
 """
 
+import tempfile
+import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.bundle import ImageEntry, LayerEntry, Manifest, check_target, new_bundle, seal
-from models.cores import usable_cores
+from models.bundle import Manifest, check_target
 from models.errors import PhotosError
 from models.runtime import Graph
 from training import pictures
 from training.cache import FeatureCache
+from training.checkpoint import Checkpoint
+from training.compiled import Compiled, CompiledStore, compile_network
 from training.config import FitConfig
 from training.console import Stages
-from training.contents import write_contents
 from training.evaluate import measure
 from training.features import Features, compute_features
 from training.heads import STRENGTHS, FittedHead, apply_head, fit_logistic
-from training.insight import Material, choose_layers, write_insight
+from training.insight import choose_layers
 from training.photos import Listing, Skipped, find_photos
-from training.provenance import library_versions, peak_memory_mib
-from training.report import Cost, Mistake, write_report
-from training.split import Split, class_indices, fingerprint, split_photos
+from training.split import Split, class_indices, split_photos
 from training.summaries import Record
-
-EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
-STEP_PER_PASS = 18  # core seconds of Keras' training step to those of a compiled forward pass
+from training.write import write_bundle
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trained:
     """All that the bundle and the report are written from."""
 
+    compiled: Compiled
     features: Features
     split: Split
     class_names: list[str]
@@ -46,17 +45,7 @@ class Trained:
     metrics: dict[str, Any]
     probabilities: np.ndarray  # (T, K) of the test photos
     skipped: list[Skipped]
-
-
-@dataclass
-class Built:
-    """The backbone, and what it was compiled into."""
-
-    backbone: Any  # Keras
-    identity: str  # of its weights
-    layers: list[LayerEntry]
-    watched: list[LayerEntry]  # those that are looked into
-    graph: Graph  # photos -> features and the watched layers
+    tuned: dict[str, Any] | None = None  # how the upper blocks were trained
 
 
 def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
@@ -66,96 +55,58 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         LayerscopeError: a setting, the photos, the weights or a place is unusable; nothing
             is left at `out` that was not there.
     """
+    began = time.monotonic()
     check_target(out)
     listing = find_photos(source)
     check_listing(listing)
     stages.say(f"{len(listing.photos):,} files in {source}")
-    with stages.stage("build the backbone"):
-        built = _build(config)
-    cache = FeatureCache(
-        config.cache, config.row.name, built.identity, config.framing, config.limits
-    )
-    with closing(cache):
-        trained = train_head(listing, built, cache, config, stages)
-        return _write(source, out, config, stages, built, trained, cache)
+    compiled = compile_backbone(listing, config, stages)
+    with closing(open_cache(compiled, config)) as cache:
+        trained = train_head(listing, compiled, cache, config, stages)
+        if config.fine_tune == "no":
+            return write_bundle(source, out, config, stages, trained, cache)
+    trained, checkpoint = tune(trained, config, stages, began)
+    with (
+        tempfile.TemporaryDirectory(prefix="tuned-", dir=config.cache) as folder,
+        closing(open_cache(trained.compiled, replace(config, cache=Path(folder)))) as cache,
+    ):
+        trained = measure_again(trained, cache, config, stages)
+        manifest = write_bundle(source, out, config, stages, trained, cache)
+    checkpoint.discard()
+    return manifest
 
 
-def _build(config: FitConfig) -> Built:
-    """The backbone in Keras and compiled."""
-    from models import export, graph, network  # TensorFlow takes seconds: refuse first
+def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Compiled:
+    """The backbone, from the cache or from Keras."""
+    store = CompiledStore(config)
+    if kept := store.load():
+        return kept
+    if store.path.exists():
+        stages.say(f"the cache {store.path.name} was not whole and is made anew")
+    with stages.stage("build and compile the backbone"):
+        compiled = compile_network(
+            build(config),
+            store.identity,
+            pictures.for_parity(listing.photos, config.framing, config.limits),
+        )
+    store.save(compiled)
+    return compiled
 
-    backbone = network.build_backbone(
+
+def build(config: FitConfig) -> Any:
+    """The backbone in Keras."""
+    from models import network  # TensorFlow takes seconds
+
+    return network.build_backbone(
         config.row, config.framing.size, config.weights_source, config.seed
     )
-    layers = [LayerEntry(**layer.as_json()) for layer in graph.mapped_layers(backbone)]
-    watched = choose_layers(layers, config.layers) if config.insight else []
-    maps = {layer.name: backbone.get_layer(layer.name).output for layer in watched}
-    return Built(
-        backbone,
-        network.weights_identity(config.row, config.weights_source, config.seed),
-        layers,
-        watched,
-        Graph(export.to_onnx(backbone, {"features": backbone.output} | maps)),
+
+
+def open_cache(compiled: Compiled, config: FitConfig) -> FeatureCache:
+    """The features of this backbone. Raises StorageError."""
+    return FeatureCache(
+        config.cache, config.row.name, compiled.identity, config.framing, config.limits
     )
-
-
-def _write(
-    source: Path,
-    out: Path,
-    config: FitConfig,
-    stages: Stages,
-    built: Built,
-    trained: Trained,
-    cache: FeatureCache,
-) -> Manifest:
-    """The trained network, compiled and compared, with all that belongs to it."""
-    from models import export, network
-
-    photos, split = trained.features.photos, trained.split
-    validation = [photos[index] for index in split.validation]
-    with stages.stage("write and check the network"):
-        classifier = network.add_head(built.backbone, trained.head.layers)
-        graphs = export.export_network(classifier)
-        parity = export.measure_parity(
-            classifier, graphs, pictures.for_parity(validation, config.framing, config.limits)
-        )
-    with new_bundle(out) as folder:
-        samples = write_contents(
-            folder, classifier, graphs, pictures.for_samples(validation, config.limits)
-        )
-        insight = None
-        if built.watched:
-            material = Material(trained.features, split, config.framing, config)
-            insight = write_insight(folder, built.watched, material, cache, stages)
-        cost = estimate_cost(stages.seconds, parity.onnx_ms, len(split.train))
-        manifest = Manifest(
-            name=out.name,
-            class_names=trained.class_names,
-            image=ImageEntry(**vars(config.framing)),
-            backbone={"name": config.row.name, "weights": built.identity},
-            head=trained.head.settings,
-            layers=built.layers,
-            training=config.as_json()
-            | {"seconds": cost.seconds, "peak_memory_mib": peak_memory_mib()},
-            data=_describe_data(trained) | {"samples": samples},
-            metrics={"test": trained.metrics},
-            parity=parity.as_json(),
-            libraries=library_versions(),
-        )
-        skipped = [_below(source, item) for item in trained.skipped]
-        mistakes = _mistakes(trained, config)
-        write_report(folder / "report.html", manifest, cost, skipped, mistakes, insight)
-        return seal(folder, manifest, out)
-
-
-def estimate_cost(seconds: dict[str, float], onnx_ms: float, photos: int) -> Cost:
-    """What the run took, and what training the whole network on its photos would have.
-
-    Measured with EfficientNet-Lite0 on two cores: 127 ms a photo in a training step of Keras
-    (batches of 32), 14.3 ms in a compiled forward pass on one of them.
-    """
-    step_s = onnx_ms / 1000 * STEP_PER_PASS / usable_cores()
-    return Cost(dict(seconds), step_s * photos * EPOCHS_END_TO_END, EPOCHS_END_TO_END)
 
 
 def check_listing(listing: Listing) -> None:
@@ -166,20 +117,30 @@ def check_listing(listing: Listing) -> None:
         raise PhotosError(f"found one class or fewer ({only}): two are needed to tell apart")
 
 
-def train_head(
-    listing: Listing, built: Built, cache: FeatureCache, config: FitConfig, stages: Stages
-) -> Trained:
-    """Features, split, head and test numbers."""
+def features_of(
+    listing: Listing, compiled: Compiled, cache: FeatureCache, config: FitConfig, stages: Stages
+) -> Features:
+    """Of every photo that can be read. Raises PhotosError if none can."""
     if cache.renewed:
         stages.say(f"the cache {cache.path.name} could not be read and was made anew")
+    watched = choose_layers(compiled.layers, config.layers) if config.insight else []
+    graph = Graph(compiled.answering(["features", *(layer.name for layer in watched)]))
     with stages.counted("compute features", len(listing.photos), "photos") as advance:
         features = compute_features(
-            *(listing.photos, built.graph, config.framing, config.limits),
-            *(cache, config.workers, advance, Record(built.watched) if built.watched else None),
+            *(listing.photos, graph, config.framing, config.limits),
+            *(cache, config.workers, advance, Record(watched) if watched else None),
         )
     if not features.photos:
         reason = features.skipped[0].reason
         raise PhotosError(f"none of {len(listing.photos)} photos can be read; the first: {reason}")
+    return features
+
+
+def train_head(
+    listing: Listing, compiled: Compiled, cache: FeatureCache, config: FitConfig, stages: Stages
+) -> Trained:
+    """Features, split, head and test numbers."""
+    features = features_of(listing, compiled, cache, config, stages)
     split = split_photos(
         features.photos, features.digests, config.seed, config.validation_share, config.test_share
     )
@@ -196,33 +157,48 @@ def train_head(
         )
     probabilities = apply_head(head.layers, features.vectors[split.test])
     metrics = measure(probabilities, labels[split.test], class_names)
-    return Trained(features, split, class_names, labels, head, metrics, probabilities, skipped)
-
-
-def _below(source: Path, item: Skipped) -> Skipped:
-    """The same with a path below `source`: a report may be shown to others."""
-    inside = item.path.is_relative_to(source)
-    return Skipped(item.path.relative_to(source) if inside else Path(item.path.name), item.reason)
-
-
-def _describe_data(trained: Trained) -> dict[str, Any]:
-    """How many photos stood where, and which they were."""
-    split, features = trained.split, trained.features
-    return {
-        "photos": {
-            "train": len(split.train),
-            "validation": len(split.validation),
-            "test": len(split.test),
-        },
-        "skipped": len(trained.skipped),
-        "fingerprint": fingerprint(split, features.photos, features.digests),
-    }
-
-
-def _mistakes(trained: Trained, config: FitConfig) -> list[Mistake]:
-    """The test photos the network was most sure and most wrong about."""
-    tested = [trained.features.photos[index] for index in trained.split.test]
-    truth = trained.labels[trained.split.test]
-    return pictures.worst_mistakes(
-        tested, truth, trained.probabilities, trained.class_names, config.limits
+    return Trained(
+        *(compiled, features, split, class_names, labels, head, metrics, probabilities, skipped)
     )
+
+
+def tune(
+    trained: Trained, config: FitConfig, stages: Stages, began: float
+) -> tuple[Trained, Checkpoint]:
+    """The same with the upper blocks trained too; with `auto`, only where validation gains."""
+    with stages.stage("load Keras"):
+        from training.fine_tune import Start, fine_tune
+
+        backbone = build(config)
+    start = Start(
+        backbone,
+        trained.compiled.layers,
+        trained.compiled.identity,
+        trained.features,
+        trained.split,
+        trained.labels,
+        trained.head.layers,
+        began,
+    )
+    tuned = fine_tune(start, config, stages)
+    if config.fine_tune == "auto" and tuned.curves.best < 0:
+        stages.say("fine-tuning did not pay on validation photos: the frozen backbone is kept")
+        return replace(trained, tuned=tuned.as_json()), tuned.checkpoint
+    with stages.stage("compile the trained network"):
+        fresh = build(config)  # training has called the layers of the other a second time
+        fresh.set_weights(backbone.get_weights())
+        compiled = compile_network(fresh, tuned.identity, trained.compiled.photos)
+    head = replace(trained.head, layers=tuned.head)
+    done = replace(trained, compiled=compiled, head=head, tuned=tuned.as_json())
+    return done, tuned.checkpoint
+
+
+def measure_again(
+    trained: Trained, cache: FeatureCache, config: FitConfig, stages: Stages
+) -> Trained:
+    """Features and test numbers of the trained network, from the photos themselves."""
+    listing = Listing(trained.features.photos)
+    features = features_of(listing, trained.compiled, cache, config, stages)
+    probabilities = apply_head(trained.head.layers, features.vectors[trained.split.test])
+    metrics = measure(probabilities, trained.labels[trained.split.test], trained.class_names)
+    return replace(trained, features=features, probabilities=probabilities, metrics=metrics)

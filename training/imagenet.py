@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle import ImageEntry, LayerEntry, Manifest, check_target, new_bundle, seal
+from models.backbones import weights_identity
+from models.bundle import ImageEntry, Manifest, check_target, new_bundle, seal
 from models.errors import WeightsUnreadable
 from models.images import decode_image, shrink_image
+from training.compiled import attach, compile_network
 from training.config import FitConfig
 from training.console import Stages
 from training.contents import write_contents
@@ -30,33 +32,27 @@ def save_imagenet(out: Path, config: FitConfig, stages: Stages) -> Manifest:
         WeightsUnreadable: the backbone has no head of its own.
         StorageError: `out` cannot be written.
     """
-    from models import export, network
-    from models.graph import mapped_layers
+    from models import network  # TensorFlow takes seconds: refuse first
 
     check_target(out)
     if not config.row.embedded:
         raise WeightsUnreadable(config.row.name, "has no head of its own; use efficientnet-lite0")
-    with stages.stage("build the network"):
-        backbone = network.build_backbone(config.row, config.framing.size, "embedded")
-        classifier = network.add_head(backbone, network.pretrained_head(config.row))
     photos = [(path.read_bytes(), label) for path, label in real_photos()]
-    with stages.stage("write and check the network"):
-        graphs = export.export_network(classifier)
+    with stages.stage("build and compile the network"):
+        backbone = network.build_backbone(config.row, config.framing.size, "embedded")
         pixels = np.stack([decode_image(data, config.framing) for data, _ in photos])
-        parity = export.measure_parity(classifier, graphs, pixels)
+        compiled = compile_network(backbone, weights_identity(config.row, "embedded"), pixels)
+        files, parity = attach(compiled, network.pretrained_head(config.row))
     with new_bundle(out) as folder:
         pictures = [(shrink_image(data, SAMPLE_PX), label) for data, label in photos]
-        samples = write_contents(folder, classifier, graphs, pictures)
+        samples = write_contents(folder, files, pictures)
         manifest = Manifest(
             name=out.name,
             class_names=class_names(),
             image=ImageEntry(**vars(config.framing)),
-            backbone={
-                "name": config.row.name,
-                "weights": network.weights_identity(config.row, "embedded"),
-            },
+            backbone={"name": config.row.name, "weights": compiled.identity},
             head={"kind": "pretrained"},
-            layers=[LayerEntry(**layer.as_json()) for layer in mapped_layers(classifier)],
+            layers=compiled.layers,
             data={"samples": samples},
             parity=parity.as_json(),
             libraries=library_versions(),

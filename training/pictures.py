@@ -34,15 +34,32 @@ def still_readable(
 
 
 def for_parity(photos: Sequence[Photo], framing: Framing, limits: Limits) -> np.ndarray:
-    """(N, S, S, 3) uint8: what the network sees of some photos. Raises PhotosError."""
+    """(N, S, S, 3) uint8: what the network sees of some photos, spread over the list.
+
+    Raises:
+        PhotosError: none can be read.
+    """
+    step = max(1, len(photos) // PARITY_PHOTOS)
+    ordered = [photo for start in range(step) for photo in photos[start::step]]
     found = still_readable(
-        (photo.path for photo in photos),
+        (photo.path for photo in ordered),
         PARITY_PHOTOS,
         lambda data: decode_image(data, framing, limits),
     )
     if not found:
-        raise PhotosError("the validation photos can no longer be read: were they moved?")
+        reason = _why_unreadable(photos[0].path, framing, limits)
+        raise PhotosError(f"none of {len(photos)} photos can be read; the first: {reason}")
     return np.stack([pixels for _, pixels in found])
+
+
+def _why_unreadable(path: Path, framing: Framing, limits: Limits) -> str:
+    try:
+        decode_image(path.read_bytes(), framing, limits)
+    except ImageError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or str(error)
+    return "it can be read by now"
 
 
 def for_samples(photos: Sequence[Photo], limits: Limits) -> list[tuple[bytes, str]]:

@@ -1,0 +1,230 @@
+"""Fine-tuning from a cached cut: the upper blocks learn, the lower ones have spoken already.
+
+The part of the backbone below the cut is frozen, so each view of a photo goes through it once
+(views.py); epochs start at the cut and pay only for what is trained. BatchNorm keeps its
+ImageNet statistics and scales: small batches would overwrite them. The head is trained first,
+on the plain features (Kumar et al. 2022, arXiv:2202.10054), then blocks and head together.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from models import export
+from models.bundle import LayerEntry
+from models.errors import SettingError, UnknownLayer
+from models.head import Head
+from models.runtime import Graph
+from training.budget import Plan, measure_step, measure_view, plan_within
+from training.checkpoint import Checkpoint
+from training.config import FitConfig
+from training.console import Stages
+from training.descent import Curves, Lesson, descend
+from training.features import Features
+from training.hyperparameters import BLOCKS
+from training.map_store import Key, MapStore
+from training.neural import read_head, trainable_head
+from training.split import Split
+from training.views import Augmentation, compute_views
+
+VIEWS = 4  # of each training photo, the plain one among them
+SMALLEST_AREA = 0.45  # of a photo, that a random view keeps
+DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What fine-tuning came to."""
+
+    head: Head
+    curves: Curves
+    cut: str
+    plan: Plan
+    identity: str  # of the changed weights
+    checkpoint: Checkpoint  # to discard when the result is safe
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types, for the manifest."""
+        return {"cut": self.cut, "views": self.plan.views} | self.curves.as_json()
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where fine-tuning begins: a backbone, photos with their sides, and a trained head."""
+
+    backbone: keras.Model  # with its pretrained weights
+    layers: Sequence[LayerEntry]
+    identity: str  # of those weights
+    features: Features
+    split: Split
+    labels: np.ndarray  # (N,) class index of each photo
+    head: Head  # trained on the plain features
+    began: float  # time.monotonic() when the run began; `minutes` count from there
+
+
+def fine_tune(start: Start, config: FitConfig, stages: Stages) -> Tuned:
+    """Train the blocks above the cut, in place, and the head, on cached views.
+
+    Raises:
+        SettingError, UnknownLayer: the cut is not a layer that every path passes through.
+        StorageError: the views do not fit on the disk.
+        Diverged: the loss is no longer a number.
+    """
+    cut = choose_cut(start.layers, config.cut)
+    tensor = start.backbone.get_layer(cut).output
+    lower = Graph(export.to_onnx(start.backbone, {"cut": tensor}))
+    model, dense = upper_part(start.backbone, tensor, start.head, config.descent(BLOCKS).dropout)
+    with closing(
+        MapStore(config.cache, _store_name(start, config, cut), tensor.shape[1:])
+    ) as store:
+        if store.renewed:
+            stages.say(f"the cache {store.path.name} was not whole and was made anew")
+        plan = _plan(start, config, stages, model, lower, store)
+        _compute(start, config, stages, plan, lower, store)
+        lesson = _lesson(start, config, plan, store)
+        settings = plan.settings(config.descent(BLOCKS))
+        recipe = ("blocks", settings, plan, store.path.name, config.seed, _content(start))
+        checkpoint = Checkpoint(config.cache, recipe)
+        steps = settings.epochs * -(-len(lesson.labels) // settings.batch)
+        with stages.counted("train the upper blocks", steps, "steps") as advance:
+            curves = descend(model, lesson, settings, checkpoint, advance)
+    for layer in model.layers:
+        layer.trainable = True  # as it was: whoever loads the network may train it all
+    return Tuned(read_head(dense), curves, cut, plan, _identity(start, model), checkpoint)
+
+
+def choose_cut(layers: Sequence[LayerEntry], asked: str | None) -> str:
+    """The layer that is asked for, or the last block at `DEEPEST_STRIDE` or less.
+
+    Raises:
+        UnknownLayer: no such layer.
+        SettingError: one that not every path passes through, or the last.
+    """
+    trunk = [layer for layer in layers if layer.trunk][:-1]
+    if asked is None:
+        fine = [layer for layer in trunk if layer.block and layer.stride <= DEEPEST_STRIDE]
+        if not fine:
+            raise SettingError("no layer to cut at: this backbone has no block below its last")
+        return fine[-1].name
+    if asked not in {layer.name for layer in layers}:
+        raise UnknownLayer(asked, [layer.name for layer in trunk])
+    if asked not in {layer.name for layer in trunk}:
+        names = ", ".join(layer.name for layer in trunk if layer.block)
+        raise SettingError(f"--cut {asked}: not every path passes there; these can be cut: {names}")
+    return asked
+
+
+def upper_part(
+    backbone: keras.Model, tensor: Any, head: Head, dropout: float
+) -> tuple[keras.Model, list[keras.layers.Dense]]:
+    """From the cut to logits, its layers shared with `backbone`; and the head's own layers."""
+    logits, dense = trainable_head(backbone.output, head, dropout)
+    model = keras.Model(tensor, logits)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return model, dense
+
+
+def _plan(
+    start: Start, config: FitConfig, stages: Stages, model: Any, lower: Graph, store: MapStore
+) -> Plan:
+    """Views and epochs: as set, or what fits; a run that was stopped keeps its plan."""
+    usual = config.descent(BLOCKS)
+    if config.minutes is None:
+        return Plan(config.views or VIEWS, usual.epochs)
+    kept = Checkpoint(config.cache, ("plan", config.minutes, store.path.name, _content(start)))
+    if found := kept.load([]):
+        return Plan(**found.facts)
+    left_s = config.minutes * 60 - (time.monotonic() - start.began)
+    plan = plan_within(
+        left_s,
+        len(start.split.train),
+        measure_view(lower, config.workers),
+        measure_step(model, usual.batch),
+    )
+    stages.say(f"in {config.minutes:g} minutes: {plan.views} views, {plan.epochs} epochs")
+    kept.save(vars(plan), [])
+    return plan
+
+
+def _keys(start: Start, rows: Sequence[int], views: int) -> list[list[Key]]:
+    return [[(start.features.digests[row], view) for view in range(views)] for row in rows]
+
+
+def _compute(
+    start: Start, config: FitConfig, stages: Stages, plan: Plan, lower: Graph, store: MapStore
+) -> None:
+    """Fill the store with what training will read."""
+    split, features = start.split, start.features
+    rows = [*split.train, *split.validation]
+    counts = [plan.views] * len(split.train) + [1] * len(split.validation)
+    keys = [key for row, n in zip(rows, counts, strict=True) for key in _keys(start, [row], n)[0]]
+    stages.say(
+        f"feature maps of {len(keys):,} views: {store.check_space(len(store.missing(keys)))}"
+    )
+    with stages.counted("compute views", sum(counts), "views") as advance:
+        compute_views(
+            [features.photos[row] for row in rows],
+            [features.digests[row] for row in rows],
+            [range(n) for n in counts],
+            lower,
+            store,
+            config.framing,
+            config.limits,
+            Augmentation(config.smallest_area or SMALLEST_AREA, config.seed),
+            config.workers,
+            advance,
+        )
+
+
+def _lesson(start: Start, config: FitConfig, plan: Plan, store: MapStore) -> Lesson:
+    """Each epoch reads another view of each photo, in an order of its own."""
+    whole = [
+        keys for keys in _keys(start, start.split.train, plan.views) if not store.missing(keys)
+    ]
+    label_of = dict(zip(start.features.digests, start.labels, strict=True))
+    plain = [keys[0] for keys in _keys(start, start.split.validation, 1)]
+    plain = [key for key in plain if key in store.rows]
+    first = np.random.default_rng(config.seed).integers(plan.views, size=len(whole))
+
+    def read(rows: np.ndarray, epoch: int) -> np.ndarray:
+        return store.read([whole[row][(first[row] + epoch) % plan.views] for row in rows])
+
+    return Lesson(
+        read,
+        np.array([label_of[keys[0][0]] for keys in whole]),
+        lambda rows: store.read([plain[row] for row in rows]),
+        np.array([label_of[key[0]] for key in plain]),
+        int(start.labels.max()) + 1,
+        config.seed,
+    )
+
+
+def _store_name(start: Start, config: FitConfig, cut: str) -> str:
+    area = config.smallest_area or SMALLEST_AREA
+    parts = (start.identity, cut, config.framing, config.limits, area, config.seed)
+    return f"views-{config.row.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"
+
+
+def _content(start: Start) -> str:
+    """The photos, their sides and labels, and the head that training begins with."""
+    together = hashlib.sha256(repr((start.split.train, start.split.validation)).encode())
+    together.update(b"".join(start.features.digests) + start.labels.tobytes())
+    for dense in start.head:
+        together.update(dense.kernel.tobytes() + dense.bias.tobytes())
+    return together.hexdigest()
+
+
+def _identity(start: Start, model: keras.Model) -> str:
+    """Another name for other weights."""
+    together = hashlib.sha256(start.identity.encode())
+    for weight in model.weights:
+        together.update(np.asarray(weight).tobytes())
+    return together.hexdigest()

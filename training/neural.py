@@ -1,0 +1,93 @@
+"""A neural head: layers of neurons on the features, trained by gradient descent."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from models.head import DenseLayer, Head
+from training.checkpoint import Checkpoint
+from training.descent import Curves, Lesson, descend
+from training.heads import FittedHead
+from training.hyperparameters import Descent, HiddenLayers
+
+
+def fit_neural(
+    train: np.ndarray,
+    train_labels: np.ndarray,
+    validation: np.ndarray,
+    validation_labels: np.ndarray,
+    classes: int,
+    shape: HiddenLayers,
+    settings: Descent,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[FittedHead, Curves]:
+    """Hidden layers and logits on standardised features, and how they were learnt.
+
+    Args:
+        train, validation: (N, F) float32 features.
+        train_labels, validation_labels: (N,) int, 0 to classes - 1.
+
+    Raises:
+        Diverged: the loss is no longer a number.
+    """
+    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
+    spread = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, np.inf)  # constant: out
+
+    def scale(features: np.ndarray) -> np.ndarray:
+        return ((features - mean) / spread).astype(np.float32)
+
+    lesson = Lesson(
+        lambda rows, epoch: scale(train[rows]),
+        train_labels,
+        lambda rows: scale(validation[rows]),
+        validation_labels,
+        classes,
+        seed,
+    )
+    keras.utils.set_random_seed(seed)
+    model, dense = build_neural(train.shape[1], classes, shape, settings.dropout)
+    curves = descend(model, lesson, settings, checkpoint, progress)
+    head = read_head(dense)
+    first = head[0]
+    kernel = first.kernel / spread[:, None]
+    bias = first.bias - mean @ kernel
+    folded = DenseLayer(kernel.astype(np.float32), bias.astype(np.float32), first.activation)
+    told = {"kind": "neural", "hidden": list(shape.widths), "activation": shape.activation}
+    return FittedHead([folded, *head[1:]], told), curves
+
+
+def build_neural(
+    inputs: int, classes: int, shape: HiddenLayers, dropout: float
+) -> tuple[keras.Model, list[keras.layers.Dense]]:
+    """The head as a network of its own: features (N, inputs) -> logits (N, classes)."""
+    image = keras.Input((inputs,), name="features")
+    x, dense = image, []
+    for units, activation in [*((w, shape.activation) for w in shape.widths), (classes, None)]:
+        layer = keras.layers.Dense(units, activation, kernel_initializer=shape.initialiser)
+        x = layer(keras.layers.Dropout(dropout)(x))
+        dense.append(layer)
+    return keras.Model(image, x), dense
+
+
+def trainable_head(
+    x: keras.KerasTensor, head: Head, dropout: float
+) -> tuple[keras.KerasTensor, list[keras.layers.Dense]]:
+    """`head` as Keras layers on `x`, with dropout in front of each, to be trained further."""
+    layers = []
+    for dense in head:
+        layer = keras.layers.Dense(dense.bias.size, dense.activation)
+        x = layer(keras.layers.Dropout(dropout)(x))
+        layer.set_weights([dense.kernel, dense.bias])
+        layers.append(layer)
+    return x, layers
+
+
+def read_head(dense: list[keras.layers.Dense]) -> Head:
+    """The weights of Keras layers as plain numbers."""
+    return [
+        DenseLayer(np.array(layer.kernel), np.array(layer.bias), layer.activation.__name__)
+        for layer in dense
+    ]
