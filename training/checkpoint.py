@@ -43,7 +43,7 @@ class Checkpoint:
     def load(self, like: Sequence[Any]) -> Found | None:
         """The state, if there is one whose arrays have the shapes of `like`."""
         try:
-            with np.load(self.path, allow_pickle=False) as file:
+            with self.path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 facts = json.loads(str(file["facts"]))
                 arrays = [file[f"a{number}"] for number in range(len(file.files) - 1)]
         except Exception:  # not there, or cut short: numpy and zipfile say it in many ways

@@ -132,7 +132,7 @@ def descend(
         _assign(model.trainable_variables, working)
         curves.stopped = _why_stop(curves, settings)
         if checkpoint:
-            checkpoint.save(curves.as_json(), _state(model) + best + mean)
+            checkpoint.save(curves.as_json(), [numbers(v) for v in _state(model)] + best + mean)
     _assign(model.trainable_variables, best)
     curves.stopped = curves.stopped or "all epochs were done"
     return curves
@@ -200,7 +200,7 @@ def _pass(
             done = epoch * steps + step + 1
             stays = min(settings.averaging, (1 + done) / (10 + done))  # the first count less
             for average, weight in zip(mean, model.trainable_variables, strict=True):
-                average += np.float32(1 - stays) * (np.asarray(weight) - average)
+                average += np.float32(1 - stays) * (numbers(weight) - average)
         progress(1)
     return lost / seen, right / seen
 
@@ -223,12 +223,17 @@ def _state(model: keras.Model) -> list[Any]:
     return [*model.trainable_variables, *model.optimizer.variables, *_dropout(model)]
 
 
+def numbers(variable: Any) -> np.ndarray:
+    """What a Keras variable holds."""
+    return np.asarray(keras.ops.convert_to_numpy(variable))
+
+
 def _dropout(model: keras.Model) -> list[Any]:
     return [v for v in model.variables if "seed_generator" in v.path]
 
 
 def _copy(model: keras.Model) -> list[np.ndarray]:
-    return [np.array(variable) for variable in model.trainable_variables]
+    return [numbers(variable).copy() for variable in model.trainable_variables]
 
 
 def _assign(variables: list[Any], values: list[np.ndarray]) -> None:

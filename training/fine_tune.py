@@ -25,7 +25,7 @@ from training.budget import Plan, measure_step, measure_view, plan_within
 from training.checkpoint import Checkpoint
 from training.config import FitConfig
 from training.console import Stages
-from training.descent import Curves, Lesson, descend
+from training.descent import Curves, Lesson, descend, numbers
 from training.features import Features
 from training.hyperparameters import BLOCKS
 from training.map_store import Key, MapStore
@@ -226,5 +226,5 @@ def _identity(start: Start, model: keras.Model) -> str:
     """Another name for other weights."""
     together = hashlib.sha256(start.identity.encode())
     for weight in model.weights:
-        together.update(np.asarray(weight).tobytes())
+        together.update(numbers(weight).tobytes())
     return together.hexdigest()

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.head import DenseLayer, Head
 from training.checkpoint import Checkpoint
-from training.descent import Curves, Lesson, descend
+from training.descent import Curves, Lesson, descend, numbers
 from training.heads import FittedHead
 from training.hyperparameters import Descent, HiddenLayers
 
@@ -88,6 +88,6 @@ def trainable_head(
 def read_head(dense: list[keras.layers.Dense]) -> Head:
     """The weights of Keras layers as plain numbers."""
     return [
-        DenseLayer(np.array(layer.kernel), np.array(layer.bias), layer.activation.__name__)
+        DenseLayer(numbers(layer.kernel), numbers(layer.bias), layer.activation.__name__)
         for layer in dense
     ]
