@@ -31,6 +31,7 @@ class Skipped:
 
     path: Path
     reason: str
+    asked: bool = False  # its owner wants it left out
 
 
 @dataclass
