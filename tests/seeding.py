@@ -68,7 +68,7 @@ def seed_defects(source: Path, folder: Path, flips: float = 0.05, each: int = 20
         seeded.copies.append(place)
     for name in ("saved again", "resized", "cropped", "mirrored"):
         for number, (photo, place) in enumerate(take(name.replace(" ", "-"))):
-            side = ("train", "validation", "test", photo.side)[number % 4]
+            side = ("train", "validation", "test")[number % 3]
             place = _place(folder, Photo(photo.path, photo.label, side), photo.label, place.stem)
             with Image.open(photo.path) as image:
                 _change(name, image.convert("RGB"), rng).save(place, quality=60)

@@ -9,10 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.errors import BundleError
+from training.config import FitConfig
 from training.split import Split
 
 NAME = "split.json"
 SIDES = ("train", "validation", "test")
+
+
+def split_settings(config: FitConfig) -> dict[str, float]:
+    """The settings that decide who stands where."""
+    return {
+        "seed": config.seed,
+        "validation_share": config.validation_share,
+        "test_share": config.test_share,
+    }
 
 
 def write_sides(
