@@ -80,8 +80,9 @@ def split_photos(
         PhotosError: fewer than two classes, a class too small to divide, a side without
             photos, or a class that is tested but never trained on.
     """
-    split = Split([], [], [], _in_two_classes(photos, digests))
-    units, crowded = join_units(photos, digests, near, {item.path for item in split.skipped})
+    in_two_classes = _in_two_classes(photos, digests)
+    split = Split([], [], [], list(in_two_classes.values()))
+    units, crowded = join_units(photos, digests, near, in_two_classes)
     split.notes += [
         f"class {label!r} is hardly more than one picture: its near copies may stand on two sides"
         for label in crowded
@@ -134,17 +135,17 @@ def _strictest(sides: Iterable[str | None]) -> str | None:
     return min((side for side in sides if side), key=_STRICTEST.index, default=None)
 
 
-def _in_two_classes(photos: Sequence[Photo], digests: Sequence[bytes]) -> list[Skipped]:
-    """Photos whose file stands in several classes."""
+def _in_two_classes(photos: Sequence[Photo], digests: Sequence[bytes]) -> dict[int, Skipped]:
+    """Photos whose file stands in several classes, by index."""
     labels = defaultdict(set)
     for photo, digest in zip(photos, digests, strict=True):
         labels[digest].add(photo.label)
     reason = "the same file stands in the classes "
-    return [
-        Skipped(photo.path, reason + ", ".join(sorted(labels[digest])))
-        for photo, digest in zip(photos, digests, strict=True)
+    return {
+        index: Skipped(photo.path, reason + ", ".join(sorted(labels[digest])))
+        for index, (photo, digest) in enumerate(zip(photos, digests, strict=True))
         if len(labels[digest]) > 1
-    ]
+    }
 
 
 def _left_out(

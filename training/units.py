@@ -6,7 +6,6 @@ trained on one of them is not tested by the other.
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Sequence
-from pathlib import Path
 
 from training.photos import Photo
 
@@ -18,7 +17,7 @@ def join_units(
     photos: Sequence[Photo],
     digests: Sequence[bytes],
     near: Iterable[Pair],
-    without: Collection[Path] = (),
+    without: Collection[int] = (),
 ) -> tuple[list[list[int]], list[str]]:
     """Indices of the photos of each unit, ascending; and classes whose near copies stay apart.
 
@@ -26,9 +25,9 @@ def join_units(
         digests: of each photo's content; equal bytes, equal digest.
         near: pairs of near copies. In a class that they would leave with fewer than FEWEST
             units, they join nothing: pictures that differ by a little noise are all it has.
-        without: files that belong to no unit.
+        without: indices of photos that belong to no unit.
     """
-    pairs = [pair for pair in near if all(photos[index].path not in without for index in pair)]
+    pairs = [pair for pair in near if all(index not in without for index in pair)]
     exact = _join(photos, digests, [], without)
     units = _join(photos, digests, pairs, without)
     before, after = (_count(photos, digests, parts) for parts in (exact, units))
@@ -54,7 +53,7 @@ def _join(
     photos: Sequence[Photo],
     digests: Sequence[bytes],
     pairs: Iterable[Pair],
-    without: Collection[Path],
+    without: Collection[int],
 ) -> list[list[int]]:
     """Connected components of equal bytes, equal groups and pairs."""
     parent = list(range(len(photos)))
@@ -65,7 +64,7 @@ def _join(
             index = parent[index]
         return index
 
-    used = [index for index, photo in enumerate(photos) if photo.path not in without]
+    used = [index for index in range(len(photos)) if index not in without]
     first: dict[Hashable, int] = {}
     for index in used:
         group = photos[index].group
