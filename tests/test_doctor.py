@@ -91,6 +91,13 @@ def test_one_colour_tiny_and_mistyped_photos_are_named():
     assert found.findings[-1].detail == "named .png, but it is JPEG"
 
 
+def test_where_most_photos_are_tiny_it_is_said_once():
+    small = Look(64, 64, "PNG", 40.0)
+    found = checkup([photo(f"{n}.png") for n in "abc"], looks={b"\0": small, b"\1": small})
+    assert found.findings == []
+    assert found.notes[-1].startswith("2 photos have less than half the 224 px")
+
+
 def test_a_name_without_a_known_ending_claims_nothing():
     assert checkup([photo("a"), photo("b.photo")]).findings == []
 

@@ -145,10 +145,18 @@ def examine(
         ]  # fmt: skip
     for photo, digest in zip(photos, digests, strict=True):
         findings += _appearance(photo, looks[digest], size)
+    counts = Counter(photo.label for photo in photos)
+    notes = _class_notes(counts)
+    tiny = sum(finding.code == "tiny" for finding in findings)
+    if 2 * tiny > len(photos):  # how the photos are, not what is wrong with some
+        findings = [finding for finding in findings if finding.code != "tiny"]
+        notes.append(
+            f"{tiny:,} photos have less than half the {size} px that the network looks at: "
+            "a smaller --size is faster and may be as accurate"
+        )
     order = list(PROBLEMS)
     findings.sort(key=lambda finding: order.index(finding.code))  # stable: suspects stay ranked
-    counts = Counter(photo.label for photo in photos)
-    return Checkup(len(listing.photos), len(counts), findings, _class_notes(counts))
+    return Checkup(len(listing.photos), len(counts), findings, notes)
 
 
 def _copies(photos: Sequence[Photo], digests: Sequence[bytes]) -> list[Finding]:
