@@ -10,6 +10,7 @@ from models.images import Framing
 from tests.making import small_disk
 from training.cache import FeatureCache
 from training.config import FitConfig, default_cache
+from training.looks import Look
 
 FRAMING = Framing(32)
 
@@ -36,6 +37,18 @@ def test_features_come_back_bit_for_bit(tmp_path):
     assert again.vectors()[b"d"].tobytes() == vector.tobytes()
     assert again.vectors()[b"d"].dtype == np.float32
     assert again.known_files() == {b"/a.png": (3, 2**62, b"d")}  # times are in ns: large
+    again.close()
+
+
+def test_looks_and_thumbnails_come_back_in_the_order_asked_for(tmp_path):
+    cache = opened(tmp_path)
+    black, white = bytes(32 * 32 * 3), b"\xff" * (32 * 32 * 3)
+    one, other = Look(40, 30, "JPEG", 12.5), Look(8, 8, "PNG", 0.0)
+    cache.add([], [], looks=[(b"a", one, black), (b"b", other, white)])
+    cache.close()
+    again = opened(tmp_path)
+    assert again.looks() == {b"a": one, b"b": other}
+    assert again.thumbnails([b"b", b"a", b"b"])[:, 0, 0, 0].tolist() == [255, 0, 255]
     again.close()
 
 

@@ -97,6 +97,17 @@ def test_a_second_run_computes_nothing_and_opens_no_file(compute, graph, folder)
     assert second.digests == first.digests
 
 
+def test_what_a_photo_looks_like_is_remembered_with_its_features(compute, folder, tmp_path):
+    found = compute(photos_in(folder))
+    cache = FeatureCache(tmp_path / "cache", "colours", "by hand", FRAMING)
+    looks, thumbnails = cache.looks(), cache.thumbnails(found.digests)
+    cache.close()
+    assert set(looks) == set(found.digests)
+    assert {look[:3] for look in looks.values()} == {(40, 40, "PNG")}
+    colours = thumbnails.mean(axis=(1, 2))
+    assert np.abs(colours - found.vectors).max() < 2  # the graph's features are mean colours
+
+
 def test_a_moved_photo_is_found_by_its_content(compute, graph, folder):
     first = compute(photos_in(folder))
     folder.rename(folder.with_name("moved"))

@@ -114,6 +114,13 @@ def test_a_csv_may_say_the_side_of_each_photo(tmp_path):
     assert sides == ["train", "validation", "test", None]  # left empty: for us to choose
 
 
+def test_a_csv_may_say_the_group_of_each_photo(tmp_path):
+    touch(tmp_path, "a.png", "b.png", "c.png")
+    lines = ("a.png,cat,shoot 1", "b.png,cat, shoot 1 ", "c.png,cat,")
+    table = write_table(tmp_path / "t.csv", "image,label,group", *lines)
+    assert [photo.group for photo in find_photos(table).photos] == ["shoot 1", "shoot 1", ""]
+
+
 def test_a_csv_saved_by_excel_begins_with_a_mark_that_is_no_column_name(tmp_path):
     touch(tmp_path, "a.png")
     table = write_table(tmp_path / "t.csv", "image,label", "a.png,Käse", encoding="utf-8-sig")

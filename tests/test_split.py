@@ -1,7 +1,9 @@
 """Sides that share no file, whatever names the files have."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,20 +26,121 @@ def digest(content: str) -> bytes:
     return hashlib.sha256(content.encode()).digest()
 
 
-def split(photos: list[Photo], digests: list[bytes], seed: int = 0) -> Split:
-    return split_photos(photos, digests, seed, validation_share=0.15, test_share=0.15)
+def split(photos: list[Photo], digests: list[bytes], seed: int = 0, **more: Any) -> Split:
+    return split_photos(photos, digests, seed, validation_share=0.15, test_share=0.15, **more)
+
+
+def sides_of(found: Split) -> tuple[list[int], list[int], list[int]]:
+    return found.train, found.validation, found.test
+
+
+def recorded(found: Split, digests: list[bytes]) -> dict[bytes, str]:
+    """Content -> side."""
+    names = ("train", "validation", "test")
+    return {digests[i]: name for name in names for i in getattr(found, name)}
 
 
 def counts(found: Split) -> tuple[int, int, int]:
     return len(found.train), len(found.validation), len(found.test)
 
 
-def test_every_class_is_dealt_out_by_the_same_shares():
-    photos, digests = photos_of(("cat", 20, None), ("dog", 10, None))
+def test_every_class_is_dealt_out_by_the_same_shares_on_average():
+    photos, digests = photos_of(("cat", 2000, None), ("dog", 1000, None))
     found = split(photos, digests)
-    assert counts(found) == (22, 4, 4)  # of 20: 3 and 3; of 10: 1.5, rounded down, twice
-    for side, cats in ((found.train, 14), (found.validation, 3), (found.test, 3)):
-        assert sum(photos[index].label == "cat" for index in side) == cats
+    for label, count in (("cat", 2000), ("dog", 1000)):
+        for side in (found.validation, found.test):
+            share = sum(photos[index].label == label for index in side) / count
+            assert share == pytest.approx(0.15, abs=0.03)  # 3 standard deviations of 1,000 draws
+
+
+def test_no_class_misses_a_side_however_few_its_photos():
+    for seed in range(30):
+        photos, digests = photos_of(("cat", 3, None), ("dog", 4, None), ("ape", 9, None))
+        found = split(photos, digests, seed)
+        for side in (found.train, found.validation, found.test):
+            assert {photos[index].label for index in side} == {"cat", "dog", "ape"}
+
+
+def test_photos_that_are_added_move_none_that_is_there():
+    photos, digests = photos_of(("cat", 200, None), ("dog", 100, None))
+    more, more_digests = photos_of(("cat", 240, None), ("dog", 120, None))  # a fifth on top
+    before, after = split(photos, digests), split(more, more_digests)
+    for side in ("train", "validation", "test"):
+        one = {digests[index] for index in getattr(before, side)}
+        assert one <= {more_digests[index] for index in getattr(after, side)}
+
+
+def test_near_copies_go_to_one_side_together():
+    photos, digests = photos_of(("cat", 60, None), ("dog", 60, None))
+    near = [(index, index + 1) for index in range(0, 120, 3)]  # 0-1, 3-4, ...
+    for seed in range(5):
+        found = split(photos, digests, seed, near=near)
+        for one, other in near:
+            assert any({one, other} <= set(side) for side in sides_of(found))
+        assert sum(counts(found)) == 120
+
+
+def test_photos_of_one_group_stand_on_one_side():
+    photos, digests = photos_of(("cat", 40, None), ("dog", 40, None))
+    photos = [replace(photo, group=f"shoot {i // 4}") for i, photo in enumerate(photos)]
+    found = split(photos, digests)
+    for first in range(0, 80, 4):
+        assert any(set(range(first, first + 4)) <= set(side) for side in sides_of(found))
+
+
+def test_a_near_copy_of_a_test_photo_among_given_training_photos_is_left_out_and_named():
+    photos, digests = photos_of(
+        *(("cat", 3, "train"), ("dog", 3, "train")), ("cat", 1, "validation"), ("dog", 1, "test")
+    )
+    found = split(photos, digests, near=[(3, 7), (0, 1)])
+    assert found == Split([0, 1, 2, 4, 5], [6], [7], found.skipped)
+    reason = "a near copy of dog/test0.png, which is on the side test"
+    assert [(str(item.path), item.reason) for item in found.skipped] == [("dog/train0.png", reason)]
+
+
+def test_a_known_side_is_kept_when_a_new_near_copy_joins():
+    photos, digests = photos_of(("cat", 40, None), ("dog", 40, None))
+    found = split(photos[:-1], digests[:-1])
+    known = recorded(found, digests)
+    for partner in (found.test[0], found.validation[0], found.train[0]):
+        again = split(photos, digests, near=[(partner, 79)], known=known)
+        side = known[digests[partner]]
+        assert {partner, 79} <= set(getattr(again, side))
+        assert recorded(again, digests) == known | {digests[79]: side}
+
+
+def test_a_tiny_class_that_grows_keeps_its_known_sides():
+    more, more_digests = photos_of(("cat", 30, None), ("dog", 30, None))
+    few = [0, 1, 2, *range(30, 60)]  # three cats, one on each side by necessity
+    digests = [more_digests[i] for i in few]
+    known = recorded(split([more[i] for i in few], digests), digests)
+    again = recorded(split(more, more_digests, known=known), more_digests)
+    assert {digest: again[digest] for digest in known} == known
+
+
+def test_known_photos_that_turn_out_near_copies_on_two_sides_do_not_leak():
+    photos, digests = photos_of(("cat", 40, None), ("dog", 40, None))
+    known = {digests[0]: "train", digests[1]: "test"}
+    found = split(photos, digests, near=[(0, 1), (1, 2)], known=known)
+    assert {1, 2} <= set(found.test)  # what is new joins
+    reason = "a near copy of cat/None1.png, which is on the side test"
+    assert [(str(item.path), item.reason) for item in found.skipped] == [("cat/None0.png", reason)]
+
+
+def test_a_given_side_wins_over_a_known_one():
+    photos, digests = photos_of(("cat", 9, "train"), ("dog", 9, "train"), ("dog", 1, "test"))
+    known = {digests[0]: "test", digests[1]: "validation", digests[18]: "train"}
+    found = split(photos, digests, known=known)
+    assert found.test == [18]
+    assert 1 in found.validation  # nobody gave that side: what was known of it holds
+    assert 0 not in found.test
+
+
+def test_a_class_of_nothing_but_near_copies_is_dealt_out_all_the_same_and_named():
+    photos, digests = photos_of(("cat", 20, None), ("dog", 20, None))
+    found = split(photos, digests, near=[(index, index + 1) for index in range(19)])
+    assert sum(counts(found)) == 40
+    assert ["'cat'" in note for note in found.notes] == [True]
 
 
 def test_every_photo_is_on_exactly_one_side():
@@ -122,7 +225,9 @@ def test_photos_keep_the_side_they_came_with():
 def test_a_side_nobody_gave_is_taken_out_of_train():
     photos, digests = photos_of(("cat", 10, "train"), ("dog", 10, "train"), ("dog", 3, "test"))
     found = split(photos, digests)
-    assert counts(found) == (18, 2, 3)
+    assert sum(counts(found)) == 23
+    assert {photos[index].label for index in found.validation} == {"cat", "dog"}
+    assert set(found.validation) < set(range(20))
     assert found.test == [20, 21, 22]
 
 

@@ -5,7 +5,11 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - config.py    every setting of a run, checked
 - photos.py    folders or a CSV -> a list of labelled photos, and what was skipped
 - features.py  each photo once through the compiled backbone;  cache.py keeps the result
-- split.py     train, validation and test sides that share no file
+- split.py     train, validation and test sides that share no copy: units.py joins those that must
+               stand together, sides.py remembers them from one bundle to the next
+- doctor.py    what is wrong with the photos: near_copies.py (overlay.py on thumbnails of
+               looks.py), suspects.py (labels);  doctor_page.py shows it, exclusions.py lists it
+               and reads the list, check.py is the command
 - heads.py     features -> class: logistic regression
 - insight.py   what each layer detects, from summaries.py: channel_facts.py, exemplars.py, and
                trust.py for saliency;  add_insight.py, visualise.py for a bundle that has none

@@ -19,7 +19,9 @@ from training.config import FitConfig
 from training.console import Stages
 from training.features import compute_features
 from training.insight import Material, choose_layers, write_insight
+from training.near_copies import find_near_copies
 from training.photos import find_photos
+from training.sides import read_sides, split_settings
 from training.split import fingerprint, split_photos
 from training.summaries import Record
 
@@ -65,9 +67,15 @@ def add_insight(
             )
         for item in listing.skipped + features.skipped:
             stages.say(f"skipped {item.path}: {item.reason}")
+        known = read_sides(path, split_settings(config))
+        near = find_near_copies(
+            *(features.vectors, features.digests, cache.looks(), cache.thumbnails)
+        )
         split = split_photos(
             *(features.photos, features.digests, config.seed),
             *(config.validation_share, config.test_share),
+            near=[(pair.one, pair.other) for pair in near] if known else (),
+            known=known,
         )
         trained_on = manifest.data.get("fingerprint")
         if trained_on and trained_on != fingerprint(split, features.photos, features.digests):

@@ -16,9 +16,10 @@ import PIL
 
 from models.errors import StorageError
 from models.images import Framing, Limits
+from training.looks import Look, as_pixels
 from training.summaries import SUMMARY, Record
 
-FORMAT = 2  # of the cache and of the decoder: raise it when either changes
+FORMAT = 3  # of the cache and of the decoder: raise it when either changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
@@ -26,6 +27,10 @@ CREATE TABLE IF NOT EXISTS files (
 );
 CREATE TABLE IF NOT EXISTS summaries (
     layers TEXT, digest BLOB, record BLOB NOT NULL, PRIMARY KEY (layers, digest)
+);
+CREATE TABLE IF NOT EXISTS looks (
+    digest BLOB PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL,
+    kind TEXT NOT NULL, spread REAL NOT NULL, thumbnail BLOB NOT NULL
 );
 """
 
@@ -84,6 +89,16 @@ class FeatureCache:
         rows = self._db.execute("SELECT digest, vector FROM features")
         return {digest: np.frombuffer(vector, np.float32) for digest, vector in rows}
 
+    def looks(self) -> dict[bytes, Look]:
+        """Digest -> size, type and spread, of every photo seen before."""
+        rows = self._db.execute("SELECT digest, width, height, kind, spread FROM looks")
+        return {digest: Look(*rest) for digest, *rest in rows}
+
+    def thumbnails(self, digests: Sequence[bytes]) -> np.ndarray:
+        """(N, SIDE, SIDE, 3) uint8: what was kept of the pixels of these photos."""
+        find = "SELECT thumbnail FROM looks WHERE digest = ?"
+        return as_pixels([self._db.execute(find, (each,)).fetchone()[0] for each in digests])
+
     def summarised(self, record: Record) -> set[bytes]:
         """Digests of the photos that have such a record."""
         find = "SELECT digest FROM summaries WHERE layers = ?"
@@ -106,8 +121,12 @@ class FeatureCache:
         vectors: Iterable[tuple[bytes, np.ndarray]],
         files: Iterable[tuple[bytes, int, int, bytes]],
         records: Iterable[tuple[str, bytes, bytes]] = (),
+        looks: Iterable[tuple[bytes, Look, bytes]] = (),
     ) -> None:
-        """Keep new features, the files they came from, and records. Raises StorageError."""
+        """Keep new features, the files they came from, records, and looks with thumbnails.
+
+        Raises StorageError.
+        """
         rows = [(digest, vector.astype(np.float32).tobytes()) for digest, vector in vectors]
         try:
             with self._db:
@@ -115,6 +134,8 @@ class FeatureCache:
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
                 keep = "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?)"
                 self._db.executemany(keep, records)
+                seen = [(digest, *look, thumbnail) for digest, look, thumbnail in looks]
+                self._db.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?)", seen)
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
 

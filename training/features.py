@@ -3,8 +3,8 @@
 This is what makes training cheap. The backbone stays as it is, so what it says of a photo
 never changes: it is computed once, by ONNX Runtime, and kept. Threads decode and run the
 network on one core each; both release the interpreter lock. Decoded photos are never held:
-memory grows with the features alone, 5 kB a photo. Summaries of layers, where they are wanted,
-go to the cache on disk and nowhere else.
+memory grows with the features alone, 5 kB a photo. A thumbnail of each, and summaries of layers
+where they are wanted, go to the cache on disk and nowhere else.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from models.errors import ImageError
 from models.images import Framing, Limits, decode_image
 from models.runtime import Graph
 from training.cache import FeatureCache
+from training.looks import Look, look_at
 from training.photos import Photo, Skipped
 from training.summaries import Record
 
@@ -50,6 +51,8 @@ class _Result(NamedTuple):
     digest: bytes = b""
     vector: np.ndarray | None = None
     record: bytes = b""  # of the layers that are watched
+    look: Look | None = None
+    thumbnail: bytes = b""
     reason: str = ""
     computed: bool = False
 
@@ -96,7 +99,8 @@ def compute_features(
             pixels = decode_image(data, framing, limits)
             vector, *maps = (output[0] for output in graph.run(pixels[None], outputs))
             record = watched.write(maps) if watched else b""
-            return _Result(photo, stamp, digest, vector, record, computed=True)
+            look, thumbnail = look_at(data, pixels, limits.formats)
+            return _Result(photo, stamp, digest, vector, record, look, thumbnail, computed=True)
         except ImageError as error:
             return _Result(photo, (0, 0), reason=str(error))
         except OSError as error:
@@ -114,7 +118,7 @@ def compute_features(
     pending: list[_Result] = []
     try:
         for result in in_order(read, unread, workers):
-            found.append(result._replace(record=b""))
+            found.append(result._replace(record=b"", thumbnail=b""))
             pending.append(result)
             if len(pending) >= COMMIT_EVERY:
                 _keep(cache, pending, watched)
@@ -167,6 +171,7 @@ def _keep(cache: FeatureCache, results: list[_Result], watched: Record | None) -
         [(watched.key, result.digest, result.record) for result in done if result.record]
         if watched
         else [],
+        [(result.digest, result.look, result.thumbnail) for result in done if result.look],
     )
 
 

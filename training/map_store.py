@@ -9,7 +9,6 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -116,5 +115,4 @@ class MapStore:
     def close(self) -> None:
         """Close both files."""
         self._file.close()
-        with closing(self._db):
-            self._db.commit()
+        self._db.close()

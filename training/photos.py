@@ -1,7 +1,7 @@
 """Folders or a CSV -> a list of labelled photos, and what was skipped and why.
 
 Three layouts: class folders; `train/ validation/ test/`, each with class folders; or a CSV
-with the columns image,label and perhaps split. Nothing is decoded here.
+with the columns image,label and perhaps split and group. Nothing is decoded here.
 """
 
 import csv
@@ -22,6 +22,7 @@ class Photo:
     path: Path
     label: str
     side: str | None = None  # train, validation or test, where its owner said so
+    group: str = ""  # photos of one group stand on one side; empty: of none
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Skipped:
 
     path: Path
     reason: str
+    asked: bool = False  # its owner wants it left out
 
 
 @dataclass
@@ -111,7 +113,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _from_csv(source: Path) -> Listing:
-    """Rows of image,label[,split]; paths are relative to the CSV."""
+    """Rows of image,label[,split][,group]; paths are relative to the CSV."""
     listing = Listing()
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
@@ -135,7 +137,8 @@ def _from_csv(source: Path) -> Listing:
         elif not _is_file(path):
             listing.skipped.append(Skipped(path, f"line {number}: no such file"))
         else:
-            listing.photos.append(Photo(path, label, _SIDE_NAMES.get(split)))
+            group = (row.get("group") or "").strip()
+            listing.photos.append(Photo(path, label, _SIDE_NAMES.get(split), group))
     return listing
 
 

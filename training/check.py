@@ -1,0 +1,86 @@
+"""The command `check`: photos -> features -> findings -> a page, and a list beside it."""
+
+from contextlib import closing
+from pathlib import Path
+
+from models.errors import SettingError, StorageError
+from models.runtime import Graph
+from training.cache import FeatureCache
+from training.config import FitConfig
+from training.console import Stages
+from training.doctor import Checkup, examine
+from training.doctor_page import write_page
+from training.exclusions import leave_out, write_list
+from training.features import compute_features
+from training.near_copies import find_near_copies
+from training.photos import find_photos
+
+
+def check(
+    source: Path, out: Path | None, exclude: Path | None, config: FitConfig, stages: Stages
+) -> tuple[Checkup, Path]:
+    """Examine the photos of `source`; returns what was found, and where the page is.
+
+    Args:
+        out: the page to write, *.html; None: beside nothing that is there, in the current folder.
+        exclude: a list of photos to leave out.
+
+    Raises:
+        LayerscopeError: the photos, the list or the place is unusable.
+    """
+    page = _place(source, out, exclude)
+    table = page.with_suffix(".csv")
+    listing = find_photos(source)
+    if exclude:
+        listing = leave_out(listing, source, exclude)
+    graph, identity = _backbone(config, stages)
+    cache = FeatureCache(config.cache, config.row.name, identity, config.framing, config.limits)
+    with closing(cache):
+        with stages.counted("compute features", len(listing.photos), "photos") as advance:
+            features = compute_features(
+                *(listing.photos, graph, config.framing, config.limits),
+                *(cache, config.workers, advance),
+            )
+        looks = cache.looks()
+        with stages.stage("look for near copies"):
+            near = find_near_copies(features.vectors, features.digests, looks, cache.thumbnails)
+    with stages.stage("examine labels and photos"):
+        checkup = examine(listing, features, looks, near, config.framing.size)
+    with stages.stage("write the page"):
+        try:
+            write_list(table, checkup.findings, source)
+            write_page(page, checkup, source, table.name, config.limits)
+        except OSError as error:
+            raise StorageError(f"--out {page}: {error.strerror}; name another place") from error
+    return checkup, page
+
+
+def _place(source: Path, out: Path | None, exclude: Path | None) -> Path:
+    """Where the page goes; a list that a person may have edited is never overwritten."""
+    if out is None:
+        name = source.resolve().stem if source.is_file() else source.resolve().name
+        stem, number = f"{name or 'photos'}-check", 1
+        out = Path(f"{stem}.html")
+        while out.exists() or out.with_suffix(".csv").exists():
+            number += 1
+            out = Path(f"{stem}-{number}.html")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"--out is {out}; expected a name that ends in .html")
+    if not out.parent.is_dir():
+        raise StorageError(f"--out {out}: there is no folder {out.parent}; make it first")
+    if exclude and out.with_suffix(".csv").resolve() == exclude.resolve():
+        raise SettingError(f"--out {out} would overwrite {exclude}, the list of --exclude: "
+                           "give another --out")  # fmt: skip
+    return out
+
+
+def _backbone(config: FitConfig, stages: Stages) -> tuple[Graph, str]:
+    """The compiled backbone, and what its weights are."""
+    with stages.stage("build the backbone"):
+        from models import export, network  # TensorFlow takes seconds: refuse first
+
+        backbone = network.build_backbone(
+            config.row, config.framing.size, config.weights_source, config.seed
+        )
+        graph = Graph(export.to_onnx(backbone, {"features": backbone.output}))
+    return graph, network.weights_identity(config.row, config.weights_source, config.seed)
