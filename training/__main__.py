@@ -147,20 +147,15 @@ def backbones() -> None:
 @click.argument("photos", type=FOLDER)
 @click.option("--out", type=FOLDER, help="The page, *.html; default: PHOTOS-check.html here.")
 @click.option("--exclude", type=FOLDER, help="A list of photos to leave out, text or CSV.")
-@backbone
-@click.option("--weights", default="", help="embedded, imagenet (downloaded), none, or a file.")
-@click.option("--threads", default=DEFAULTS["threads"], help="0: one for each core.")
-@click.option("--max-megapixels", default=DEFAULTS["max_megapixels"], show_default=True,
-              help="Larger photos cannot be read.")  # fmt: skip
-@click.option("--more-formats", is_flag=True, help="Also read TIFF and AVIF.")
+@settings("backbone", "weights", "size", "threads", "max_megapixels", "more_formats")
 @quiet
 def check(
-    photos: Path, out: Path | None, exclude: Path | None, quiet: bool, **settings: Any
+    photos: Path, out: Path | None, exclude: Path | None, quiet: bool, **chosen: Any
 ) -> None:
     """Find what is wrong with PHOTOS: damaged files, copies, doubtful labels. Deletes nothing."""
     from training.check import check as run
 
-    checkup, page = run(photos, out, exclude, FitConfig(**settings), Stages(quiet))
+    checkup, page = run(photos, out, exclude, FitConfig(**chosen), Stages(quiet))
     for line in checkup.in_words():
         click.echo(line)
     table = page.with_suffix(".csv")
