@@ -14,7 +14,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
 from models.errors import PhotosError, SettingError
-from models.head import DenseLayer, UnitLength
+from models.head import DenseLayer, Head, UnitLength
 from training.choose_head import choose_head
 from training.forward import ACTIVATIONS
 from training.heads import KINDS, STRENGTHS, apply_head, cross_logits, fit_head, fit_logistic
@@ -195,7 +195,7 @@ def test_hidden_layers_answer_as_in_keras(activation):
     sizes = [(6, 5), (5, 3)]
     first, last = [DenseLayer(rng.normal(size=s).astype("f4"), rng.normal(size=s[1]).astype("f4"))
                    for s in sizes]  # fmt: skip
-    head = [UnitLength(), DenseLayer(first.kernel, first.bias, activation), last]
+    head: Head = [UnitLength(), DenseLayer(first.kernel, first.bias, activation), last]
     features = keras.Input((6,))
     network = add_head(keras.Model(features, keras.layers.Identity()(features)), head)
     points = np.vstack([3 * rng.normal(size=(20, 6)), np.zeros((1, 6))]).astype(np.float32)

@@ -34,6 +34,14 @@ class FittedHead:
     layers: Head
     settings: dict[str, Any]  # goes into the manifest: kind, its setting, what was tried
 
+    @property
+    def last(self) -> DenseLayer:
+        """The layer whose outputs are the logits."""
+        layer = self.layers[-1]
+        if not isinstance(layer, DenseLayer):
+            raise TypeError("a head ends with a DenseLayer: its outputs are the logits")
+        return layer
+
     def logits(self, features: np.ndarray) -> np.ndarray:
         """(N, K) float64 for (N, F) features."""
         return head_logits(self.layers, features)
@@ -122,13 +130,10 @@ def cross_logits(
         the head is of a kind that is not in `KINDS`.
     """
     settings = head.settings
-    classes = head.layers[-1].bias.size if isinstance(head.layers[-1], DenseLayer) else 0
     row = KINDS.get(settings["kind"])
     if row is None:
-        return np.zeros((0, classes)), np.zeros(0, np.int64)
-    start = None
-    if settings["kind"] == "logistic" and isinstance(head.layers[0], DenseLayer):
-        start = head.layers[0]
+        return np.zeros((0, head.last.bias.size)), np.zeros(0, np.int64)
+    start = head.last if settings["kind"] == "logistic" else None  # with that the folds are quick
     empty = np.zeros((0, train.shape[1]), np.float32)
     sides = Sides(train, train_labels, empty, np.zeros(0, np.int64), seed)
     with threadpool_limits(1):
