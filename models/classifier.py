@@ -193,6 +193,13 @@ class Classifier:
             raise BundleError(self.bundle.path, reason)
         return float(least)
 
+    @property
+    def coverage(self) -> float | None:
+        """The share of photos whose prediction set is to hold the truth; None: it has no sets."""
+        known = self.manifest.thresholds.get("prediction_set") or {}
+        share = known.get("coverage")
+        return share if isinstance(share, float) else None
+
     def _graph(self, name: str) -> Graph:
         """One graph of the bundle, loaded when it is first needed."""
         with self._lock:

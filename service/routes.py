@@ -109,7 +109,7 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         "classes": len(manifest.class_names),
         "class_names": manifest.class_names[:20],
         "accuracy": test.get("accuracy"),
-        "coverage": manifest.thresholds.get("prediction_set", {}).get("coverage"),
+        "coverage": classifier.coverage,
         "layers": len(manifest.layers),
         "depths": classifier.depths(6),
         "samples": manifest.data.get("samples", []),

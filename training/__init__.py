@@ -6,12 +6,14 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - photos.py    folders or a CSV -> a list of labelled photos, and what was skipped
 - features.py  each photo once through the compiled backbone;  cache.py keeps the result
 - split.py     train, validation and test sides that share no file
-- heads.py     features -> class: logistic regression
+- heads.py     features -> class, one kind of head; choose_head.py tries them all. linear_heads.py
+               fits each kind, held_out.py judges, forward.py answers in NumPy
+- belief.py    how far to believe it: calibrate.py (sureness, prediction sets), familiarity.py
 - insight.py   what each layer detects, from summaries.py: channel_facts.py, exemplars.py, and
                trust.py for saliency;  add_insight.py, visualise.py for a bundle that has none
 - fit.py       the whole run, stage by stage
-- evaluate.py  predictions -> numbers to believe
-- report.py    those numbers as a page
+- evaluate.py  predictions -> numbers to believe, with intervals.py;  compare.py, of two models
+- report.py    those numbers as a page;  calibration_report.py
 - pictures.py  photos read once more to be shown
 - contents.py  what every bundle holds beside its manifest
 - imagenet.py, digits.py  the two models of the demo

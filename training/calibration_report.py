@@ -37,7 +37,7 @@ def draw_reliability(test: dict[str, Any]) -> bytes:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("confidence in the predicted class")
     axes.set_ylabel("share that is right")
-    axes.legend(loc="upper left", fontsize=9)
+    axes.legend(loc="lower right", fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
