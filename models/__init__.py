@@ -15,6 +15,7 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
 - cores.py             how many cores this process may use
 - head.py              the weights of a head, before it is part of a network
 - classifier.py        a bundle that answers: probabilities, feature maps
+- familiarity.py       is this photo anything like those of training
 - saliency.py          which parts of a photo speak for a class
 - insight.py           what each layer detects, read from the bundle
 - inside.py            one photo through every block, all at once

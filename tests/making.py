@@ -16,7 +16,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from models.bundle import ImageEntry, Manifest, new_bundle, seal
+from models.bundle import Bundle, ImageEntry, Manifest, new_bundle, seal
 
 Colour = tuple[int, int, int]
 COLOURS: dict[str, Colour] = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -136,3 +136,19 @@ def small_disk(place: Path, size_kib: int) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def believe_colours(source: Path, target: Path, least_probability: float = 0.2) -> Path:
+    """`colour_bundle` with prediction sets, and familiar with pure red, green and blue alone."""
+    manifest = Bundle(source).manifest
+    with new_bundle(target) as folder:
+        (folder / "predict.onnx").write_bytes(colour_graph())
+        corners = np.eye(3, dtype=np.float32)
+        np.savez(folder / "familiarity.npz", directions=corners, photos=corners)
+        thresholds = {
+            "prediction_set": {"coverage": 0.9, "least_probability": least_probability},
+            "familiarity": {"neighbours": 1, "least": 0.8},
+        }
+        update = {"name": target.name, "thresholds": thresholds, "files": {}}
+        seal(folder, manifest.model_copy(update=update), target)
+    return target

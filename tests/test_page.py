@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from models.bundle import Bundle, seal
 from tests.browsing import (
     SAMPLES,
     ask,
@@ -224,3 +226,38 @@ def test_nothing_scrolls_sideways(page, origin, width):
     drop(page, photo(1), name="a-file-name-without-any-place-to-break-" * 4 + ".png")
     expect_answer(page, origin, "first", photo(1), caption="a-file-name")
     assert page.evaluate(spare) == 0
+
+
+@pytest.fixture(scope="module")
+def wary(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with the models `familiar` and `strange`: every photo is one of the two to them."""
+    place = tmp_path_factory.mktemp("wary")
+    bundles = []
+    for name, least in (("familiar", -1.0), ("strange", 2.0)):
+        bundle = with_samples(tiny_bundle, place / name)
+        manifest = Bundle(bundle).manifest
+        arrays = np.eye(16, dtype=np.float32)
+        np.savez(bundle / "familiarity.npz", directions=arrays, photos=arrays)
+        (bundle / "manifest.json").unlink()
+        thresholds = {
+            "prediction_set": {"coverage": 0.9, "least_probability": 0.0},
+            "familiarity": {"neighbours": 1, "least": least},
+        }
+        seal(bundle, manifest.model_copy(update={"thresholds": thresholds, "files": {}}), bundle)
+        bundles.append(bundle)
+    with serving(*bundles) as it:
+        yield f"http://127.0.0.1:{it.port}"
+
+
+def test_the_page_says_what_a_photo_may_be_unless_it_is_unlike_those_of_training(page, wary):
+    open_page(page, wary)
+    pick(page, photo(1))
+    expect(page.locator("#prediction-set")).to_contain_text("right for 90% of photos")
+    for label in ("apple", "pear", "plum"):  # each of them is probable enough
+        expect(page.locator("#prediction-set")).to_contain_text(label)
+    expect(page.locator("#strange")).to_be_hidden()
+    open_page(page, f"{wary}/?model=strange")
+    pick(page, photo(1))
+    expect(page.locator("#strange")).to_contain_text("unlike the photos the model was trained on")
+    expect(page.locator("#prediction-set")).to_be_hidden()
+    expect(page.get_by_role("status")).to_contain_text("Unlike the training photos")

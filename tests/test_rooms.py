@@ -19,7 +19,7 @@ for folder in (*MAY_IMPORT, "tests", "benchmarks"):
 HEAVY = {"tensorflow", "keras"}
 WITHOUT_KERAS = (
     *("bundle", "classifier", "cores", "errors", "head", "images", "inside", "insight", "mosaic"),
-    *("runtime", "saliency"),
+    *("runtime", "saliency", "familiarity"),
 )
 
 

@@ -10,12 +10,14 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - doctor.py    what is wrong with the photos: near_copies.py (overlay.py on thumbnails of
                looks.py), suspects.py (labels);  doctor_page.py shows it, exclusions.py lists it
                and reads the list, check.py is the command
-- heads.py     features -> class: logistic regression
+- heads.py     features -> class, one kind of head; choose_head.py tries them all. linear_heads.py
+               fits each kind, held_out.py judges, forward.py answers in NumPy
+- belief.py    how far to believe it: calibrate.py (sureness, prediction sets), familiarity.py
 - insight.py   what each layer detects, from summaries.py: channel_facts.py, exemplars.py, and
                trust.py for saliency;  add_insight.py, visualise.py for a bundle that has none
 - fit.py       the whole run, stage by stage
-- evaluate.py  predictions -> numbers to believe
-- report.py    those numbers as a page
+- evaluate.py  predictions -> numbers to believe, with intervals.py;  compare.py, of two models
+- report.py    those numbers as a page;  calibration_report.py
 - pictures.py  photos read once more to be shown
 - contents.py  what every bundle holds beside its manifest
 - imagenet.py, digits.py  the two models of the demo

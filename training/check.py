@@ -6,6 +6,7 @@ from pathlib import Path
 from models.errors import SettingError, StorageError
 from models.runtime import Graph
 from training.cache import FeatureCache
+from training.compiled import compile_backbone
 from training.config import FitConfig
 from training.console import Stages
 from training.doctor import Checkup, examine
@@ -33,8 +34,11 @@ def check(
     listing = find_photos(source)
     if exclude:
         listing = leave_out(listing, source, exclude)
-    graph, identity = _backbone(config, stages)
-    cache = FeatureCache(config.cache, config.row.name, identity, config.framing, config.limits)
+    compiled = compile_backbone(listing, config, stages)
+    graph = Graph(compiled.answering(["features"]))
+    cache = FeatureCache(
+        config.cache, config.row.name, compiled.identity, config.framing, config.limits
+    )
     with closing(cache):
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
             features = compute_features(
@@ -72,15 +76,3 @@ def _place(source: Path, out: Path | None, exclude: Path | None) -> Path:
         raise SettingError(f"--out {out} would overwrite {exclude}, the list of --exclude: "
                            "give another --out")  # fmt: skip
     return out
-
-
-def _backbone(config: FitConfig, stages: Stages) -> tuple[Graph, str]:
-    """The compiled backbone, and what its weights are."""
-    with stages.stage("build the backbone"):
-        from models import export, network  # TensorFlow takes seconds: refuse first
-
-        backbone = network.build_backbone(
-            config.row, config.framing.size, config.weights_source, config.seed
-        )
-        graph = Graph(export.to_onnx(backbone, {"features": backbone.output}))
-    return graph, network.weights_identity(config.row, config.weights_source, config.seed)

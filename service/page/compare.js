@@ -2,8 +2,9 @@
 
 import { byId } from "./element.js";
 import { Frame } from "./frame.js";
-import { listPredictions } from "./predictions.js";
+import { listPredictions, tell } from "./predictions.js";
 import { markSample, showSamples } from "./samples.js";
+import { strange } from "./words.js";
 
 let frame = null;
 let filled = null; // the model whose samples are offered
@@ -26,9 +27,10 @@ export function offerSecond(model, first, second, go) {
     filled = model;
   }
   markSample(byId("second-samples"), second?.sample ?? null);
-  if (!second) listPredictions(byId("second-predictions"), []);
+  if (!second) showSecond(null);
 }
 
 export function showSecond(look) {
   listPredictions(byId("second-predictions"), look ? look.predictions.slice(0, 3) : []);
+  tell("second-strange", strange(look));
 }

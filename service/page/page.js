@@ -160,7 +160,7 @@ async function answer(first, second, asked, signal) {
   if (first) {
     const look = await takeLook(model, first, asked.label, signal);
     signal.throwIfAborted();
-    showPredictions(look, model.classes, (label) =>
+    showPredictions(look, model, (label) =>
       go({ label: label === look.predictions[0].label ? null : label }));
     looks.push(look);
   }
@@ -227,7 +227,9 @@ function summary(view, asked, look) {
     return `Channel ${asked.channel} of ${asked.layer}. ${byId("channel-words").textContent}`.trim();
   }
   if (view === "layer") return `Layer ${asked.layer}, ${byId("channels").children.length} channels shown.`;
-  return best ? `Done: ${best.label}, ${percent(best.probability)}; ${look.layers.size} layers shown.` : "";
+  if (!best) return "";
+  const warning = look.in_distribution === false ? " Unlike the training photos." : "";
+  return `Done: ${best.label}, ${percent(best.probability)}; ${look.layers.size} layers shown.${warning}`;
 }
 
 /** What went wrong, in words; "" takes it away. */

@@ -1,7 +1,7 @@
 /** The predictions, as bars; each is a button that chooses the class to explain. */
 
 import { byId, element } from "./element.js";
-import { doubt, percent } from "./words.js";
+import { doubt, mayBe, percent, strange } from "./words.js";
 
 /** Placeholders while the service works: no answer of an earlier photo stays. */
 export function awaitPredictions(rows) {
@@ -9,7 +9,7 @@ export function awaitPredictions(rows) {
   byId("predictions").setAttribute("aria-busy", "true");
   const placeholder = () => element("li", { className: "waiting", "aria-hidden": "true" });
   byId("prediction-list").replaceChildren(...Array.from({ length: rows }, placeholder));
-  byId("doubt").hidden = true;
+  for (const id of ["doubt", "strange", "prediction-set"]) tell(id, "");
 }
 
 export function clearPredictions() {
@@ -19,9 +19,11 @@ export function clearPredictions() {
 
 /**
  * @param {object} look best prediction first; the chosen class may be none of them
+ * @param {{classes: number, coverage: ?number}} model how many classes it has, and for what
+ *   share of photos its prediction sets hold the truth
  * @param {(label: string) => void} choose
  */
-export function showPredictions(look, classes, choose) {
+export function showPredictions(look, { classes, coverage }, choose) {
   const list = byId("prediction-list");
   const chosen = { label: look.label, probability: look.saliency.probability };
   const known = look.predictions.some(({ label }) => label === look.label);
@@ -32,9 +34,16 @@ export function showPredictions(look, classes, choose) {
     onclick: () => choose(each.label),
   }))));
   byId("predictions").setAttribute("aria-busy", "false");
-  const said = doubt(look.predictions[0], classes);
-  byId("doubt").textContent = said;
-  byId("doubt").hidden = said === "";
+  const unlike = strange(look);
+  tell("strange", unlike);
+  tell("prediction-set", mayBe(look, coverage));
+  tell("doubt", unlike ? "" : doubt(look.predictions[0], classes));
+}
+
+/** A sentence in its place; "" takes it away. */
+export function tell(id, sentence) {
+  byId(id).textContent = sentence;
+  byId(id).hidden = sentence === "";
 }
 
 /** The predictions for a second photo: the same bars, nothing to choose. */

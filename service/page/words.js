@@ -17,6 +17,25 @@ export function size(layer) {
   return `${layer.height} × ${layer.width}, ${count(layer.channels)} channels`;
 }
 
+/** A photo that is nothing like those of training; "" for one that is, or where nobody knows. */
+export function strange(look) {
+  if (look?.in_distribution !== false) return "";
+  return "This is unlike the photos the model was trained on: the answer may be none of its classes.";
+}
+
+/** The classes it may be, and how sure that is; "" where nobody knows. */
+export function mayBe(look, coverage) {
+  if (!look.prediction_set || !coverage || look.in_distribution === false) return "";
+  const classes = look.prediction_set;
+  const some = classes.length > 6 ? `one of ${count(classes.length)} classes` : either(classes);
+  return `It is ${some}: such an answer is right for ${Math.round(coverage * 1000) / 10}% of photos like the training ones.`;
+}
+
+/** ["a", "b", "c"] -> "a, b or c" */
+function either(names) {
+  return new Intl.ListFormat("en", { type: "disjunction" }).format(names);
+}
+
 /** What a visitor should make of a weak best guess; "" when there is nothing to say. */
 export function doubt(best, classes) {
   if (best.probability >= 0.5) return "";

@@ -1,0 +1,178 @@
+"""Probabilities that mean what they say: recovered from logits whose truth is known."""
+
+import io
+import json
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import softmax
+
+from models.errors import SettingError
+from models.head import DenseLayer, UnitLength
+from training import belief, calibration_report
+from training.belief import believe
+from training.calibrate import (
+    calibrate,
+    fit_temperature,
+    least_probability,
+    measure_sets,
+    reliability,
+    scale_head,
+)
+from training.forward import apply_head
+from training.heads import fit_head
+
+
+def drawn(photos: int, seed: int, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and labels drawn with just the probabilities that these logits mean."""
+    rng = np.random.default_rng(seed)
+    logits = 2 * rng.normal(size=(photos, classes))
+    chances = softmax(logits, axis=1).cumsum(axis=1)
+    return logits, (rng.random((photos, 1)) > chances).sum(axis=1)
+
+
+@pytest.mark.parametrize("factor", [0.03, 0.5, 1, 3, 200])  # cosines, logits, squared distances
+def test_the_temperature_undoes_what_logits_were_multiplied_by(factor):
+    logits, labels = drawn(4000, 0)
+    assert fit_temperature(logits * factor, labels) == pytest.approx(factor, rel=0.05)
+
+
+def test_answers_that_are_all_right_do_not_make_the_network_certain():
+    logits = np.array([[1.0, 0.0], [0.0, 1.0]] * 10)
+    labels = np.array([0, 1] * 10)
+    temperature = fit_temperature(logits, labels)
+    assert 0.02 < temperature < 1  # surer than before, yet no zero
+    assert np.isfinite(fit_temperature(np.zeros((3, 2)), np.array([0, 1, 0])))
+
+
+def test_the_temperature_is_folded_into_the_last_layer_alone():
+    rng = np.random.default_rng(0)
+    hidden = DenseLayer(rng.normal(size=(6, 5)).astype("f4"), np.ones(5, "f4"), "relu")
+    last = DenseLayer(rng.normal(size=(5, 3)).astype("f4"), np.ones(3, "f4"))
+    scaled = scale_head([UnitLength(), hidden, last], 2.0)
+    assert scaled[:2] == [UnitLength(), hidden]
+    np.testing.assert_array_equal(scaled[2].kernel, last.kernel / 2)
+    np.testing.assert_array_equal(scaled[2].bias, last.bias / 2)
+    points = rng.normal(size=(9, 6)).astype("f4")
+    before, after = apply_head([UnitLength(), hidden, last], points), apply_head(scaled, points)
+    assert (before.argmax(1) == after.argmax(1)).all()  # no answer changes, only its sureness
+    np.testing.assert_allclose(np.log(after[:, 0] / after[:, 1]) * 2,
+                               np.log(before[:, 0] / before[:, 1]), atol=1e-5)  # fmt: skip
+
+
+def test_the_calibration_error_falls_on_photos_the_temperature_never_saw():
+    logits, labels = drawn(1000, 0)
+    head = [DenseLayer(np.eye(4, dtype="f4"), np.zeros(4, "f4"))]
+    fitted = calibrate(head, 3 * logits, labels)
+    others, truth = drawn(4000, 1)
+    points = (3 * others).astype("f4")
+    before = reliability(apply_head(head, points), truth)["expected_calibration_error"]
+    after = reliability(apply_head(fitted.layers, points), truth)["expected_calibration_error"]
+    assert before > 0.1
+    assert after < 0.03
+
+
+def test_the_error_is_the_mean_distance_of_sureness_and_share_that_is_right():
+    probabilities = np.array([[0.85, 0.15], [0.85, 0.15], [0.25, 0.75], [0.45, 0.55]])
+    found = reliability(probabilities, np.array([0, 1, 1, 1]))
+    # |0.5 - 0.85| for two photos, |1 - 0.75| for one, |1 - 0.55| for one
+    assert found["expected_calibration_error"] == pytest.approx((2 * 0.35 + 0.25 + 0.45) / 4)
+    assert [(each["low"], each["photos"]) for each in found["bins"]] == [
+        (0.5, 1),
+        (0.7, 1),
+        (0.8, 2),
+    ]
+    assert found["bins"][2]["accuracy"] == 0.5
+    assert (
+        reliability(np.array([[1.0, 0.0]]), np.array([0]))["bins"][0]["high"] == 1
+    )  # 1 is in 0.9..1
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.99])
+def test_prediction_sets_hold_the_truth_as_often_as_they_promise(coverage):
+    shares = []
+    for seed in range(20):  # what is promised is the mean over draws
+        logits, labels = drawn(400, seed)
+        wrong = softmax(5 * logits, axis=1)  # far too sure: the promise does not need more
+        least = least_probability(wrong, labels, coverage)
+        others, truth = drawn(1000, 100 + seed)
+        sets = {"coverage": coverage, "least_probability": least}
+        shares.append(measure_sets(softmax(5 * others, axis=1), truth, sets)["coverage"])
+    assert coverage - 0.01 < np.mean(shares) < coverage + 0.02
+
+
+def test_nine_photos_are_the_fewest_for_nine_in_ten():
+    probabilities = np.full((9, 2), 0.5)
+    assert least_probability(probabilities, np.zeros(9, int), 0.9) == 0.5
+    assert least_probability(probabilities[:8], np.zeros(8, int), 0.9) is None
+
+
+def test_a_set_holds_the_predicted_class_even_where_nothing_is_probable():
+    sets = {"coverage": 0.9, "least_probability": 0.7}
+    found = measure_sets(np.array([[0.6, 0.4], [0.2, 0.8]]), np.array([0, 0]), sets)
+    assert (found["coverage"], found["mean_size"], found["one_class"]) == (0.5, 1, 1)
+
+
+def test_a_coverage_out_of_range_is_refused_with_the_range():
+    with pytest.raises(SettingError, match=r"--coverage is 1.5; expected 0.5 to 0.999"):
+        calibrate([], np.zeros((0, 2)), np.zeros(0, int), coverage=1.5)
+
+
+def vectors(photos: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.arange(photos) % 3
+    rng = np.random.default_rng(seed)
+    return (2 * np.eye(12)[labels] + rng.normal(size=(photos, 12))).astype("f4"), labels
+
+
+@pytest.fixture(scope="module")
+def believed() -> belief.Belief:
+    train, validation = vectors(300, 0), vectors(60, 1)
+    head = fit_head("logistic", *train, *validation, classes=3)
+    return believe(head, *train, *validation).measured(*vectors(900, 2))
+
+
+def test_all_that_is_believed_of_a_head_is_measured_on_test_photos(believed, tmp_path):
+    test = believed.calibration["test"]
+    assert believed.calibration["photos"] == 360  # validation, and training by cross-fitting
+    after = test["after"]["expected_calibration_error"]
+    assert after < 0.05
+    assert after <= test["before"]["expected_calibration_error"] + 0.005
+    assert test["prediction_sets"]["coverage"] == pytest.approx(0.9, abs=0.03)
+    assert test["familiarity"]["like_training"] > 0.9
+    json.dumps([believed.calibration, believed.thresholds], allow_nan=False)
+    believed.write(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["familiarity.npz"]
+
+
+def test_one_photo_a_class_and_no_validation_promises_nothing():
+    train, labels = vectors(3, 0)
+    nothing = np.zeros((0, 12), "f4"), np.zeros(0, np.int64)
+    head = fit_head("prototypes", train, labels, *nothing, classes=3)
+    found = believe(head, train, labels, *nothing)
+    assert (found.thresholds, found.familiarity) == ({}, None)
+    assert found.calibration["temperature"] == 1
+    assert found.layers[-1].kernel.shape == (12, 3)
+
+
+def test_the_report_shows_it_in_words_and_as_a_picture(believed):
+    picture = calibration_report.draw_reliability(believed.calibration["test"])
+    assert Image.open(io.BytesIO(picture)).size[0] > 400
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
+    environment.filters["picture"] = lambda content, kind: f"data:image/{kind},"
+    place = Path(belief.__file__).with_name("calibration.html.j2")
+    template = environment.from_string(place.read_text())
+    page = template.render(calibration=believed.calibration, reliability=picture)
+    assert "promise to hold the true class for 90 % of photos" in page
+    assert "data:image/png" in page
+    assert template.render(calibration={}, reliability=None).strip() == ""
+    table = environment.from_string(place.with_name("heads.html.j2").read_text())
+    row = {"kind": "svm", "name": "linear SVM", "settings": {"C": 1}, "seconds": 1.0,
+           "validation_accuracy": 0.5, "validation_accuracy_interval": [0.4, 0.6],
+           "validation_log_loss": 0.7}  # fmt: skip
+    shown = table.render(head={"kind": "svm", "table": [row]})
+    assert "linear SVM (chosen)" in shown
+    assert "40.0 % to 60.0 %" in shown

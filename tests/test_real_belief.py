@@ -1,0 +1,169 @@
+"""What is said of real photos can be believed: the clothing photos, and photos of other things.
+
+Needs the folder `clothing` in $LAYERSCOPE_DATASETS; each photo goes once through the backbone.
+"""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from threadpoolctl import threadpool_limits
+
+from models.images import Framing, decode_image
+from tests.conftest import encode_photo
+from training.belief import Belief, believe
+from training.choose_head import choose_head
+from training.digits import write_digits
+from training.forward import apply_head
+from training.heads import KINDS, FittedHead, fit_head
+from training.photos import find_photos
+
+pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
+
+SIZE = 224  # px
+Side = tuple[np.ndarray, np.ndarray]  # features (N, F), labels (N,)
+
+
+class Clothing:
+    """The features of the clothing photos, and the backbone that gives them."""
+
+    def __init__(self, folder: Path):
+        from models import export, network
+        from models.backbones import find_backbone
+        from models.runtime import Graph
+
+        backbone = network.build_backbone(find_backbone("efficientnet-lite0"), SIZE, "embedded")
+        self.graph = Graph(export.to_onnx(backbone, {"features": backbone.output}))
+        photos = find_photos(folder).photos
+        names = sorted({photo.label for photo in photos})
+        vectors = self.features([photo.path.read_bytes() for photo in photos])
+        labels = np.array([names.index(photo.label) for photo in photos])
+        sides = np.array([photo.side for photo in photos])
+        self.train, self.validation, self.test = (
+            (vectors[sides == side], labels[sides == side])
+            for side in ("train", "validation", "test")
+        )
+
+    def features(self, encoded: list[bytes]) -> np.ndarray:
+        """(N, F) float32."""
+
+        def answer(data: bytes) -> np.ndarray:
+            pixels = decode_image(data, Framing(SIZE, "crop", 0.875))
+            return self.graph.run(pixels[None], ["features"])[0][0]
+
+        with ThreadPoolExecutor(2) as pool:
+            return np.stack(list(pool.map(answer, encoded)))
+
+
+@pytest.fixture(scope="module")
+def clothing() -> Clothing:
+    folder = Path(os.environ.get("LAYERSCOPE_DATASETS", ".")) / "clothing"
+    if not folder.is_dir():
+        pytest.skip("no folder clothing in $LAYERSCOPE_DATASETS")
+    return Clothing(folder)
+
+
+@pytest.fixture(scope="module")
+def head(clothing: Clothing) -> FittedHead:
+    return fit_head("logistic", *clothing.train, *clothing.validation, classes=10)
+
+
+@pytest.fixture(scope="module")
+def believed(clothing: Clothing, head: FittedHead) -> Belief:
+    return believe(head, *clothing.train, *clothing.validation).measured(*clothing.test)
+
+
+def test_logistic_regression_takes_two_seconds_on_one_core(clothing):
+    taken = []
+    for _ in range(3):
+        started = time.process_time()
+        with threadpool_limits(1):
+            fit_head("logistic", *clothing.train, *clothing.validation, classes=10)
+        taken.append(time.process_time() - started)
+    assert min(taken) <= 2.0
+
+
+def test_auto_is_at_least_as_accurate_as_promised(clothing):
+    features, labels = clothing.test
+    chosen = choose_head(list(KINDS), *clothing.train, *clothing.validation, classes=10)
+    assert (apply_head(chosen.layers, features).argmax(1) == labels).mean() >= 0.88
+
+
+def test_the_calibration_error_falls_on_the_test_photos(believed):
+    test = believed.calibration["test"]
+    before, after = (test[name]["expected_calibration_error"] for name in ("before", "after"))
+    assert after < before
+    assert after < 0.04
+
+
+def test_prediction_sets_of_nine_in_ten_hold_the_truth_for_87_to_93_in_100(believed):
+    assert 0.87 <= believed.calibration["test"]["prediction_sets"]["coverage"] <= 0.93
+
+
+def noise_photos(rng):
+    return [rng.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for _ in range(60)]
+
+
+def smooth_noise_photos(rng):
+    small = [rng.integers(0, 256, (s, s, 3), dtype=np.uint8) for s in range(4, 64)]
+    return [np.asarray(Image.fromarray(each).resize((SIZE, SIZE))) for each in small]
+
+
+def flat_photos(rng):
+    return [np.full((SIZE, SIZE, 3), rng.integers(0, 256, 3), np.uint8) for _ in range(60)]
+
+
+def document_photos(rng):
+    """Pages of text, dark on light."""
+    words = (Path(__file__).parent.parent / "docs" / "architecture.md").read_text().split()
+    pages = []
+    for number in range(60):
+        page = Image.new("RGB", (600, 800), tuple(rng.integers(225, 256, 3).tolist()))
+        size = 12 + number % 16
+        font, pen = ImageFont.load_default(size), ImageDraw.Draw(page)
+        for line, top in enumerate(range(40, 760, int(1.4 * size))):
+            start = (7 * line + 13 * number) % (len(words) - 12)
+            pen.text((40, top), " ".join(words[start : start + 12]), fill=(30, 30, 40), font=font)
+        pages.append(np.asarray(page))
+    return pages
+
+
+STRANGE = (noise_photos, smooth_noise_photos, flat_photos, document_photos)
+
+
+@pytest.mark.parametrize("make", STRANGE)
+def test_what_is_no_photo_of_clothing_is_called_unlike_the_training_photos(
+    clothing, believed, make
+):
+    photos = make(np.random.default_rng(0))
+    scores = believed.familiarity.familiarity.score(
+        clothing.features([encode_photo(each) for each in photos])
+    )
+    assert (scores < believed.familiarity.familiarity.least).mean() >= 0.95
+
+
+def test_handwritten_digits_are_called_so_too(clothing, believed, tmp_path):
+    write_digits(tmp_path)
+    files = sorted(tmp_path.rglob("*.png"))[::18]
+    scores = believed.familiarity.familiarity.score(
+        clothing.features([file.read_bytes() for file in files])
+    )
+    assert (scores < believed.familiarity.familiarity.least).mean() >= 0.95
+
+
+def test_its_own_test_photos_are_not(believed):
+    assert believed.calibration["test"]["familiarity"]["like_training"] >= 0.93
+
+
+def test_it_costs_far_less_than_the_network(clothing, believed):
+    one = clothing.test[0][:1]
+    taken = []
+    for _ in range(50):
+        started = time.perf_counter()
+        believed.familiarity.familiarity.score(one)
+        taken.append(time.perf_counter() - started)
+    assert np.median(taken) < 0.0005  # s
