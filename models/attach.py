@@ -9,22 +9,24 @@ of the backbone.
 import io
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import h5py
 import onnx
 
-from models.head import DenseLayer, Head
+from models.head import DenseLayer, Head, UnitLength
 from models.onnx_graph import GraphWriter
-from models.onnx_layers import activation
+from models.onnx_layers import activation, unit_length
 
 POOL = "pool"  # the backbone's last layer
 
 
 def head_names(head: Head) -> list[str]:
-    """The name of each layer: `head_dense1` and so on, the last one `logits`."""
-    return [f"head_dense{number}" for number in range(1, len(head))] + ["logits"]
+    """The name of each layer: `head_dense1`, `head_unit2` and so on, the last one `logits`."""
+    kinds = ["unit" if isinstance(part, UnitLength) else "dense" for part in head[:-1]]
+    return [f"head_{kind}{number}" for number, kind in enumerate(kinds, start=1)] + ["logits"]
 
 
 def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
@@ -40,7 +42,7 @@ def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
     writer = GraphWriter("/head/")
     logits = _write_head(writer, "features", head)
     writer.rename(logits, "logits")
-    classes = head[-1].bias.size
+    classes = _widths(head)[1]
     answer = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["N", classes])
     graph.node.extend(writer.nodes)
     graph.initializer.extend(writer.constants)
@@ -68,7 +70,7 @@ def head_graph(head: Head) -> bytes:
     """The head alone: `features` -> `logits`."""
     writer = GraphWriter("/head/")
     writer.rename(_write_head(writer, "features", head), "logits")
-    inputs, classes = head[0].kernel.shape[0], head[-1].bias.size
+    inputs, classes = _widths(head)
     return writer.finish("head", ("features", (inputs,)), {"logits": (classes,)})
 
 
@@ -82,16 +84,20 @@ def attach_to_keras(backbone: bytes, head: Head) -> bytes:
         members = {name: archive.read(name) for name in archive.namelist()}
     description = json.loads(members["config.json"])
     config = description["config"]
-    source = POOL
+    source, width = POOL, _widths(head)[0]
     with_weights = io.BytesIO(members["model.weights.h5"])
     with h5py.File(with_weights, "r+") as weights:
-        earlier = sum(layer["class_name"] == "Dense" for layer in config["layers"])
-        named = zip(head_names(head), head, strict=True)
-        for number, (name, dense) in enumerate(named, start=earlier):
-            config["layers"].append(_dense_config(name, dense, source))
-            group = weights.create_group(f"layers/dense{f'_{number}' if number else ''}/vars")
+        counts = Counter(layer["class_name"] for layer in config["layers"])
+        for name, part in zip(head_names(head), head, strict=True):
+            kind = "UnitNormalization" if isinstance(part, UnitLength) else "Dense"
+            config["layers"].append(_layer_config(name, kind, part, source, width))
+            number, counts[kind] = counts[kind], counts[kind] + 1
+            stem = "unit_normalization" if kind == "UnitNormalization" else "dense"
+            group = weights.create_group(f"layers/{stem}{f'_{number}' if number else ''}/vars")
             group.attrs["name"] = name
-            group["0"], group["1"] = dense.kernel, dense.bias
+            if isinstance(part, DenseLayer):
+                group["0"], group["1"] = part.kernel, part.bias
+                width = part.bias.size
             source = name
     config |= {"name": "classifier", "output_layers": [source, 0, 0]}
     members["config.json"] = json.dumps(description).encode()
@@ -103,26 +109,37 @@ def attach_to_keras(backbone: bytes, head: Head) -> bytes:
     return whole.getvalue()
 
 
+def _widths(head: Head) -> tuple[int, int]:
+    """How many features the head reads, and how many logits it answers."""
+    dense = [part for part in head if isinstance(part, DenseLayer)]
+    return dense[0].kernel.shape[0], dense[-1].bias.size
+
+
 def _write_head(writer: GraphWriter, tensor: str, head: Head) -> str:
-    for dense in head:
-        weights = [writer.constant(dense.kernel), writer.constant(dense.bias)]
-        tensor = activation(writer, writer.node("Gemm", [tensor, *weights]), dense.activation)
+    for part in head:
+        if isinstance(part, UnitLength):
+            tensor = unit_length(writer, tensor)
+            continue
+        weights = [writer.constant(part.kernel), writer.constant(part.bias)]
+        tensor = activation(writer, writer.node("Gemm", [tensor, *weights]), part.activation)
     return tensor
 
 
-def _dense_config(name: str, dense: DenseLayer, source: str) -> dict[str, Any]:
-    """One Dense layer as Keras describes it; what is left out has Keras' default."""
-    width, units = dense.kernel.shape
+def _layer_config(
+    name: str, kind: str, part: DenseLayer | UnitLength, source: str, width: int
+) -> dict[str, Any]:
+    """One layer as Keras describes it; what is left out has Keras' default."""
+    settings: dict[str, Any] = {"name": name, "trainable": True, "dtype": "float32"}
+    if isinstance(part, DenseLayer):
+        settings |= {"units": part.bias.size, "activation": part.activation, "use_bias": True}
     came_from = {"shape": [None, width], "dtype": "float32", "keras_history": [source, 0, 0]}
+    tensor = {"class_name": "__keras_tensor__", "config": came_from}
     return {
         "module": "keras.layers",
-        "class_name": "Dense",
-        "config": {"name": name, "trainable": True, "dtype": "float32", "units": units,
-                   "activation": dense.activation, "use_bias": True},
+        "class_name": kind,
+        "config": settings,
         "registered_name": None,
         "build_config": {"input_shape": [None, width]},
         "name": name,
-        "inbound_nodes": [
-            {"args": [{"class_name": "__keras_tensor__", "config": came_from}], "kwargs": {}}
-        ],
-    }  # fmt: skip
+        "inbound_nodes": [{"args": [tensor], "kwargs": {}}],
+    }

@@ -35,6 +35,11 @@ def activation(w: Writer, x: str, name: str) -> str:
     return w.node(kind, [x], **attributes)
 
 
+def unit_length(w: Writer, x: str) -> str:
+    """Each vector divided by its length; 0 stays 0, as in Keras."""
+    return w.node("LpNormalization", [x], axis=1, p=2)
+
+
 _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "relu": ("Relu", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -152,7 +157,7 @@ def _layer_norm(w: Writer, layer: Any, x: str) -> str:
 def _unit(w: Writer, layer: Any, x: str) -> str:
     if layer.axis not in (-1, len(layer.input.shape) - 1):
         raise KeyError(f"axis {layer.axis}")
-    return w.node("LpNormalization", [x], axis=1, p=2)  # 0 stays 0, as in Keras
+    return unit_length(w, x)
 
 
 def _relu(w: Writer, layer: Any, x: str) -> str:

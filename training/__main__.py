@@ -158,9 +158,7 @@ def backbones() -> None:
 @click.option("--exclude", type=FOLDER, help="A list of photos to leave out, text or CSV.")
 @settings("backbone", "weights", "size", "threads", "max_megapixels", "more_formats")
 @quiet
-def check(
-    photos: Path, out: Path | None, exclude: Path | None, quiet: bool, **chosen: Any
-) -> None:
+def check(photos: Path, out: Path | None, exclude: Path | None, quiet: bool, **chosen: Any) -> None:
     """Find what is wrong with PHOTOS: damaged files, copies, doubtful labels. Deletes nothing."""
     from training.check import check as run
 

@@ -54,3 +54,8 @@ class Checkpoint:
     def discard(self) -> None:
         """The run is over and its result is safe."""
         self.path.unlink(missing_ok=True)
+
+
+def hash_of(content: bytes) -> str:
+    """A short name for long content, for recipes."""
+    return hashlib.sha256(content).hexdigest()

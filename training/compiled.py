@@ -25,7 +25,10 @@ from models.errors import ParityError
 from models.head import Head
 from models.parity import LOGITS_LIMIT, Parity
 from models.runtime import Graph
+from training import pictures
 from training.config import FitConfig
+from training.console import Stages
+from training.photos import Listing
 
 SOURCES = Path(__file__).parents[1] / "models"  # another code there, another compiled backbone
 
@@ -162,3 +165,27 @@ def _code() -> str:
     for path in sorted(SOURCES.glob("*.py")):
         together.update(path.read_bytes())
     return together.hexdigest()
+
+
+def build(config: FitConfig) -> Any:
+    """The backbone in Keras, up to `pool`."""
+    from models import network  # TensorFlow takes seconds
+
+    return network.build_backbone(
+        config.row, config.framing.size, config.weights_source, config.seed
+    )
+
+
+def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Compiled:
+    """The backbone in both forms, from the cache or from Keras. Raises StorageError."""
+    store = CompiledStore(config)
+    if kept := store.load():
+        return kept
+    if store.path.exists():
+        stages.say(f"the cache {store.path.name} was not whole and is made anew")
+    with stages.stage("build and compile the backbone"):
+        backbone = build(config)
+        photos = pictures.for_parity(listing.photos, config.framing, config.limits)
+        compiled = compile_network(backbone, store.identity, photos)
+    store.save(compiled)
+    return compiled

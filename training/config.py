@@ -58,6 +58,9 @@ class FitConfig:
     more_formats: bool = _set(False, "Also read TIFF and AVIF.")
     insight: bool = _set(True, "Find out what each layer detects.")
     layers: tuple[str, ...] = _set((), "To look into, with commas.", shown="every block")
+    check: bool = _set(True, "Let the data doctor examine photos and labels.")
+    exclude: Path | None = _set(None, "A list of photos to leave out, text or CSV.", shown="none")
+    coverage: float = _set(0.9, "Of the truth by prediction sets; 0.5 to 0.999.")
 
     head: str = _set("logistic", "What is trained on the features.", HEADS)
     hidden: tuple[int, ...] | None = _set(
@@ -113,22 +116,24 @@ class FitConfig:
                 one_of(entry.name.replace("_", "-"), value, choices)
         within("views", self.views or 4, 1, 64)
         within("smallest-area", 1 if self.smallest_area is None else self.smallest_area, 0.05, 1)
+        within("coverage", self.coverage, 0.5, 0.999)
         within("minutes", self.minutes or 1, 1, 10_000)
         self._contradictions()
         self.hidden_layers, self.descent(HEAD)  # both check themselves
 
     def _contradictions(self) -> None:
         """Refuse settings that nothing would obey. Raises SettingError, naming both."""
-        descending = self.head in ("neural", "auto") or self.fine_tune != "no"
+        descending = self.head == "neural" or self.fine_tune != "no"
         for entry in fields(Descent):
-            if not descending and getattr(self, entry.name) is not None:
+            given = getattr(self, entry.name) is not None and entry.name != "class_weights"
+            if not descending and given:
                 _clash(entry.name, f"--head {self.head}", "--head neural or --fine-tune yes")
         if self.find_rate and not descending:
             _clash("find_rate", f"--head {self.head}", "--head neural or --fine-tune yes")
         if self.find_rate and self.learning_rate is not None:
             _clash("find_rate", "--learning-rate", "one of the two")
         for name in ("hidden", "activation", "initialiser"):
-            if self.head not in ("neural", "auto") and getattr(self, name) is not None:
+            if self.head != "neural" and getattr(self, name) is not None:
                 _clash(name, f"--head {self.head}", "--head neural")
         for name in ("cut", "views", "smallest_area", "minutes"):
             if self.fine_tune == "no" and getattr(self, name) is not None:
@@ -179,7 +184,8 @@ class FitConfig:
     def as_json(self) -> dict[str, Any]:
         """Settings that change the result, for the manifest; places are left out."""
         told = {name: value for name, value in asdict(self).items() if value is not None}
-        del told["cache"], told["threads"]
+        for place in ("cache", "threads", "exclude"):
+            told.pop(place, None)
         size, weights = self.framing.size, Path(self.weights_source).name
         return told | {"weights": weights, "size": size, "layers": list(self.layers)}
 

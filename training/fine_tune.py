@@ -19,7 +19,7 @@ import numpy as np
 from models import export
 from models.bundle import LayerEntry
 from models.errors import SettingError, UnknownLayer
-from models.head import Head
+from models.head import DenseLayer, Head
 from models.runtime import Graph
 from training.budget import Plan, measure_step, measure_view, plan_within
 from training.checkpoint import Checkpoint
@@ -122,7 +122,7 @@ def choose_cut(layers: Sequence[LayerEntry], asked: str | None) -> str:
 
 def upper_part(
     backbone: keras.Model, tensor: Any, head: Head, dropout: float
-) -> tuple[keras.Model, list[keras.layers.Dense]]:
+) -> tuple[keras.Model, list[keras.layers.Dense | None]]:
     """From the cut to logits, its layers shared with `backbone`; and the head's own layers."""
     logits, dense = trainable_head(backbone.output, head, dropout)
     model = keras.Model(tensor, logits)
@@ -217,8 +217,9 @@ def _content(start: Start) -> str:
     """The photos, their sides and labels, and the head that training begins with."""
     together = hashlib.sha256(repr((start.split.train, start.split.validation)).encode())
     together.update(b"".join(start.features.digests) + start.labels.tobytes())
-    for dense in start.head:
-        together.update(dense.kernel.tobytes() + dense.bias.tobytes())
+    for part in start.head:
+        if isinstance(part, DenseLayer):
+            together.update(part.kernel.tobytes() + part.bias.tobytes())
     return together.hexdigest()
 
 

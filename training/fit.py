@@ -16,20 +16,44 @@ import numpy as np
 from models.bundle import Manifest, check_target
 from models.errors import PhotosError
 from models.runtime import Graph
-from training import pictures
+from training.belief import Belief, believe
 from training.cache import FeatureCache
-from training.checkpoint import Checkpoint
-from training.compiled import Compiled, CompiledStore, compile_network
+from training.compiled import Compiled, build, compile_backbone, compile_network
 from training.config import FitConfig
 from training.console import Stages
+from training.doctor import Checkup, examine
 from training.evaluate import measure
+from training.exclusions import leave_out
 from training.features import Features, compute_features
-from training.heads import STRENGTHS, FittedHead, apply_head, fit_logistic
+from training.forward import apply_head
+from training.heads import FittedHead
 from training.insight import choose_layers
+from training.near_copies import find_near_copies
 from training.photos import Listing, Skipped, find_photos
+from training.sides import read_sides, split_settings
 from training.split import Split, class_indices, split_photos
 from training.summaries import Record
+from training.train_head import train_head
 from training.write import write_bundle
+
+REMEMBERED = 1500  # training photos that go through a fine-tuned network, to know others by
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photos, what the frozen backbone says of them, and where each stands."""
+
+    features: Features
+    split: Split
+    known: dict[bytes, str]  # sides that an earlier bundle recorded
+    class_names: list[str]
+    labels: np.ndarray  # (N,) class index of each photo
+    skipped: list[Skipped]
+    checkup: Checkup | None  # what the data doctor found
+
+    def side(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Features (n, F) and labels (n,) of some photos."""
+        return self.features.vectors[rows], self.labels[rows]
 
 
 @dataclass(frozen=True)
@@ -37,14 +61,11 @@ class Trained:
     """All that the bundle and the report are written from."""
 
     compiled: Compiled
-    features: Features
-    split: Split
-    class_names: list[str]
-    labels: np.ndarray  # (N,) class index of each photo
+    data: Dataset
     head: FittedHead
-    metrics: dict[str, Any]
+    belief: Belief
     probabilities: np.ndarray  # (T, K) of the test photos
-    skipped: list[Skipped]
+    metrics: dict[str, Any]
     tuned: dict[str, Any] | None = None  # how the upper blocks were trained
 
 
@@ -58,48 +79,19 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     began = time.monotonic()
     check_target(out)
     listing = find_photos(source)
+    if config.exclude:
+        listing = leave_out(listing, source, config.exclude)
     check_listing(listing)
     stages.say(f"{len(listing.photos):,} files in {source}")
     compiled = compile_backbone(listing, config, stages)
     with closing(open_cache(compiled, config)) as cache:
-        trained = train_head(listing, compiled, cache, config, stages)
+        data = gather(listing, out, compiled, cache, config, stages)
+        train, validation = data.side(data.split.train), data.side(data.split.validation)
+        head = train_head(*train, *validation, len(data.class_names), config, stages)
         if config.fine_tune == "no":
+            trained = judge(compiled, data, data.split.train, head, config, stages)
             return write_bundle(source, out, config, stages, trained, cache)
-    trained, checkpoint = tune(trained, config, stages, began)
-    with (
-        tempfile.TemporaryDirectory(prefix="tuned-", dir=config.cache) as folder,
-        closing(open_cache(trained.compiled, replace(config, cache=Path(folder)))) as cache,
-    ):
-        trained = measure_again(trained, cache, config, stages)
-        manifest = write_bundle(source, out, config, stages, trained, cache)
-    checkpoint.discard()
-    return manifest
-
-
-def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Compiled:
-    """The backbone, from the cache or from Keras."""
-    store = CompiledStore(config)
-    if kept := store.load():
-        return kept
-    if store.path.exists():
-        stages.say(f"the cache {store.path.name} was not whole and is made anew")
-    with stages.stage("build and compile the backbone"):
-        compiled = compile_network(
-            build(config),
-            store.identity,
-            pictures.for_parity(listing.photos, config.framing, config.limits),
-        )
-    store.save(compiled)
-    return compiled
-
-
-def build(config: FitConfig) -> Any:
-    """The backbone in Keras."""
-    from models import network  # TensorFlow takes seconds
-
-    return network.build_backbone(
-        config.row, config.framing.size, config.weights_source, config.seed
-    )
+    return _fit_blocks(source, out, config, stages, compiled, data, head, began)
 
 
 def open_cache(compiled: Compiled, config: FitConfig) -> FeatureCache:
@@ -136,69 +128,125 @@ def features_of(
     return features
 
 
-def train_head(
-    listing: Listing, compiled: Compiled, cache: FeatureCache, config: FitConfig, stages: Stages
-) -> Trained:
-    """Features, split, head and test numbers."""
+def gather(
+    listing: Listing,
+    out: Path,
+    compiled: Compiled,
+    cache: FeatureCache,
+    config: FitConfig,
+    stages: Stages,
+) -> Dataset:
+    """Features of all photos, copies found, sides dealt out; what is left out is named."""
     features = features_of(listing, compiled, cache, config, stages)
-    split = split_photos(
-        features.photos, features.digests, config.seed, config.validation_share, config.test_share
-    )
+    with stages.stage("look for copies and deal out sides"):
+        looks = cache.looks()
+        near = find_near_copies(features.vectors, features.digests, looks, cache.thumbnails)
+        known = read_sides(out, split_settings(config))
+        split = split_photos(
+            *(features.photos, features.digests, config.seed),
+            *(config.validation_share, config.test_share),
+            near=[(pair.one, pair.other) for pair in near],
+            known=known,
+        )
+    for note in split.notes:
+        stages.say(note)
     skipped = listing.skipped + features.skipped + split.skipped
     for item in skipped:
         stages.say(f"skipped {item.path}: {item.reason}")
+    checkup = None
+    if config.check:
+        with stages.stage("examine photos and labels"):
+            checkup = examine(listing, features, looks, near, config.framing.size)
     class_names, labels = class_indices(split, features.photos)
-    with stages.counted("train the head", len(STRENGTHS), "heads") as advance:
-        head = fit_logistic(
-            *(features.vectors[split.train], labels[split.train]),
-            *(features.vectors[split.validation], labels[split.validation]),
-            classes=len(class_names),
-            progress=advance,
-        )
-    probabilities = apply_head(head.layers, features.vectors[split.test])
-    metrics = measure(probabilities, labels[split.test], class_names)
-    return Trained(
-        *(compiled, features, split, class_names, labels, head, metrics, probabilities, skipped)
-    )
+    return Dataset(features, split, known, class_names, labels, skipped, checkup)
 
 
-def tune(
-    trained: Trained, config: FitConfig, stages: Stages, began: float
-) -> tuple[Trained, Checkpoint]:
-    """The same with the upper blocks trained too; with `auto`, only where validation gains."""
+def judge(
+    compiled: Compiled,
+    data: Dataset,
+    remembered: list[int],
+    head: FittedHead,
+    config: FitConfig,
+    stages: Stages,
+) -> Trained:
+    """Calibrate, then measure on the test photos.
+
+    Args:
+        remembered: training photos that new ones are compared with.
+    """
+    with stages.stage("calibrate and measure"):
+        test, labels = data.side(data.split.test)
+        validation = data.side(data.split.validation)
+        belief = believe(head, *data.side(remembered), *validation, config.seed, config.coverage)
+        belief = belief.measured(test, labels)
+        probabilities = apply_head(belief.layers, test)
+        metrics = measure(probabilities, labels, data.class_names)
+    return Trained(compiled, data, head, belief, probabilities, metrics)
+
+
+def _fit_blocks(
+    source: Path,
+    out: Path,
+    config: FitConfig,
+    stages: Stages,
+    compiled: Compiled,
+    data: Dataset,
+    head: FittedHead,
+    began: float,
+) -> Manifest:
+    """The rest of a run whose upper blocks are trained too; with `auto`, if validation gains."""
     with stages.stage("load Keras"):
         from training.fine_tune import Start, fine_tune
 
         backbone = build(config)
     start = Start(
-        backbone,
-        trained.compiled.layers,
-        trained.compiled.identity,
-        trained.features,
-        trained.split,
-        trained.labels,
-        trained.head.layers,
-        began,
+        *(backbone, compiled.layers, compiled.identity, data.features, data.split),
+        *(data.labels, head.layers, began),
     )
     tuned = fine_tune(start, config, stages)
     if config.fine_tune == "auto" and tuned.curves.best < 0:
         stages.say("fine-tuning did not pay on validation photos: the frozen backbone is kept")
-        return replace(trained, tuned=tuned.as_json()), tuned.checkpoint
+        with closing(open_cache(compiled, config)) as cache:
+            trained = judge(compiled, data, data.split.train, head, config, stages)
+            trained = replace(trained, tuned=tuned.as_json() | {"kept": False})
+            manifest = write_bundle(source, out, config, stages, trained, cache)
+        tuned.checkpoint.discard()
+        return manifest
     with stages.stage("compile the trained network"):
         fresh = build(config)  # training has called the layers of the other a second time
         fresh.set_weights(backbone.get_weights())
-        compiled = compile_network(fresh, tuned.identity, trained.compiled.photos)
-    head = replace(trained.head, layers=tuned.head)
-    done = replace(trained, compiled=compiled, head=head, tuned=tuned.as_json())
-    return done, tuned.checkpoint
+        compiled = compile_network(fresh, tuned.identity, compiled.photos)
+    settings = {"kind": "fine-tuned", "name": "fine-tuned", "from": head.settings}
+    head = FittedHead(tuned.head, settings)
+    with (
+        tempfile.TemporaryDirectory(prefix="tuned-", dir=config.cache) as folder,
+        closing(open_cache(compiled, replace(config, cache=Path(folder)))) as cache,
+    ):
+        data, remembered = _ask_again(data, compiled, cache, config, stages)
+        trained = judge(compiled, data, remembered, head, config, stages)
+        trained = replace(trained, tuned=tuned.as_json() | {"kept": True})
+        manifest = write_bundle(source, out, config, stages, trained, cache)
+    tuned.checkpoint.discard()
+    return manifest
 
 
-def measure_again(
-    trained: Trained, cache: FeatureCache, config: FitConfig, stages: Stages
-) -> Trained:
-    """Features and test numbers of the trained network, from the photos themselves."""
-    listing = Listing(trained.features.photos)
-    features = features_of(listing, trained.compiled, cache, config, stages)
-    probabilities = apply_head(trained.head.layers, features.vectors[trained.split.test])
-    metrics = measure(probabilities, trained.labels[trained.split.test], trained.class_names)
-    return replace(trained, features=features, probabilities=probabilities, metrics=metrics)
+def _ask_again(
+    data: Dataset, compiled: Compiled, cache: FeatureCache, config: FitConfig, stages: Stages
+) -> tuple[Dataset, list[int]]:
+    """The trained network's features, from the photos themselves; and which are remembered.
+
+    Without insight, only as many training photos as are remembered go through it again.
+    """
+    split, photos = data.split, data.features.photos
+    step = 1 if config.insight else max(1, len(split.train) // REMEMBERED)
+    remembered = split.train[::step]
+    rows = sorted([*remembered, *split.validation, *split.test])
+    again = features_of(Listing([photos[row] for row in rows]), compiled, cache, config, stages)
+    vector_of = dict(zip(again.digests, again.vectors, strict=True))
+    gone = [photos[row].path for row in rows if data.features.digests[row] not in vector_of]
+    if gone:
+        raise PhotosError(f"{gone[0]} can no longer be read: was it moved? Run it again")
+    vectors = np.zeros((len(photos), again.vectors.shape[1]), np.float32)
+    for row in rows:
+        vectors[row] = vector_of[data.features.digests[row]]
+    return replace(data, features=replace(data.features, vectors=vectors)), remembered

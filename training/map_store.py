@@ -54,8 +54,8 @@ class MapStore:
         return self.path.with_suffix(".rows")
 
     def _open(self) -> None:
-        self._file = self.path.open("ab")  # made, if it is not there
-        self._file.close()
+        self.path.touch()
+        self._file = self.path.open("r+b")
         self._db = sqlite3.connect(self._index)
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS rows "
@@ -63,7 +63,6 @@ class MapStore:
         )
         found = self._db.execute("SELECT digest, view, row FROM rows")
         self.rows: dict[Key, int] = {(digest, view): row for digest, view, row in found}
-        self._file = self.path.open("r+b")
 
     def missing(self, keys: Sequence[Key]) -> list[Key]:
         """Those that are not there yet, in order."""

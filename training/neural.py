@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from models.head import DenseLayer, Head
+from models.head import DenseLayer, Head, UnitLength
 from training.checkpoint import Checkpoint
 from training.descent import Curves, Lesson, descend, numbers
 from training.heads import FittedHead
@@ -51,17 +51,22 @@ def fit_neural(
     model, dense = build_neural(train.shape[1], classes, shape, settings.dropout)
     curves = descend(model, lesson, settings, checkpoint, progress)
     head = read_head(dense)
-    first = head[0]
-    kernel = first.kernel / spread[:, None]
-    bias = first.bias - mean @ kernel
-    folded = DenseLayer(kernel.astype(np.float32), bias.astype(np.float32), first.activation)
+    folded = _fold(head[0], mean, spread)
     told = {"kind": "neural", "hidden": list(shape.widths), "activation": shape.activation}
     return FittedHead([folded, *head[1:]], told), curves
 
 
+def _fold(first: DenseLayer | UnitLength, mean: np.ndarray, spread: np.ndarray) -> DenseLayer:
+    """The first layer on features as the backbone gives them."""
+    assert isinstance(first, DenseLayer)  # as `build_neural` makes it
+    kernel = first.kernel / spread[:, None]
+    bias = (first.bias - mean @ kernel).astype(np.float32)
+    return DenseLayer(kernel.astype(np.float32), bias, first.activation)
+
+
 def build_neural(
     inputs: int, classes: int, shape: HiddenLayers, dropout: float
-) -> tuple[keras.Model, list[keras.layers.Dense]]:
+) -> tuple[keras.Model, list[keras.layers.Dense | None]]:
     """The head as a network of its own: features (N, inputs) -> logits (N, classes)."""
     image = keras.Input((inputs,), name="features")
     x, dense = image, []
@@ -74,10 +79,14 @@ def build_neural(
 
 def trainable_head(
     x: keras.KerasTensor, head: Head, dropout: float
-) -> tuple[keras.KerasTensor, list[keras.layers.Dense]]:
+) -> tuple[keras.KerasTensor, list[keras.layers.Dense | None]]:
     """`head` as Keras layers on `x`, with dropout in front of each, to be trained further."""
-    layers = []
+    layers: list[keras.layers.Dense | None] = []
     for dense in head:
+        if isinstance(dense, UnitLength):
+            x = keras.layers.UnitNormalization()(x)
+            layers.append(None)
+            continue
         layer = keras.layers.Dense(dense.bias.size, dense.activation)
         x = layer(keras.layers.Dropout(dropout)(x))
         layer.set_weights([dense.kernel, dense.bias])
@@ -85,9 +94,11 @@ def trainable_head(
     return x, layers
 
 
-def read_head(dense: list[keras.layers.Dense]) -> Head:
+def read_head(dense: list[keras.layers.Dense | None]) -> Head:
     """The weights of Keras layers as plain numbers."""
     return [
         DenseLayer(numbers(layer.kernel), numbers(layer.bias), layer.activation.__name__)
+        if layer is not None
+        else UnitLength()
         for layer in dense
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import Field, fields
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
@@ -33,6 +34,8 @@ def _option(entry: Field[Any]) -> Callable[..., Any]:
     if get_origin(kind) is tuple:
         read = _numbers if int in get_args(kind) else _names
         return click.option(f"--{name}", callback=read, help=text)
+    if kind is Path:
+        return click.option(f"--{name}", type=click.Path(path_type=Path), help=text)
     choice = click.Choice(told["choices"]) if told["choices"] else kind
     return click.option(f"--{name}", type=choice, default=entry.default, help=text)
 

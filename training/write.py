@@ -15,10 +15,11 @@ from training.insight import Material, choose_layers, write_insight
 from training.photos import Skipped
 from training.provenance import library_versions, peak_memory_mib
 from training.report import Cost, Mistake, write_report
+from training.sides import split_settings, write_sides
 from training.split import fingerprint
 
 if TYPE_CHECKING:
-    from training.fit import Trained
+    from training.fit import Dataset, Trained
 
 EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
 STEP_PER_PASS = 18  # core seconds of Keras' training step to those of a compiled forward pass
@@ -33,21 +34,24 @@ def write_bundle(
     cache: FeatureCache,
 ) -> Manifest:
     """Write `out`. Raises ParityError, StorageError; nothing half written is left."""
-    photos, split = trained.features.photos, trained.split
+    data, belief = trained.data, trained.belief
+    photos, split = data.features.photos, data.split
     validation = [photos[index] for index in split.validation]
     with stages.stage("write and check the network"):
-        files, parity = attach(trained.compiled, trained.head.layers)
+        files, parity = attach(trained.compiled, belief.layers)
     with new_bundle(out) as folder:
         samples = write_contents(folder, files, pictures.for_samples(validation, config.limits))
+        belief.write(folder)
+        write_sides(folder, split, data.features.digests, data.known, split_settings(config))
         insight = None
         if config.insight:
-            material = Material(trained.features, split, config.framing, config)
+            material = Material(data.features, split, config.framing, config)
             watched = choose_layers(trained.compiled.layers, config.layers)
             insight = write_insight(folder, watched, material, cache, stages)
         cost = estimate_cost(stages.seconds, parity.onnx_ms, len(split.train))
         manifest = Manifest(
             name=out.name,
-            class_names=trained.class_names,
+            class_names=data.class_names,
             image=ImageEntry(**vars(config.framing)),
             backbone={"name": config.row.name, "weights": trained.compiled.identity},
             head=trained.head.settings,
@@ -55,12 +59,14 @@ def write_bundle(
             training=config.as_json()
             | {"seconds": cost.seconds, "peak_memory_mib": peak_memory_mib()}
             | ({"fine_tuning": trained.tuned} if trained.tuned else {}),
-            data=_describe_data(trained) | {"samples": samples},
+            data=_describe_data(data) | {"samples": samples},
             metrics={"test": trained.metrics},
+            calibration=belief.calibration,
+            thresholds=belief.thresholds,
             parity=parity.as_json(),
             libraries=library_versions(),
         )
-        skipped = [_below(source, item) for item in trained.skipped]
+        skipped = [_below(source, item) for item in data.skipped]
         mistakes = _mistakes(trained, config)
         write_report(folder / "report.html", manifest, cost, skipped, mistakes, insight)
         return seal(folder, manifest, out)
@@ -82,24 +88,25 @@ def _below(source: Path, item: Skipped) -> Skipped:
     return Skipped(item.path.relative_to(source) if inside else Path(item.path.name), item.reason)
 
 
-def _describe_data(trained: "Trained") -> dict[str, Any]:
+def _describe_data(data: "Dataset") -> dict[str, Any]:
     """How many photos stood where, and which they were."""
-    split, features = trained.split, trained.features
+    split, features = data.split, data.features
     return {
         "photos": {
             "train": len(split.train),
             "validation": len(split.validation),
             "test": len(split.test),
         },
-        "skipped": len(trained.skipped),
+        "skipped": len(data.skipped),
         "fingerprint": fingerprint(split, features.photos, features.digests),
     }
 
 
 def _mistakes(trained: "Trained", config: FitConfig) -> list[Mistake]:
     """The test photos the network was most sure and most wrong about."""
-    tested = [trained.features.photos[index] for index in trained.split.test]
-    truth = trained.labels[trained.split.test]
+    data = trained.data
+    tested = [data.features.photos[index] for index in data.split.test]
+    truth = data.labels[data.split.test]
     return pictures.worst_mistakes(
-        tested, truth, trained.probabilities, trained.class_names, config.limits
+        tested, truth, trained.probabilities, data.class_names, config.limits
     )
