@@ -153,8 +153,17 @@ def test_one_photo_a_class_and_no_validation_promises_nothing():
     head = fit_head("prototypes", train, labels, *nothing, classes=3)
     found = believe(head, train, labels, *nothing)
     assert (found.thresholds, found.familiarity) == ({}, None)
-    assert found.calibration["temperature"] == 1
+    assert found.calibration["temperature"] == 0.07  # the default, as nothing could be fitted
     assert found.layers[-1].kernel.shape == (12, 3)
+
+
+def test_the_temperature_is_told_from_the_scores_as_they_were():
+    train, validation = vectors(300, 0), vectors(60, 1)
+    head = fit_head("svm", *train, *validation, classes=3)
+    found = believe(head, *train, *validation)
+    ratio = np.abs(found.uncalibrated[-1].kernel).max() / np.abs(found.layers[-1].kernel).max()
+    assert ratio == pytest.approx(found.calibration["temperature"], rel=1e-4)
+    assert ratio < 0.9  # distances from a border are no logits
 
 
 def test_the_report_shows_it_in_words_and_as_a_picture(believed):

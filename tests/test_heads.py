@@ -127,6 +127,16 @@ def test_one_photo_a_class_is_enough_for_auto():
     assert "lda" not in [row["kind"] for row in head.settings["table"]]
 
 
+def test_a_few_photos_held_out_are_reported_but_decide_nothing():
+    train, labels = vectors(4, 4)
+    points, truth = vectors(4, 4, seed=1)
+    head = choose_head(list(KINDS), train, labels, points, truth, classes=4)
+    assert head.settings["kind"] == "prototypes"
+    assert head.settings["judged_photos"] == 4
+    assert head.settings["validation_accuracy"] in (0, 0.25, 0.5, 0.75, 1)
+    assert head.settings["temperature"] == KINDS["prototypes"].temperature
+
+
 def test_lda_says_that_one_photo_a_class_is_too_few():
     train, labels = vectors(4, 4)
     with pytest.raises(PhotosError, match="it got 4: choose the head prototypes"):
@@ -176,6 +186,12 @@ def test_auto_takes_the_kind_with_the_least_log_loss_and_shows_them_all():
         low, high = row["validation_accuracy_interval"]
         assert low < row["validation_accuracy"] < high
         assert row["seconds"] >= 0
+
+
+def test_a_class_without_training_photos_is_refused():
+    train, labels = vectors(3, 30)
+    with pytest.raises(PhotosError, match="train has photos of 3 classes, expected 4"):
+        fit_head("centroid", train, labels, *NONE, classes=4)
 
 
 def test_a_kind_that_is_not_known_is_refused_with_those_that_are():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from models.head import Head
-from training.calibrate import COVERAGE, both, calibrate, measure_sets, reliability
+from training.calibrate import COVERAGE, both, calibrate, measure_sets, reliability, scale_head
 from training.familiarity import FittedFamiliarity, fit_familiarity, measure_familiarity
 from training.forward import apply_head
 from training.heads import FittedHead, cross_logits
@@ -28,7 +28,7 @@ class Belief:
     calibration: dict[str, Any]  # the manifest's field
     thresholds: dict[str, Any]  # the manifest's field
     familiarity: FittedFamiliarity | None
-    uncalibrated: Head
+    uncalibrated: Head  # with its scores as they were: no temperature at all
 
     def write(self, folder: Path) -> None:
         """Write what is no JSON into the bundle."""
@@ -84,4 +84,7 @@ def believe(
         thresholds["prediction_set"] = fitted.prediction_set
     if familiarity:
         thresholds["familiarity"] = familiarity.threshold
-    return Belief(fitted.layers, fitted.calibration, thresholds, familiarity, head.layers)
+    first = head.settings.get("temperature", 1.0)  # of scores that are no logits: `fit_head`
+    calibration = fitted.calibration | {"temperature": first * fitted.calibration["temperature"]}
+    raw = scale_head(head.layers, 1 / first)
+    return Belief(fitted.layers, calibration, thresholds, familiarity, raw)

@@ -48,7 +48,7 @@ def choose_head(
     losses = {
         place: head.settings["validation_log_loss"]
         for place, head in enumerate(heads)
-        if head.settings["validation_log_loss"] is not None
+        if head.settings["judged_photos"] >= LEAST
     }
     if losses:
         best = min(losses, key=lambda place: losses[place])

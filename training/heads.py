@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from models.errors import SettingError
+from models.errors import PhotosError, SettingError
 from models.head import DenseLayer, Head
 from training.calibrate import scale_head
 from training.forward import apply_head, head_logits
@@ -75,9 +75,12 @@ def fit_head(
         values: of the kind's setting, to choose from; None: those of the table `KINDS`.
 
     Raises:
-        SettingError: no such kind. PhotosError: too few photos for it.
+        SettingError: no such kind. PhotosError: too few photos for it, or a class without any.
     """
     row = find_kind(kind)
+    seen = len(np.unique(train_labels))
+    if seen != classes:
+        raise PhotosError(f"train has photos of {seen} classes, expected {classes}: add some")
     sides = Sides(train, train_labels, validation, validation_labels, seed)
     known = sorted(values or row.values)
     tried: dict[int, dict[str, Any]] = {}
@@ -90,7 +93,7 @@ def fit_head(
             if place not in tried:
                 layers = solve(known[place])
                 logits, labels = held.logits(layers, known[place])
-                temperature, facts = score(logits, labels, classes)
+                temperature, facts = score(logits, labels)
                 named = {row.setting: known[place]} if row.setting else {}
                 tried[place] = named | facts
                 found[place] = layers, temperature or row.temperature
@@ -112,6 +115,7 @@ def fit_head(
         "temperature": temperature,
         "balanced": balanced,
         "judged_by": held.words,
+        "judged_photos": held.photos,
         "tried": [tried[place] for place in sorted(tried)],
     }
     return FittedHead(scale_head(layers, temperature), settings)

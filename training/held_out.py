@@ -56,7 +56,8 @@ class HeldOut:
             rows = [sides.train_labels[out] for _, out in self._folds]
             self._labels = np.concatenate([*rows, self._labels])
             self.words = "cross-validation, as the validation side is small"
-        self.enough = len(self._labels) >= LEAST
+        self.photos = len(self._labels)
+        self.enough = self.photos >= LEAST
         if not self.enough:
             self.words = f"nothing: fewer than {LEAST} photos could be held out"
 
@@ -80,15 +81,17 @@ def deal_folds(labels: np.ndarray, seed: int, folds: int = FOLDS) -> np.ndarray:
     return dealt
 
 
-def score(
-    logits: np.ndarray, labels: np.ndarray, classes: int
-) -> tuple[float | None, dict[str, Any]]:
-    """The best temperature, and how well the head does at it; None where nothing can be said."""
-    if len(labels) < LEAST:
+def score(logits: np.ndarray, labels: np.ndarray) -> tuple[float | None, dict[str, Any]]:
+    """The best temperature, None where photos are too few for one, and how well the head does.
+
+    Accuracy and log loss are None only where no photo at all was held out.
+    """
+    if not len(labels):
         nothing = ("validation_log_loss", "validation_accuracy", "validation_accuracy_interval")
         return None, dict.fromkeys(nothing)
     temperature = fit_temperature(logits, labels)
-    return temperature, judged(softmax(logits / temperature, axis=1), labels)
+    facts = judged(softmax(logits / temperature, axis=1), labels)
+    return temperature if len(labels) >= LEAST else None, facts
 
 
 def judged(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
