@@ -92,6 +92,7 @@ def test_the_bundle_is_whole_and_says_what_it_was_made_of(first):
     assert bundle.manifest.class_names == ["blue", "green", "red"]
     assert set(bundle.manifest.files) == {
         *("model.keras", "predict.onnx", "layers.onnx", "head.onnx", "report.html"),
+        *("split.json", "familiarity.npz"),
         *("insight/insight.json", "insight/layer00.npz", "insight/layer01.npz"),
         *(f"samples/{number}.jpg" for number in range(3)),  # one of each class
     }
@@ -112,8 +113,8 @@ def test_the_manifest_counts_the_photos_of_each_side(first):
 
 def test_every_stage_is_timed_and_the_manifest_says_so_too(first):
     stages = ["build and compile the backbone", "compute features", "train the head"]
-    assert list(first.stages.seconds)[:3] == stages
-    assert list(first.manifest.training["seconds"])[:3] == stages
+    assert set(stages) <= set(first.stages.seconds)
+    assert set(stages) <= set(first.manifest.training["seconds"])
     assert first.manifest.training["peak_memory_mib"] > 100  # TensorFlow alone takes that
 
 

@@ -26,6 +26,8 @@ from training.hyperparameters import (
 
 HEADS = ("logistic", "svm", "lda", "centroid", "prototypes", "neural", "auto")
 FINE_TUNE = ("no", "yes", "auto")
+FRACTION = 0.875  # as in ImageNet evaluation: what the backbone was trained for
+FRACTION_TUNED = 1.0  # random views reach the edges of a photo; what is served should, too
 OWN = "as suits"  # how a default of None is shown
 
 
@@ -49,7 +51,9 @@ class FitConfig:
     weights: str = _set("", "embedded, imagenet (downloaded), none, or a file.", shown="its own")
     size: int = _set(0, "Input side in px; 0: what the backbone was trained at.")
     resize: Resize = _set("crop", "How a photo meets the square.", ("crop", "squash"))
-    fraction: float = _set(0.875, "Of the shorter side, that a crop keeps; 0.1 to 1.")
+    fraction: float | None = _set(
+        None, "Of the shorter side, that a crop keeps; 0.1 to 1.", shown="0.875; 1 if fine-tuned"
+    )
     seed: int = _set(0, "Gives the same split, features and weights.")
     validation_share: float = _set(0.15, "Of photos that came without a side; 0.05 to 0.4.")
     test_share: float = _set(0.15, "Likewise.")
@@ -109,7 +113,7 @@ class FitConfig:
         within("test-share", self.test_share, 0.05, 0.4)
         within("threads", self.threads, 0, 256)
         within("max-megapixels", self.max_megapixels, 0.001, 1000)
-        Framing(self.framing.size, self.resize, self.fraction)
+        self.framing  # noqa: B018 - it checks itself
         for entry in fields(self):
             value, choices = getattr(self, entry.name), entry.metadata.get("choices")
             if choices and value is not None:
@@ -167,7 +171,9 @@ class FitConfig:
     @property
     def framing(self) -> Framing:
         """How a photo meets the network's square."""
-        return Framing(self.size or self.row.size, self.resize, self.fraction)
+        usual = FRACTION if self.fine_tune == "no" else FRACTION_TUNED
+        fraction = usual if self.fraction is None else self.fraction
+        return Framing(self.size or self.row.size, self.resize, fraction)
 
     @property
     def limits(self) -> Limits:
@@ -187,6 +193,7 @@ class FitConfig:
         for place in ("cache", "threads", "exclude"):
             told.pop(place, None)
         size, weights = self.framing.size, Path(self.weights_source).name
+        told |= {"fraction": self.framing.fraction}
         return told | {"weights": weights, "size": size, "layers": list(self.layers)}
 
 

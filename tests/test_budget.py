@@ -1,0 +1,39 @@
+"""Minutes become views and epochs."""
+
+import keras
+import numpy as np
+import pytest
+
+from training.budget import AFTERWARDS_S, MARGIN, Plan, measure_step, plan_within
+from training.hyperparameters import Descent
+
+
+@pytest.mark.parametrize("left_s", [100, 300, 600, 1200, 3600])
+def test_a_plan_fits_into_the_time_that_is_left(left_s):
+    plan = plan_within(left_s, photos=3000, view_s=0.006, step_s=0.013)
+    cost = 3000 * (plan.views * 0.006 + plan.epochs * 0.013)
+    assert cost <= MARGIN * (left_s - AFTERWARDS_S) or plan == Plan(2, 1)
+
+
+def test_more_time_means_more_epochs():
+    epochs = [plan_within(left, 3000, 0.006, 0.013).epochs for left in (60, 200, 400, 800)]
+    assert epochs == sorted(epochs)
+    assert epochs[0] == 1
+    assert epochs[-1] > 10
+
+
+def test_even_without_time_something_is_trained():
+    assert plan_within(-5, 3000, 0.006, 0.013) == Plan(2, 1)
+
+
+def test_a_plan_changes_the_epochs_only():
+    assert Plan(4, 9).settings(Descent(mixup=0.3)) == Descent(mixup=0.3, epochs=9)
+
+
+def test_measuring_a_step_leaves_the_network_as_it_is():
+    image = keras.Input((4, 4, 2))
+    x = keras.layers.Flatten()(keras.layers.Conv2D(3, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(2)(x))
+    before = model.get_weights()
+    assert 0 < measure_step(model, 4) < 5
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))

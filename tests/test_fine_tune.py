@@ -1,0 +1,129 @@
+"""Fine-tuning moves what is above the cut and nothing below it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from models.bundle import Bundle
+from models.classifier import Classifier
+from models.errors import SettingError, UnknownLayer
+from models.graph import mapped_layers
+from models.images import decode_image
+from models.runtime import Graph
+from tests.making import COLOURS, write_classes
+from training.compiled import build
+from training.config import FitConfig
+from training.console import Stages
+from training.fine_tune import choose_cut
+from training.fit import fit
+from training.photos import find_photos
+
+OPTIONS = {"backbone": "tiny", "fine_tune": "yes", "cut": "block1_relu", "insight": False,
+           "learning_rate": 0.02, "epochs": 4, "dropout": 0.0, "seed": 3}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fine")
+    # colours so near to one another that a head on random features cannot tell them apart
+    near = {label: tuple(110 + value // 8 for value in colour) for label, colour in COLOURS.items()}
+    photos = write_classes(folder / "photos", 24, near)
+    config = FitConfig(cache=folder / "cache", **OPTIONS)
+    manifest = fit(photos, folder / "tuned", config, Stages(quiet=True))
+    return folder, config, manifest
+
+
+def keras_model(path):
+    import keras
+
+    return keras.saving.load_model(path / "model.keras", compile=False)
+
+
+def test_blocks_above_the_cut_are_trained_and_those_below_are_not(run):
+    folder, config, manifest = run
+    before, after = build(config), keras_model(folder / "tuned")
+    moved = {
+        layer.name
+        for layer in before.layers
+        for one, other in zip(
+            layer.get_weights(), after.get_layer(layer.name).get_weights(), strict=True
+        )
+        if not np.array_equal(one, other)
+    }
+    assert moved == {"block2_conv"}  # block1 is below the cut; batch normalisation stays
+    tuned = manifest.training["fine_tuning"]
+    assert tuned["kept"]
+    assert (tuned["cut"], tuned["views"]) == ("block1_relu", 4)
+    assert tuned["epochs"][tuned["best"]]["validation_loss"] < tuned["start_loss"]
+
+
+def test_what_is_served_is_what_was_measured(run):
+    folder, _, manifest = run
+    classifier = Classifier(Bundle(folder / "tuned"))
+    sides = json.loads((folder / "tuned" / "split.json").read_text())["sides"]
+    assert len(sides["test"]) == manifest.metrics["test"]["photos"]
+    photos = find_photos(folder / "photos").photos
+    pixels = np.stack([decode_image(p.path.read_bytes(), classifier.framing) for p in photos])
+    graph = Graph(Bundle(folder / "tuned").read("predict.onnx"))
+    logits = keras_model(folder / "tuned").predict_on_batch(pixels.astype("float32"))
+    assert np.abs(graph.run(pixels, ["logits"])[0] - logits).max() < 1e-3
+
+
+def test_the_same_seed_gives_the_same_network_from_the_cache_and_without(run, tmp_path):
+    folder, config, manifest = run
+    for name, cache in (("again", config.cache), ("fresh", tmp_path / "cache")):
+        twin = FitConfig(cache=cache, **OPTIONS)
+        again = fit(folder / "photos", tmp_path / name, twin, Stages(quiet=True))
+        one, other = (
+            keras_model(path).get_weights() for path in (folder / "tuned", tmp_path / name)
+        )
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+        assert again.metrics == manifest.metrics
+
+
+def test_nothing_of_the_run_is_left_in_the_cache_but_what_another_can_use(run):
+    _, config, _ = run
+    kinds = {path.name.split("-")[0] for path in config.cache.iterdir()}
+    assert kinds == {"compiled", "tiny", "views"}
+
+
+def test_auto_keeps_the_frozen_backbone_when_validation_does_not_gain(run, tmp_path):
+    folder, config, _ = run
+    worse = OPTIONS | {"fine_tune": "auto", "learning_rate": 3.0, "schedule": "constant",
+                       "epochs": 1, "optimiser": "sgd"}  # fmt: skip
+    config = FitConfig(cache=config.cache, **worse)
+    manifest = fit(folder / "photos", tmp_path / "auto", config, Stages(quiet=True))
+    assert manifest.training["fine_tuning"]["kept"] is False
+    before, after = build(config).get_weights(), keras_model(tmp_path / "auto").get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(before, after[: len(before)], strict=True))
+
+
+def test_the_cut_is_the_last_block_that_is_fine_enough_and_every_path_passes():
+    config = FitConfig(backbone="tiny")
+    layers = mapped_layers(build(config))
+    from models.bundle import LayerEntry
+
+    entries = [LayerEntry(**layer.as_json()) for layer in layers]
+    assert choose_cut(entries, None) == "block1_relu"
+    with pytest.raises(UnknownLayer, match="block9"):
+        choose_cut(entries, "block9")
+    with pytest.raises(SettingError, match="--cut block2_relu: not every path"):
+        choose_cut(entries, "block2_relu")
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    ({"epochs": 3}, "--epochs contradicts --head logistic: use --head neural or --fine-tune yes"),
+    ({"views": 3}, "--views contradicts --fine-tune no"),
+    ({"minutes": 3}, "--minutes contradicts --fine-tune no"),
+    ({"fine_tune": "yes", "minutes": 3, "epochs": 2}, "--epochs contradicts --minutes"),
+    ({"hidden": (3,)}, "--hidden contradicts --head logistic"),
+    ({"head": "neural", "find_rate": True, "learning_rate": 0.1}, "--find-rate contradicts"),
+    ({"head": "knn"}, "--head is 'knn'; expected logistic"),
+    ({"fine_tune": "maybe"}, "--fine-tune is 'maybe'"),
+    ({"fine_tune": "yes", "views": 100}, "--views is 100; expected 1 to 64"),
+    ({"coverage": 0.2}, "--coverage is 0.2; expected 0.5 to 0.999"),
+])  # fmt: skip
+def test_settings_that_contradict_each_other_are_refused_with_both_names(given, words):
+    with pytest.raises(SettingError, match=words):
+        FitConfig(**given)

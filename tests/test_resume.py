@@ -1,0 +1,105 @@
+"""A run that is killed goes on where it was, and ends as one that was not."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.making import write_classes
+
+pytestmark = pytest.mark.alone  # real processes, killed at a moment
+
+FIT = ("--backbone", "tiny", "--no-insight", "--quiet", "--seed", "3", "--threads", "1")
+TUNE = ("--fine-tune", "yes", "--cut", "block1_relu", "--epochs", "6", "--batch", "1",
+        "--views", "3", "--learning-rate", "0.001")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_classes(tmp_path_factory.mktemp("resume") / "photos", 120)
+
+
+def command(photos, out, *options):
+    return [sys.executable, "-m", "training", "fit", str(photos), "--out", str(out), *FIT, *options]
+
+
+def environment(cache):
+    import os
+
+    return os.environ | {"LAYERSCOPE_CACHE": str(cache)}
+
+
+def finish(photos, out, cache, *options):
+    subprocess.run(
+        command(photos, out, *options), env=environment(cache), check=True, capture_output=True
+    )
+    return out
+
+
+def kill_when(ready, photos, out, cache, *options):
+    """Start a run and kill it as soon as `ready(cache)`; it must not have ended by then."""
+    process = subprocess.Popen(
+        command(photos, out, *options), env=environment(cache), stderr=subprocess.DEVNULL
+    )
+    try:
+        while not ready(cache):
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.002)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not out.exists()
+
+
+def rows(path: Path, table: str) -> int:
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            found = database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        database.close()
+        return int(found)
+    except sqlite3.Error:
+        return 0
+
+
+def some_features(cache):
+    return any(0 < rows(path, "features") < 360 for path in cache.glob("tiny-*.sqlite"))
+
+
+def some_views(cache):
+    return any(rows(path, "rows") > 0 for path in cache.glob("views-*.rows"))
+
+
+def two_epochs(cache):
+    for path in cache.glob("run-*.npz"):
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
+            return len(json.loads(str(file["facts"]))["epochs"]) == 2
+    return False
+
+
+def weights(bundle):
+    import keras
+
+    return keras.saving.load_model(bundle / "model.keras", compile=False).get_weights()
+
+
+@pytest.mark.parametrize(("ready", "options"), [
+    (some_features, ()), (some_views, TUNE), (two_epochs, TUNE),
+], ids=["while features are cached", "while views are cached", "in epoch 3 of 6"])  # fmt: skip
+def test_a_killed_fit_ends_as_an_unbroken_one(ready, options, photos, tmp_path):
+    whole = finish(photos, tmp_path / "whole", tmp_path / "one", *options)
+    kill_when(ready, photos, tmp_path / "broken", tmp_path / "two", *options)
+    resumed = finish(photos, tmp_path / "broken", tmp_path / "two", *options)
+    for one, other in zip(weights(whole), weights(resumed), strict=True):
+        assert np.array_equal(one, other)
+    first, second = (json.loads((b / "manifest.json").read_text()) for b in (whole, resumed))
+    for field in ("metrics", "calibration", "thresholds", "head"):
+        assert first[field] == second[field], field
+    fine = [m["training"].get("fine_tuning") for m in (first, second)]
+    assert fine[0] == fine[1]
+    assert not list((tmp_path / "two").glob("run-*"))  # the state of a finished run is gone
