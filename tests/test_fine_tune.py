@@ -1,6 +1,7 @@
 """Fine-tuning moves what is above the cut and nothing below it."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,15 +20,18 @@ from training.fine_tune import choose_cut
 from training.fit import fit
 from training.photos import find_photos
 
-OPTIONS = {"backbone": "tiny", "fine_tune": "yes", "cut": "block1_relu", "insight": False,
-           "learning_rate": 0.02, "epochs": 4, "dropout": 0.0, "seed": 3}  # fmt: skip
+OPTIONS: dict[str, Any] = {"backbone": "tiny", "fine_tune": "yes", "cut": "block1_relu",
+           "insight": False, "learning_rate": 0.02, "epochs": 4, "dropout": 0.0, "seed": 3}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fine")
     # colours so near to one another that a head on random features cannot tell them apart
-    near = {label: tuple(110 + value // 8 for value in colour) for label, colour in COLOURS.items()}
+    near = {
+        label: (110 + red // 8, 110 + green // 8, 110 + blue // 8)
+        for label, (red, green, blue) in COLOURS.items()
+    }
     photos = write_classes(folder / "photos", 24, near)
     config = FitConfig(cache=folder / "cache", **OPTIONS)
     manifest = fit(photos, folder / "tuned", config, Stages(quiet=True))

@@ -30,9 +30,9 @@ from tests.making import (
 from training import write as room
 from training.config import FitConfig
 from training.console import Stages
+from training.cost import estimate_cost
 from training.evaluate import evaluate_bundle
 from training.fit import fit
-from training.write import estimate_cost
 
 
 @dataclass
@@ -93,6 +93,7 @@ def test_the_bundle_is_whole_and_says_what_it_was_made_of(first):
     assert set(bundle.manifest.files) == {
         *("model.keras", "predict.onnx", "layers.onnx", "head.onnx", "report.html"),
         *("split.json", "familiarity.npz"),
+        "model_card.md",
         *("insight/insight.json", "insight/layer00.npz", "insight/layer01.npz"),
         *(f"samples/{number}.jpg" for number in range(3)),  # one of each class
     }

@@ -3,7 +3,11 @@
 import io
 from typing import Any
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
+
+from models.bundle import Manifest
+from training.report import Section, environment
 
 
 def draw_reliability(test: dict[str, Any]) -> bytes:
@@ -41,3 +45,12 @@ def draw_reliability(test: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def calibration_section(manifest: Manifest) -> Section:
+    """How far the probabilities can be believed, for the report."""
+    content = environment().get_template("calibration.html.j2").render(
+        calibration=manifest.calibration,
+        reliability=draw_reliability(manifest.calibration["test"]),
+    )  # fmt: skip
+    return Section("How far to believe it", "belief", Markup(content))

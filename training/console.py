@@ -1,8 +1,12 @@
 """What a person sees while work goes on: progress on standard error, time by stage.
 
+Seconds are those of the clock; core seconds are what all threads of the process computed, and
+processes it started and waited for. A stage that comes a second time adds to the first.
+
 Standard output carries results only, so that it can be piped.
 """
 
+import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,16 +27,17 @@ Advance = Callable[[int], None]
 
 
 class Stages:
-    """The stages of a run, with the seconds each took."""
+    """The stages of a run, with the seconds and the core seconds each took."""
 
     def __init__(self, quiet: bool = False):
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self.seconds: dict[str, float] = {}
+        self.cpu_seconds: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage that has no steps to count."""
-        started = time.perf_counter()
+        started = _clocks()
         with self.console.status(f"{name} ..."):
             yield
         self._finish(name, started)
@@ -40,7 +45,7 @@ class Stages:
     @contextmanager
     def counted(self, name: str, total: int, unit: str) -> Iterator[Advance]:
         """Time a stage of `total` steps, with a bar, steps a second and time left."""
-        started = time.perf_counter()
+        started = _clocks()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -58,9 +63,17 @@ class Stages:
         """A line for the person who waits."""
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def _finish(self, name: str, started: float) -> None:
-        self.seconds[name] = time.perf_counter() - started
-        self.say(f"{name}: {self.seconds[name]:.1f} s")
+    def _finish(self, name: str, started: tuple[float, float]) -> None:
+        taken = [now - then for now, then in zip(_clocks(), started, strict=True)]
+        for kept, new in zip((self.seconds, self.cpu_seconds), taken, strict=True):
+            kept[name] = kept.get(name, 0.0) + new
+        self.say(f"{name}: {taken[0]:.1f} s")
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds by the clock, and seconds that cores have worked for this process."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)
 
 
 class _Speed(ProgressColumn):

@@ -7,7 +7,7 @@ the same weights, because everything random is drawn from the seed and the epoch
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,40 +17,12 @@ from sklearn.metrics import log_loss
 from models.classifier import softmax
 from models.errors import Diverged
 from training.checkpoint import Checkpoint
+from training.epochs import Curves as Curves
+from training.epochs import Epoch as Epoch
 from training.hyperparameters import Descent
 
 EVALUATION_BATCH = 64
 MOMENTUM = 0.9
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training photos came to."""
-
-    loss: float  # as it was minimised: with label smoothing, mixup and dropout
-    accuracy: float  # of the same answers
-    validation_loss: float  # log loss
-    validation_accuracy: float
-    rate: float  # learning rate of the last step
-
-
-@dataclass
-class Curves:
-    """The epochs of a run, and which of them was kept."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    best: int = -1  # the epoch whose weights are kept; -1: those from before
-    start_loss: float = math.inf  # validation log loss before training
-    stopped: str = ""  # why it ended
-
-    @property
-    def best_loss(self) -> float:
-        """Validation log loss of what is kept."""
-        return self.epochs[self.best].validation_loss if self.best >= 0 else self.start_loss
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain types, for the manifest and the checkpoint."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -91,12 +63,15 @@ def descend(
     settings: Descent,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    observe: Callable[[Epoch], bool | None] | None = None,
 ) -> Curves:
     """Train `model` (inputs -> logits) in place; it ends with the weights of its best epoch.
 
     Args:
         checkpoint: where the state after each epoch is kept; one found there is taken up.
         progress: called with the number of steps just finished.
+        observe: told of each epoch, in order, those that a checkpoint remembers first; where
+            it returns True of a new one, that is the last.
 
     Raises:
         Diverged: the loss is no longer a number; says at which step and learning rate.
@@ -114,10 +89,13 @@ def descend(
     curves = Curves(start_loss=evaluate(model, lesson)[0])
     best, mean = _copy(model), _copy(model)
     if checkpoint and (found := checkpoint.load(_state(model) + best + mean)):
-        curves, arrays = _curves(found.facts), found.arrays
+        curves, arrays = Curves.from_json(found.facts), found.arrays
         _assign(_state(model), arrays[: -2 * len(best)])
         best, mean = arrays[-2 * len(best) : -len(best)], arrays[-len(best) :]
         progress(steps * len(curves.epochs))
+        if observe:
+            for epoch in curves.epochs:
+                observe(epoch)
     for number in range(len(curves.epochs), settings.epochs):
         if curves.stopped:
             break
@@ -131,6 +109,8 @@ def descend(
             curves.best, best = number, _copy(model)
         _assign(model.trainable_variables, working)
         curves.stopped = _why_stop(curves, settings)
+        if observe and observe(curves.epochs[-1]):
+            curves.stopped = curves.stopped or "it was asked to stop"
         if checkpoint:
             checkpoint.save(curves.as_json(), [numbers(v) for v in _state(model)] + best + mean)
     _assign(model.trainable_variables, best)
@@ -239,7 +219,3 @@ def _copy(model: keras.Model) -> list[np.ndarray]:
 def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _curves(facts: dict[str, Any]) -> Curves:
-    return Curves(**facts | {"epochs": [Epoch(**epoch) for epoch in facts["epochs"]]})

@@ -10,13 +10,10 @@ import numpy as np
 from models.errors import ImageError, PhotosError
 from models.images import Framing, Limits, decode_image, shrink_image
 from training.photos import Photo
-from training.report import Mistake
 
 PARITY_PHOTOS = 8
 SAMPLES = 8
 SAMPLE_PX = 512  # longest side
-MISTAKES = 24  # shown in the report
-MISTAKE_PX = 200  # longest side
 
 T = TypeVar("T")
 
@@ -74,32 +71,3 @@ def for_samples(photos: Sequence[Photo], limits: Limits) -> list[tuple[bytes, st
         lambda data: shrink_image(data, SAMPLE_PX, limits),
     )
     return [(picture, labels[path]) for path, picture in found]
-
-
-def worst_mistakes(
-    photos: Sequence[Photo],
-    truth: np.ndarray,
-    probabilities: np.ndarray,
-    class_names: Sequence[str],
-    limits: Limits,
-) -> list[Mistake]:
-    """The photos that were taken for something else with the most confidence.
-
-    Args:
-        truth: (N,) int; probabilities: (N, K), of `photos`.
-    """
-    predicted = probabilities.argmax(axis=1)
-    rows = np.flatnonzero(predicted != truth)
-    rows = rows[np.argsort(-probabilities[rows].max(axis=1), kind="stable")]
-    by_path = {photos[row].path: row for row in rows.tolist()}
-    found = still_readable(by_path, MISTAKES, lambda data: shrink_image(data, MISTAKE_PX, limits))
-    return [
-        Mistake(
-            path.name,
-            class_names[truth[by_path[path]]],
-            class_names[predicted[by_path[path]]],
-            float(probabilities[by_path[path]].max()),
-            picture,
-        )
-        for path, picture in found
-    ]

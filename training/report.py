@@ -1,155 +1,128 @@
-"""The numbers of a run as one page that opens with the network off."""
+"""The numbers of a run as one page that opens with the network off.
+
+Pictures and styles lie inside the page, and it holds no script: a cell of the confusion matrix
+opens its photos by the browser's own popovers, so names of classes and files, which come from
+strangers, have nothing to run in. `templates/` holds the page, a file for each section.
+"""
 
 import base64
-import io
-import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.text import Text
+from markupsafe import Markup
 
 from models.bundle import Manifest
+from training.confusion import confused_pairs, matrix, most_confused
+from training.cost import WATTS_PER_CORE, Cost, watt_hours
+from training.curves import diagnose, draw_curves
+from training.drawings import draw_probes
+from training.epochs import Curves
+from training.gallery import Gallery
+from training.hyperparameters import Descent
+from training.mistakes import Mistake
 from training.photos import Skipped
+from training.quantities import duration, energy, percent
+from training.summary import class_rows, summarise
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
-LARGEST_MATRIX = 60  # classes; a larger confusion matrix cannot be read
+TEMPLATES = Path(__file__).with_name("templates")
 SKIPPED_SHOWN = 200
+CLASSES_OPEN = 30  # rows of the table of classes that are shown without a click
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What the run took, and what training end to end would have."""
+class Section:
+    """A ready-made part of the page that another file renders: a whole <section>, with its h2."""
 
-    seconds: dict[str, float]  # by stage
-    end_to_end_seconds: float  # estimated
-    epochs: int  # that estimate is for so many
-
-    @property
-    def total(self) -> float:
-        """Seconds of all stages."""
-        return sum(self.seconds.values())
+    title: str  # in the list of contents
+    anchor: str  # an id that no other section has
+    content: Markup  # escaped already
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A test photo that was taken for something else."""
+class Descended:
+    """Something that was trained by gradient descent."""
 
-    name: str
-    truth: str
-    predicted: str
-    probability: float
-    picture: bytes  # JPEG
+    title: str
+    curves: Curves
+    settings: Descent
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What not every run has."""
+
+    insight: dict[str, Any] | None = None  # what `write_insight` found
+    gallery: Gallery = field(default_factory=Gallery)  # photos behind the matrix
+    descents: Sequence[Descended] = ()
+    sections: Sequence[Section] = ()
 
 
 def write_report(
     path: Path,
     manifest: Manifest,
     cost: Cost,
-    skipped: list[Skipped],
-    mistakes: list[Mistake],
-    insight: dict[str, Any] | None = None,
+    skipped: Sequence[Skipped],
+    mistakes: Sequence[Mistake],
+    extras: Extras = Extras(),
 ) -> None:
-    """Write the page; pictures and styles are inside it.
-
-    Args:
-        insight: what `write_insight` found, if it was asked to.
-    """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"percent": _percent, "duration": _duration, "picture": _picture}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    """Write the page; pictures and styles are inside it."""
     metrics = manifest.metrics["test"]
-    small = len(metrics["confusion"]) <= LARGEST_MATRIX
-    page = template.render(
+    learnt = [
+        {
+            "title": one.title,
+            "curves": one.curves,
+            "verdict": diagnose(one.curves, one.settings),
+            "picture": draw_curves(one.curves),
+        }
+        for one in extras.descents
+        if one.curves.epochs
+    ]
+    rows = class_rows(metrics)
+    page = environment().get_template("report.html.j2").render(
         manifest=manifest,
         metrics=metrics,
-        cost=cost,
-        skipped=skipped[:SKIPPED_SHOWN],
-        skipped_count=len(skipped),
+        summary=summarise(manifest, [each["verdict"] for each in learnt]),  # type: ignore[misc]
+        confused=most_confused(metrics),
+        matrix=matrix(metrics, extras.gallery),
+        pairs=confused_pairs(metrics, extras.gallery),
+        gallery=extras.gallery,
+        classes=rows[:CLASSES_OPEN],
+        more_classes=rows[CLASSES_OPEN:],
         mistakes=mistakes,
         mistake_count=metrics["photos"] - round(metrics["accuracy"] * metrics["photos"]),
-        confusion=draw_confusion(metrics) if small else None,
-        confused=most_confused(metrics),
-        insight=insight,
-        probes=draw_probes(insight) if insight else None,
-    )
+        learnt=learnt,
+        insight=extras.insight,
+        probes=draw_probes(extras.insight) if extras.insight else None,
+        sections=extras.sections,
+        cost=cost,
+        watts=WATTS_PER_CORE,
+        skipped=skipped[:SKIPPED_SHOWN],
+        skipped_count=len(skipped),
+    )  # fmt: skip
     path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode
 
 
-def draw_confusion(metrics: dict[str, Any]) -> bytes:
-    """The confusion matrix as a PNG: rows are the truth, columns the predictions."""
-    counts = np.array(metrics["confusion"])
-    labels = metrics["confusion_labels"]
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(18.0, 2.2 + 0.46 * len(labels))
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained", dpi=110)
-    axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(
-        range(len(labels)), [_short(label) for label in labels], rotation=45, ha="right"
+def environment() -> jinja2.Environment:
+    """Where templates and their filters are found."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    axes.set_yticks(range(len(labels)), [_short(label) for label in labels])
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("truth")
-    if len(labels) <= 30:
-        for row, column in zip(*np.nonzero(counts), strict=True):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center",
-                      color=colour, fontsize=9)  # fmt: skip
-    return _png(figure)
+    environment.filters |= {
+        "percent": percent,
+        "duration": duration,
+        "picture": picture,
+        "energy": lambda cpu_seconds: energy(watt_hours(cpu_seconds)),
+    }
+    return environment
 
 
-def _png(figure: Figure) -> bytes:
-    """The drawn figure; its words are taken as they are."""
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)  # a class may be called $^$
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # drawn as a box
-        figure.savefig(buffer, format="png")
-    return buffer.getvalue()
-
-
-def draw_probes(insight: dict[str, Any]) -> bytes:
-    """Each layer's probe accuracy, from photo to answer, as a PNG."""
-    names = [layer["name"] for layer in insight["layers"]]
-    shares = [layer["probe_accuracy"] for layer in insight["layers"]]
-    figure = Figure(figsize=(max(5.0, 0.42 * len(names) + 1), 3.4), layout="constrained", dpi=110)
-    axes = figure.add_subplot()
-    axes.plot(range(len(names)), shares, marker="o", color="#0b7285")
-    axes.axhline(insight["chance"], color="#999", linestyle="--", linewidth=1)
-    axes.set_ylim(0, 1)
-    axes.set_xticks(range(len(names)), [_short(name) for name in names], rotation=45, ha="right")
-    axes.set_ylabel("accuracy on validation photos")
-    return _png(figure)
-
-
-def most_confused(metrics: dict[str, Any], count: int = 5) -> list[tuple[str, str, int]]:
-    """The pairs (truth, predicted, photos) that are confused most often."""
-    counts = np.array(metrics["confusion"])
-    np.fill_diagonal(counts, 0)
-    labels = metrics["confusion_labels"]
-    order = np.argsort(-counts, axis=None, kind="stable")[:count]
-    pairs = [(int(i) // len(labels), int(i) % len(labels)) for i in order]
-    return [(labels[t], labels[p], int(counts[t, p])) for t, p in pairs if counts[t, p]]
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 18 else f"{label[:17]}…"
-
-
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _picture(content: bytes, kind: str) -> str:
+def picture(content: bytes, kind: str) -> str:
+    """A picture as an address that holds it."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

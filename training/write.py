@@ -1,28 +1,37 @@
-"""What was trained, written as a bundle: network, samples, insight, manifest, report."""
+"""What was trained, written as a bundle: network, samples, insight, manifest, report, card."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from models.bundle import ImageEntry, Manifest, new_bundle, seal
-from models.cores import usable_cores
 from training import pictures
 from training.cache import FeatureCache
+from training.calibration_report import calibration_section
 from training.compiled import attach
 from training.config import FitConfig
 from training.console import Stages
 from training.contents import write_contents
+from training.cost import estimate_cost
+from training.doctor_page import render_section
+from training.epochs import Curves
+from training.gallery import Gallery, gather
+from training.hyperparameters import BLOCKS, HEAD
 from training.insight import Material, choose_layers, write_insight
+from training.mistakes import Explainer, Mistake, worst_mistakes
+from training.model_card import write_model_card
 from training.photos import Skipped
 from training.provenance import library_versions, peak_memory_mib
-from training.report import Cost, Mistake, write_report
+from training.report import Descended, Extras, Section, write_report
 from training.sides import split_settings, write_sides
 from training.split import fingerprint
 
 if TYPE_CHECKING:
     from training.fit import Dataset, Trained
 
-EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
-STEP_PER_PASS = 18  # core seconds of Keras' training step to those of a compiled forward pass
+DOCTOR_PICTURES = 12  # of each problem
+SIDES = ("train", "validation", "test")
 
 
 def write_bundle(
@@ -48,7 +57,10 @@ def write_bundle(
             material = Material(data.features, split, config.framing, config)
             watched = choose_layers(trained.compiled.layers, config.layers)
             insight = write_insight(folder, watched, material, cache, stages)
-        cost = estimate_cost(stages.seconds, parity.onnx_ms, len(split.train))
+        with stages.stage("gather what the report shows"):
+            mistakes, gallery = _pictures(trained, files, config)
+        seconds, cpu_seconds = stages.seconds, stages.cpu_seconds
+        cost = estimate_cost(seconds, parity.onnx_ms, len(split.train), cpu_seconds)
         manifest = Manifest(
             name=out.name,
             class_names=data.class_names,
@@ -57,7 +69,8 @@ def write_bundle(
             head=trained.head.settings,
             layers=trained.compiled.layers,
             training=config.as_json()
-            | {"seconds": cost.seconds, "peak_memory_mib": peak_memory_mib()}
+            | {"seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}
+            | {"peak_memory_mib": peak_memory_mib()}
             | ({"fine_tuning": trained.tuned} if trained.tuned else {}),
             data=_describe_data(data) | {"samples": samples},
             metrics={"test": trained.metrics},
@@ -67,19 +80,11 @@ def write_bundle(
             libraries=library_versions(),
         )
         skipped = [_below(source, item) for item in data.skipped]
-        mistakes = _mistakes(trained, config)
-        write_report(folder / "report.html", manifest, cost, skipped, mistakes, insight)
+        sections = _sections(source, manifest, data, config)
+        extras = Extras(insight, gallery, _descents(trained, config), sections)
+        write_report(folder / "report.html", manifest, cost, skipped, mistakes, extras)
+        write_model_card(folder / "model_card.md", manifest, skipped)
         return seal(folder, manifest, out)
-
-
-def estimate_cost(seconds: dict[str, float], onnx_ms: float, photos: int) -> Cost:
-    """What the run took, and what training the whole network on its photos would have.
-
-    Measured with EfficientNet-Lite0 on two cores: 127 ms a photo in a training step of Keras
-    (batches of 32), 14.3 ms in a compiled forward pass on one of them.
-    """
-    step_s = onnx_ms / 1000 * STEP_PER_PASS / usable_cores()
-    return Cost(dict(seconds), step_s * photos * EPOCHS_END_TO_END, EPOCHS_END_TO_END)
 
 
 def _below(source: Path, item: Skipped) -> Skipped:
@@ -89,24 +94,54 @@ def _below(source: Path, item: Skipped) -> Skipped:
 
 
 def _describe_data(data: "Dataset") -> dict[str, Any]:
-    """How many photos stood where, and which they were."""
+    """How many photos of which class stood where, and which they were."""
     split, features = data.split, data.features
+    sides = {side: getattr(split, side) for side in SIDES}
+    counts = {
+        side: np.bincount(data.labels[rows], minlength=len(data.class_names)).tolist()
+        for side, rows in sides.items()
+    }
     return {
-        "photos": {
-            "train": len(split.train),
-            "validation": len(split.validation),
-            "test": len(split.test),
+        "photos": {side: len(rows) for side, rows in sides.items()},
+        "classes": {
+            label: {side: counts[side][index] for side in SIDES}
+            for index, label in enumerate(data.class_names)
         },
         "skipped": len(data.skipped),
         "fingerprint": fingerprint(split, features.photos, features.digests),
     }
 
 
-def _mistakes(trained: "Trained", config: FitConfig) -> list[Mistake]:
-    """The test photos the network was most sure and most wrong about."""
+def _pictures(
+    trained: "Trained", files: dict[str, bytes], config: FitConfig
+) -> tuple[list[Mistake], Gallery]:
+    """The worst mistakes, explained; and the test photos behind the confusion matrix."""
     data = trained.data
     tested = [data.features.photos[index] for index in data.split.test]
     truth = data.labels[data.split.test]
-    return pictures.worst_mistakes(
-        tested, truth, trained.probabilities, data.class_names, config.limits
-    )
+    asked = (tested, truth, trained.probabilities, data.class_names, config.limits)
+    explainer = Explainer(files, trained.compiled.layers, config.framing, config.workers)
+    return worst_mistakes(*asked, explainer), gather(*asked, config.workers)
+
+
+def _descents(trained: "Trained", config: FitConfig) -> list[Descended]:
+    """What was trained by gradient descent."""
+    found = []
+    if "curves" in trained.head.settings:
+        curves = Curves.from_json(trained.head.settings["curves"])
+        found.append(Descended("The head", curves, config.descent(HEAD)))
+    if trained.tuned:
+        curves = Curves.from_json(trained.tuned)
+        found.append(Descended("The upper blocks and the head", curves, config.descent(BLOCKS)))
+    return found
+
+
+def _sections(
+    source: Path, manifest: Manifest, data: "Dataset", config: FitConfig
+) -> list[Section]:
+    """Parts of the report that other files render."""
+    sections = [calibration_section(manifest)]
+    if data.checkup:
+        content = render_section(data.checkup, source, config.limits, pictured=DOCTOR_PICTURES)
+        sections.append(Section("Data doctor", "doctor", content))
+    return sections

@@ -1,0 +1,41 @@
+"""What a run of gradient descent went through, epoch by epoch. No Keras: reports read it too."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training photos came to."""
+
+    loss: float  # as it was minimised: with label smoothing, mixup and dropout
+    accuracy: float  # of the same answers
+    validation_loss: float  # log loss
+    validation_accuracy: float
+    rate: float  # learning rate of the last step
+
+
+@dataclass
+class Curves:
+    """The epochs of a run, and which of them was kept."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    best: int = -1  # the epoch whose weights are kept; -1: those from before
+    start_loss: float = math.inf  # validation log loss before training
+    stopped: str = ""  # why it ended
+
+    @property
+    def best_loss(self) -> float:
+        """Validation log loss of what is kept."""
+        return self.epochs[self.best].validation_loss if self.best >= 0 else self.start_loss
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types, for the manifest and the checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> "Curves":
+        """What `as_json` gave; a manifest may say more beside it."""
+        epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
+        return cls(epochs, facts["best"], facts["start_loss"], facts["stopped"])
