@@ -21,7 +21,8 @@ from training.fit import fit
 from training.photos import find_photos
 
 OPTIONS: dict[str, Any] = {"backbone": "tiny", "fine_tune": "yes", "cut": "block1_relu",
-           "insight": False, "learning_rate": 0.02, "epochs": 4, "dropout": 0.0, "seed": 3}  # fmt: skip
+           "insight": False, "learning_rate": 0.02, "epochs": 4,
+           "dropout": 0.0, "seed": 3}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
