@@ -7,13 +7,14 @@ nonsense is refused when it is opened, not when it is asked.
 import threading
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from models import saliency
 from models.bundle import Bundle, LayerEntry, pick_blocks, spread
 from models.errors import BundleError, UnknownLayer
+from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, decode_image
 from models.insight import INDEX, Insight
 from models.onnx_weights import check_weights
@@ -27,11 +28,23 @@ class Prediction(NamedTuple):
     probability: float
 
 
-class Answer(NamedTuple):
-    """What the network says of one photo, with the maps that were asked for."""
+class Reading(NamedTuple):
+    """What is said of one photo."""
 
     probabilities: np.ndarray  # (K,) float32
+    familiarity: float | None  # at most 1; None: the bundle cannot tell
+
+
+class Answer(NamedTuple):
+    """What is said of one photo, with the maps that were asked for."""
+
+    reading: Reading
     maps: dict[str, np.ndarray]  # layer -> (h, w, C) float32
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(K,) float32."""
+        return self.reading.probabilities
 
 
 class Classifier:
@@ -58,6 +71,8 @@ class Classifier:
         self._lock = threading.Lock()
         self._graphs: dict[str, Graph] = {}
         self.predictor = self._graph("predict.onnx")  # photos -> logits
+        self.familiarity = self._read_familiarity()
+        self.least_probability = self._read_least_probability()  # of a prediction set's class
 
     def decode(self, data: bytes, limits: Limits = Limits()) -> np.ndarray:
         """Encoded bytes -> (S, S, 3) uint8 RGB for this network. Raises ImageError."""
@@ -74,6 +89,37 @@ class Classifier:
         """
         return softmax(self.predictor.run(photos, ["logits"])[0])
 
+    def read(self, photo: np.ndarray) -> Reading:
+        """Probabilities of every class, and how familiar the photo is.
+
+        Args:
+            photo: (S, S, 3) uint8 RGB, from `decode`.
+        """
+        if self.familiarity is None:
+            return Reading(self.predict(photo[None])[0], None)
+        logits, features = self.predictor.run(photo[None], ["logits", "features"])
+        return Reading(softmax(logits)[0], float(self.familiarity.score(features)[0]))
+
+    def describe(self, reading: Reading, top: int) -> dict[str, Any]:
+        """An answer in plain types: what the service and `predict` say of one photo.
+
+        Returns:
+            `predictions`, the `top` most probable classes; where the bundle can tell, also
+            `prediction_set`, the names of the classes that it may be, and `in_distribution`,
+            whether it is like the training photos, with its `familiarity`.
+        """
+        probabilities, familiarity = reading
+        answer: dict[str, Any] = {
+            "predictions": [p._asdict() for p in self.top(probabilities, top)]
+        }
+        if self.least_probability is not None:
+            count = max(1, int((probabilities >= self.least_probability).sum()))
+            answer["prediction_set"] = [p.label for p in self.top(probabilities, count)]
+        if self.familiarity is not None and familiarity is not None:
+            answer["in_distribution"] = bool(familiarity >= self.familiarity.least)
+            answer["familiarity"] = round(familiarity, 4)
+        return answer
+
     def look(self, photo: np.ndarray, layers: Sequence[str]) -> Answer:
         """Probabilities and the feature maps of any set of layers, in one pass.
 
@@ -86,9 +132,12 @@ class Classifier:
         for layer in layers:
             self.layer(layer)
         graph = self._graph("layers.onnx")
-        logits, *maps = graph.run(photo[None], ["logits", *layers])
+        extra = ["features"] if self.familiarity else []
+        logits, *maps = graph.run(photo[None], ["logits", *layers, *extra])
+        familiarity = float(self.familiarity.score(maps.pop())[0]) if self.familiarity else None
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
-        return Answer(softmax(logits)[0], dict(zip(layers, pictures, strict=True)))
+        reading = Reading(softmax(logits)[0], familiarity)
+        return Answer(reading, dict(zip(layers, pictures, strict=True)))
 
     def layer(self, name: str) -> LayerEntry:
         """The layer called `name`. Raises UnknownLayer, with the nearest names."""
@@ -124,6 +173,25 @@ class Classifier:
         last = self.blocks[-1].name
         pooled = saliency.is_pooled(self._graph("layers.onnx"), last, self.framing.size)
         return last if pooled else None
+
+    def _read_familiarity(self) -> Familiarity | None:
+        """What the bundle knows of its training photos. Raises BundleError."""
+        if not self.manifest.thresholds.get("familiarity"):
+            return None
+        grey = np.full((1, self.framing.size, self.framing.size, 3), 127, np.float32)
+        features = self.predictor.run(grey, ["features"])[0].shape[-1]
+        return read_familiarity(self.bundle, features)
+
+    def _read_least_probability(self) -> float | None:
+        """How probable the classes of a prediction set are at least. Raises BundleError."""
+        known = self.manifest.thresholds.get("prediction_set")
+        if not known:
+            return None
+        least = known.get("least_probability") if isinstance(known, dict) else None
+        if not isinstance(least, (int, float)) or not 0 <= least <= 1:
+            reason = f"thresholds.prediction_set.least_probability is {least!r}; expected 0 to 1"
+            raise BundleError(self.bundle.path, reason)
+        return float(least)
 
     def _graph(self, name: str) -> Graph:
         """One graph of the bundle, loaded when it is first needed."""

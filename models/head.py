@@ -15,4 +15,10 @@ class DenseLayer:
     activation: str = "linear"
 
 
-Head = Sequence[DenseLayer]  # from pooled features to logits; the last layer is linear
+@dataclass(frozen=True)
+class UnitLength:
+    """Each vector divided by its Euclidean length, so that only its direction counts."""
+
+
+# From pooled features to logits; the last layer is a linear DenseLayer.
+Head = Sequence[DenseLayer | UnitLength]

@@ -9,7 +9,7 @@ import numpy as np
 
 from models import mosaic, saliency
 from models.bundle import LayerEntry
-from models.classifier import Classifier
+from models.classifier import Classifier, Reading
 from models.errors import SettingError, UnknownClass
 
 
@@ -27,10 +27,15 @@ class LayerAnswer:
 class Inside:
     """What the network makes of one photo, from the first block to the last."""
 
-    probabilities: np.ndarray  # (K,) float32
+    reading: Reading
     label: int  # the class that effects and heat speak of
     layers: list[LayerAnswer]
     heat: np.ndarray  # (h, w) float32, `saliency.positions`; one 0 where there is none
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(K,) float32."""
+        return self.reading.probabilities
 
 
 def look_inside(classifier: Classifier, photo: np.ndarray, label: str | None = None) -> Inside:
@@ -50,7 +55,7 @@ def look_inside(classifier: Classifier, photo: np.ndarray, label: str | None = N
     heat = np.zeros((1, 1), np.float32)
     if classifier.pooled_layer:
         heat = saliency.positions(classifier.head, layers[-1].maps, index)
-    return Inside(answer.probabilities, index, layers, heat)
+    return Inside(answer.reading, index, layers, heat)
 
 
 def answer_of(
@@ -97,7 +102,7 @@ def explain(classifier: Classifier, photo: np.ndarray, label: str | None, method
         heat = saliency.occlusion(classifier.predictor, photo, index)
     else:
         raise SettingError(f"method is {method[:40]!r}; expected position or occlusion")
-    return Inside(answer.probabilities, index, [], heat)
+    return Inside(answer.reading, index, [], heat)
 
 
 def class_index(classifier: Classifier, probabilities: np.ndarray, label: str | None) -> int:

@@ -16,7 +16,7 @@ from models.backbones import Backbone
 from models.efficientnet_lite import efficientnet_lite, load_embedded
 from models.errors import SettingError, WeightsUnreadable
 from models.flatten import graft
-from models.head import DenseLayer, Head
+from models.head import DenseLayer, Head, UnitLength
 from models.state_dict import read_state_dict
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; keras/applications/imagenet_utils.py
@@ -61,15 +61,18 @@ def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -
 def add_head(features: keras.Model, head: Head) -> keras.Model:
     """The whole classifier: raw RGB -> logits. Layers are shared with `features`."""
     x = features.output
-    for number, dense in enumerate(head, start=1):
+    for number, part in enumerate(head, start=1):
+        if isinstance(part, UnitLength):
+            x = layers.UnitNormalization(name=f"head_unit{number}")(x)
+            continue
         last = number == len(head)
         layer = layers.Dense(
-            dense.bias.size,
-            activation=None if dense.activation == "linear" else dense.activation,
+            part.bias.size,
+            activation=None if part.activation == "linear" else part.activation,
             name="logits" if last else f"head_dense{number}",
         )
         x = layer(x)
-        layer.set_weights([dense.kernel, dense.bias])
+        layer.set_weights([part.kernel, part.bias])
     return keras.Model(features.input, x, name="classifier")
 
 

@@ -149,6 +149,12 @@ def _layer_norm(w: Writer, layer: Any, x: str) -> str:
     return w.node("Transpose", [y], perm=(0, 3, 1, 2)) if maps else y
 
 
+def _unit(w: Writer, layer: Any, x: str) -> str:
+    if layer.axis not in (-1, len(layer.input.shape) - 1):
+        raise KeyError(f"axis {layer.axis}")
+    return w.node("LpNormalization", [x], axis=1, p=2)  # 0 stays 0, as in Keras
+
+
 def _relu(w: Writer, layer: Any, x: str) -> str:
     if layer.threshold:
         raise KeyError("ReLU with a threshold")
@@ -277,5 +283,6 @@ WRITERS: dict[str, Callable[..., str]] = {
     "SeparableConv2D": _separable,
     "SpatialDropout2D": _same,
     "Subtract": _merge("Sub"),
+    "UnitNormalization": _unit,
     "ZeroPadding2D": _pad,
 }

@@ -33,12 +33,16 @@ def all_activations(name: str | None) -> dict[str, Any]:
     pixels = decode(classifier, photo_in(request), settings().limits)
     inside = look_inside(classifier, pixels, request.args.get("label"))
     label = classifier.class_names[inside.label]
-    return said_by(classifier) | {
-        "predictions": [p._asdict() for p in classifier.top(inside.probabilities, top)],
-        "label": label,
-        "layers": [_layer_answer(layer) for layer in inside.layers],
-        "saliency": _saliency(classifier, inside, "position"),
-    }
+    said = classifier.describe(inside.reading, top)
+    return (
+        said_by(classifier)
+        | said
+        | {
+            "label": label,
+            "layers": [_layer_answer(layer) for layer in inside.layers],
+            "saliency": _saliency(classifier, inside, "position"),
+        }
+    )
 
 
 @bp.post("/saliency", defaults={"name": None})

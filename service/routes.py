@@ -31,11 +31,7 @@ def predict(name: str | None) -> dict[str, Any]:
     encoded = photos_in(request, settings().photos_per_request)
     pixels = decode_all(classifier, encoded, settings().limits)
     results = [
-        {
-            "predictions": [
-                p._asdict() for p in classifier.top(classifier.predict(one[None])[0], top)
-            ]
-        }
+        classifier.describe(classifier.read(one), top)
         for one in pixels  # one by one: a batch is no faster on a CPU and holds more memory
     ]
     if len(results) == 1:
@@ -113,6 +109,7 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         "classes": len(manifest.class_names),
         "class_names": manifest.class_names[:20],
         "accuracy": test.get("accuracy"),
+        "coverage": manifest.thresholds.get("prediction_set", {}).get("coverage"),
         "layers": len(manifest.layers),
         "depths": classifier.depths(6),
         "samples": manifest.data.get("samples", []),

@@ -78,6 +78,8 @@ WRITTEN = {
     ),
     "Reshape to a vector": lambda x: layers.Reshape((243,))(x),  # 9 * 9 * 3
     "SeparableConv2D": lambda x: layers.SeparableConv2D(5, 3, 2, "same", depth_multiplier=2)(x),
+    "UnitNormalization": lambda x: layers.UnitNormalization()(signed(x)),
+    "UnitNormalization of a vector": lambda x: layers.UnitNormalization()(layers.Flatten()(x)),
     "Subtract": lambda x: layers.Subtract()([signed(x), x]),
     "ZeroPadding2D": lambda x: layers.Conv2D(2, 3)(layers.ZeroPadding2D(((1, 2), (0, 3)))(x)),
 }

@@ -90,14 +90,23 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @_command
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
+@click.option("--against", type=FOLDER, metavar="OTHER",
+              help="A bundle to compare with, on the same photos.")  # fmt: skip
 @quiet
-def evaluate(bundle: Path, photos: Path, quiet: bool) -> None:
+def evaluate(bundle: Path, photos: Path, against: Path | None, quiet: bool) -> None:
     """Measure BUNDLE on labelled PHOTOS (those of test/, if there is one); prints JSON."""
+    from training.compare import compare_bundles
     from training.evaluate import evaluate_bundle
 
-    opened = Bundle(bundle)
-    opened.verify()
-    numbers = evaluate_bundle(Classifier(opened), photos, usable_cores(), stages=Stages(quiet))
+    stages, models = Stages(quiet), []
+    for path in (bundle, *([against] if against else [])):
+        opened = Bundle(path)
+        opened.verify()
+        models.append(Classifier(opened))
+    if len(models) == 1:
+        numbers = evaluate_bundle(models[0], photos, usable_cores(), stages=stages)
+    else:
+        numbers = compare_bundles(models[0], models[1], photos, usable_cores(), stages)
     click.echo(json.dumps(numbers, indent=2))
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn import metrics
 
-from models.classifier import Classifier
+from models.classifier import Classifier, Reading
 from models.errors import ImageError, PhotosError
 from models.images import Limits
+from training.calibrate import measure_sets, reliability
 from training.console import Stages
+from training.familiarity import measure_familiarity
+from training.intervals import wilson
 from training.photos import Listing, Photo, Skipped, find_photos
 
 
@@ -23,6 +25,7 @@ class Answers:
 
     photos: list[Photo]
     probabilities: np.ndarray  # (N, K) float32
+    familiarity: np.ndarray | None  # (N,) float; None: the bundle cannot tell
     skipped: list[Skipped]
 
 
@@ -37,14 +40,13 @@ def measure(
     Returns:
         `accuracy` with its 95 % `accuracy_interval` (Wilson 1927), `top5_accuracy` where
         there are more than five classes, `balanced_accuracy`, `macro_f1`, `log_loss`,
-        `per_class` (precision, recall, f1, photos) and `confusion` [true][predicted],
-        both over the classes that occur.
+        `expected_calibration_error` (`calibrate.reliability`), `per_class` (precision, recall,
+        f1, photos) and `confusion` [true][predicted], both over the classes that occur.
     """
     probabilities = probabilities.astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == labels).sum())
-    interval = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
     occur = np.unique(np.concatenate([labels, predicted]))
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
         labels, predicted, labels=occur, zero_division=0.0
@@ -55,9 +57,12 @@ def measure(
     numbers: dict[str, Any] = {
         "photos": len(labels),
         "accuracy": right / len(labels),
-        "accuracy_interval": [float(interval.low), float(interval.high)],
+        "accuracy_interval": wilson(right, len(labels)),
         "balanced_accuracy": float(recall[seen].mean()),
         "macro_f1": float(f1[seen].mean()),
+        "expected_calibration_error": reliability(probabilities, labels)[
+            "expected_calibration_error"
+        ],
         "log_loss": float(metrics.log_loss(labels, probabilities, labels=everything)),
         "per_class": [
             {
@@ -86,23 +91,54 @@ def evaluate_bundle(
 ) -> dict[str, Any]:
     """The numbers of a saved model on labelled photos: those of `test/`, if there is one.
 
+    Returns:
+        `measure`, and where the bundle can tell `prediction_sets` and `familiarity`.
+
     Raises:
         PhotosError: no photos, or a label the model does not have.
     """
+    chosen, side = photos_to_measure(source)
+    answers = answer_all(classifier, chosen, workers, limits, stages)
+    return describe_answers(classifier, answers, side)
+
+
+def photos_to_measure(source: Path) -> tuple[Listing, str]:
+    """The photos of `test/` and `test`, or without such a side every photo and `all`."""
     listing = find_photos(source)
     test = [photo for photo in listing.photos if photo.side == "test"]
-    photos = test or listing.photos
-    label_indices(photos, classifier.class_names)  # refuse before the long work
-    chosen = Listing(photos, listing.skipped)
-    with (stages or Stages(quiet=True)).counted("evaluate", len(photos), "photos") as advance:
-        answers = classify(classifier, chosen, workers, limits, advance)
+    chosen = Listing(test or listing.photos, listing.skipped)
+    return chosen, "test" if test else "all"
+
+
+def answer_all(
+    classifier: Classifier,
+    chosen: Listing,
+    workers: int,
+    limits: Limits = Limits(),
+    stages: Stages | None = None,
+) -> Answers:
+    """`classify` with its progress shown, once every label is known. Raises PhotosError."""
+    label_indices(chosen.photos, classifier.class_names)  # refuse before the long work
+    shown = stages or Stages(quiet=True)
+    with shown.counted(f"evaluate {classifier.name}", len(chosen.photos), "photos") as advance:
+        return classify(classifier, chosen, workers, limits, advance)
+
+
+def describe_answers(classifier: Classifier, answers: Answers, side: str) -> dict[str, Any]:
+    """All numbers about these answers, in plain types for JSON."""
     labels = label_indices(answers.photos, classifier.class_names)
     numbers = measure(answers.probabilities, labels, classifier.class_names)
+    chosen = classifier.manifest.thresholds.get("prediction_set")
+    if chosen:
+        numbers["prediction_sets"] = measure_sets(answers.probabilities, labels, chosen)
+    if answers.familiarity is not None and classifier.familiarity is not None:
+        least = classifier.familiarity.least
+        numbers["familiarity"] = measure_familiarity(answers.familiarity, least)
     skipped = [{"photo": str(item.path), "reason": item.reason} for item in answers.skipped]
     return {
         "model": classifier.name,
         "version": classifier.manifest.version,
-        "side": "test" if test else "all",
+        "side": side,
         **numbers,
         "skipped": skipped,
     }
@@ -117,7 +153,7 @@ def classify(
 ) -> Answers:
     """Probabilities for every photo that can be read. Raises PhotosError if none can."""
 
-    def answer(photo: Photo) -> np.ndarray | str:
+    def answer(photo: Photo) -> Reading | str:
         try:
             pixels = classifier.decode(photo.path.read_bytes(), limits)
         except ImageError as error:
@@ -126,7 +162,7 @@ def classify(
             return error.strerror or str(error)
         finally:
             progress(1)
-        return classifier.predict(pixels[None])[0]
+        return classifier.read(pixels)
 
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(answer, listing.photos))
@@ -137,9 +173,15 @@ def classify(
         raise PhotosError(f"none of {len(pairs)} photos can be read; the first: {bad[0].reason}")
     return Answers(
         [photo for photo, _ in good],
-        np.stack([result for _, result in good]),
+        np.stack([result.probabilities for _, result in good]),
+        _all_known([result.familiarity for _, result in good]),
         listing.skipped + bad,
     )
+
+
+def _all_known(scores: list[float | None]) -> np.ndarray | None:
+    known = [score for score in scores if score is not None]
+    return np.array(known) if len(known) == len(scores) else None
 
 
 def label_indices(photos: list[Photo], class_names: list[str]) -> np.ndarray:

@@ -163,8 +163,7 @@ def _study(
         classes=classes,
         strengths=PROBE_STRENGTHS,
     )
-    (dense,) = probe.layers
-    numbers |= {"probe_kernel": dense.kernel, "probe_bias": dense.bias}
+    numbers |= {"probe_kernel": probe.last.kernel, "probe_bias": probe.last.bias}
     return LayerFacts(
         numbers,
         Exemplars.join(exemplars),

@@ -81,6 +81,5 @@ def _line(classifier: Classifier, path: Path, top: int) -> dict[str, Any]:
         return line | {"error": {"code": error.code, "message": str(error)}}
     except OSError as error:
         return line | {"error": {"code": "file", "message": error.strerror or str(error)}}
-    predictions = classifier.top(classifier.predict(pixels[None])[0], top)
     names = {"model": classifier.name, "version": classifier.manifest.version}
-    return line | names | {"predictions": [prediction._asdict() for prediction in predictions]}
+    return line | names | classifier.describe(classifier.read(pixels), top)

@@ -1,0 +1,88 @@
+"""Is this photo anything like those the model was trained on?
+
+A classifier names one of its classes whatever it is shown, and is often sure of it. So the
+photo's features are compared with those of training photos: familiarity is the cosine to the
+k-th nearest of them (Sun et al. 2022, arXiv:2204.06507). The training vectors are kept in the
+few directions that they vary in; what a photo has beside these only makes it less familiar.
+`training/familiarity.py` wrote the file.
+"""
+
+import io
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.errors import BundleError
+
+FILE = "familiarity.npz"
+
+
+class Familiarity:
+    """What the photos of training looked like to the backbone."""
+
+    def __init__(self, directions: np.ndarray, photos: np.ndarray, neighbours: int, least: float):
+        """See that the numbers fit together.
+
+        Args:
+            directions: (F, R) float32, orthonormal; photos: (B, R) float32, training photos'
+                features at unit length, in these directions.
+            neighbours: k, 1 to B. least: familiarity from which on a photo is like them.
+
+        Raises:
+            ValueError: shapes that do not fit, or numbers that are not finite.
+        """
+        if directions.ndim != 2 or photos.ndim != 2 or photos.shape[1] != directions.shape[1]:
+            raise ValueError(f"arrays of shape {directions.shape} and {photos.shape} do not fit")
+        if not 1 <= neighbours <= len(photos):
+            raise ValueError(f"neighbours is {neighbours}; expected 1 to {len(photos)}")
+        for array in (directions, photos, np.float64(least)):
+            if array.dtype.kind != "f" or not np.isfinite(array).all():
+                raise ValueError("numbers that are not finite")
+        self.directions, self.photos = directions, photos
+        self.neighbours, self.least = neighbours, least
+
+    def score(self, features: np.ndarray) -> np.ndarray:
+        """Familiarity (N,), at most 1, of photos by their (N, F) features."""
+        return nearest(place(features, self.directions) @ self.photos.T, self.neighbours)
+
+
+def place(features: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Features (N, F) at unit length, in the given directions: (N, R). A zero stays zero."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    placed: np.ndarray = (features @ directions) / np.where(lengths > 0, lengths, 1)
+    return placed
+
+
+def nearest(cosines: np.ndarray, neighbours: int) -> np.ndarray:
+    """The k-th largest cosine of each row."""
+    return np.partition(cosines, -neighbours, axis=1)[:, -neighbours]
+
+
+def read_familiarity(bundle: Bundle, features: int) -> Familiarity | None:
+    """What the bundle knows of its training photos; None: nothing.
+
+    Args:
+        features: how many its network has.
+
+    Raises:
+        BundleError: file or thresholds are not as expected.
+    """
+    known: dict[str, Any] | None = bundle.manifest.thresholds.get("familiarity")
+    if not known:
+        return None
+    content = bundle.read(FILE)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = Familiarity(
+                arrays["directions"],
+                arrays["photos"],
+                int(known["neighbours"]),
+                float(known["least"]),
+            )
+        if len(found.directions) != features:
+            raise ValueError(f"{len(found.directions)} features; the network has {features}")
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleError(bundle.path, f"{FILE} is not as expected: {error}") from error
+    return found
