@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import onnx
 
-from models.head import DenseLayer, Head
+from models.head import DenseLayer, Head, UnitLength
 from models.onnx_graph import GraphWriter
 from models.onnx_layers import activation
 
@@ -23,8 +23,9 @@ POOL = "pool"  # the backbone's last layer
 
 
 def head_names(head: Head) -> list[str]:
-    """The name of each layer: `head_dense1` and so on, the last one `logits`."""
-    return [f"head_dense{number}" for number in range(1, len(head))] + ["logits"]
+    """The name of each layer: `head_dense1`, `head_unit1` and so on, the last one `logits`."""
+    kinds = ["unit" if isinstance(part, UnitLength) else "dense" for part in head[:-1]]
+    return [f"head_{kind}{number}" for number, kind in enumerate(kinds, start=1)] + ["logits"]
 
 
 def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
@@ -40,7 +41,7 @@ def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
     writer = GraphWriter("/head/")
     logits = _write_head(writer, "features", head)
     writer.rename(logits, "logits")
-    classes = head[-1].bias.size
+    classes = _dense(head)[-1].bias.size
     answer = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["N", classes])
     graph.node.extend(writer.nodes)
     graph.initializer.extend(writer.constants)
@@ -68,7 +69,7 @@ def head_graph(head: Head) -> bytes:
     """The head alone: `features` -> `logits`."""
     writer = GraphWriter("/head/")
     writer.rename(_write_head(writer, "features", head), "logits")
-    inputs, classes = head[0].kernel.shape[0], head[-1].bias.size
+    inputs, classes = _dense(head)[0].kernel.shape[0], _dense(head)[-1].bias.size
     return writer.finish("head", ("features", (inputs,)), {"logits": (classes,)})
 
 
@@ -85,14 +86,17 @@ def attach_to_keras(backbone: bytes, head: Head) -> bytes:
     source = POOL
     with_weights = io.BytesIO(members["model.weights.h5"])
     with h5py.File(with_weights, "r+") as weights:
-        earlier = sum(layer["class_name"] == "Dense" for layer in config["layers"])
-        named = zip(head_names(head), head, strict=True)
-        for number, (name, dense) in enumerate(named, start=earlier):
-            config["layers"].append(_dense_config(name, dense, source))
+        number = sum(layer["class_name"] == "Dense" for layer in config["layers"])
+        width = _dense(head)[0].kernel.shape[0]
+        for name, part in zip(head_names(head), head, strict=True):
+            config["layers"].append(_layer_config(name, part, width, source))
+            source = name
+            if isinstance(part, UnitLength):
+                continue
             group = weights.create_group(f"layers/dense{f'_{number}' if number else ''}/vars")
             group.attrs["name"] = name
-            group["0"], group["1"] = dense.kernel, dense.bias
-            source = name
+            group["0"], group["1"] = part.kernel, part.bias
+            number, width = number + 1, part.bias.size
     config |= {"name": "classifier", "output_layers": [source, 0, 0]}
     members["config.json"] = json.dumps(description).encode()
     members["model.weights.h5"] = with_weights.getvalue()
@@ -104,21 +108,32 @@ def attach_to_keras(backbone: bytes, head: Head) -> bytes:
 
 
 def _write_head(writer: GraphWriter, tensor: str, head: Head) -> str:
-    for dense in head:
-        weights = [writer.constant(dense.kernel), writer.constant(dense.bias)]
-        tensor = activation(writer, writer.node("Gemm", [tensor, *weights]), dense.activation)
+    for part in head:
+        if isinstance(part, UnitLength):
+            tensor = writer.node("LpNormalization", [tensor], axis=1, p=2)  # 0 stays 0
+            continue
+        weights = [writer.constant(part.kernel), writer.constant(part.bias)]
+        tensor = activation(writer, writer.node("Gemm", [tensor, *weights]), part.activation)
     return tensor
 
 
-def _dense_config(name: str, dense: DenseLayer, source: str) -> dict[str, Any]:
-    """One Dense layer as Keras describes it; what is left out has Keras' default."""
-    width, units = dense.kernel.shape
+def _dense(head: Head) -> list[DenseLayer]:
+    return [part for part in head if isinstance(part, DenseLayer)]
+
+
+def _layer_config(
+    name: str, part: DenseLayer | UnitLength, width: int, source: str
+) -> dict[str, Any]:
+    """One layer as Keras describes it; what is left out has Keras' default."""
+    kind, own = "UnitNormalization", {"axis": -1}
+    if isinstance(part, DenseLayer):
+        kind = "Dense"
+        own = {"units": part.bias.size, "activation": part.activation, "use_bias": True}
     came_from = {"shape": [None, width], "dtype": "float32", "keras_history": [source, 0, 0]}
     return {
         "module": "keras.layers",
-        "class_name": "Dense",
-        "config": {"name": name, "trainable": True, "dtype": "float32", "units": units,
-                   "activation": dense.activation, "use_bias": True},
+        "class_name": kind,
+        "config": {"name": name, "trainable": True, "dtype": "float32"} | own,
         "registered_name": None,
         "build_config": {"input_shape": [None, width]},
         "name": name,

@@ -91,12 +91,14 @@ def descend(
     settings: Descent,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    observe: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Curves:
     """Train `model` (inputs -> logits) in place; it ends with the weights of its best epoch.
 
     Args:
         checkpoint: where the state after each epoch is kept; one found there is taken up.
         progress: called with the number of steps just finished.
+        observe: called after each epoch; what it raises ends the run.
 
     Raises:
         Diverged: the loss is no longer a number; says at which step and learning rate.
@@ -133,6 +135,7 @@ def descend(
         curves.stopped = _why_stop(curves, settings)
         if checkpoint:
             checkpoint.save(curves.as_json(), _state(model) + best + mean)
+        observe(curves.epochs[-1])
     _assign(model.trainable_variables, best)
     curves.stopped = curves.stopped or "all epochs were done"
     return curves

@@ -33,6 +33,23 @@ from training.write import write_bundle
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """Labelled features on their sides: all that a head is trained on."""
+
+    compiled: Compiled
+    features: Features
+    split: Split
+    class_names: list[str]
+    labels: np.ndarray  # (N,) class index of each photo
+    skipped: list[Skipped]
+
+    def side(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """(M, F) float32 features and (M,) int labels of train, validation or test."""
+        rows = getattr(self.split, name)
+        return self.features.vectors[rows], self.labels[rows]
+
+
+@dataclass(frozen=True)
 class Trained:
     """All that the bundle and the report are written from."""
 
@@ -140,6 +157,21 @@ def train_head(
     listing: Listing, compiled: Compiled, cache: FeatureCache, config: FitConfig, stages: Stages
 ) -> Trained:
     """Features, split, head and test numbers."""
+    prepared = prepare(listing, compiled, cache, config, stages)
+    with stages.counted("train the head", len(STRENGTHS), "heads") as advance:
+        head = fit_logistic(
+            *prepared.side("train"),
+            *prepared.side("validation"),
+            classes=len(prepared.class_names),
+            progress=advance,
+        )
+    return with_head(prepared, head)
+
+
+def prepare(
+    listing: Listing, compiled: Compiled, cache: FeatureCache, config: FitConfig, stages: Stages
+) -> Prepared:
+    """Features and split; says which photos were skipped."""
     features = features_of(listing, compiled, cache, config, stages)
     split = split_photos(
         features.photos, features.digests, config.seed, config.validation_share, config.test_share
@@ -148,18 +180,15 @@ def train_head(
     for item in skipped:
         stages.say(f"skipped {item.path}: {item.reason}")
     class_names, labels = class_indices(split, features.photos)
-    with stages.counted("train the head", len(STRENGTHS), "heads") as advance:
-        head = fit_logistic(
-            *(features.vectors[split.train], labels[split.train]),
-            *(features.vectors[split.validation], labels[split.validation]),
-            classes=len(class_names),
-            progress=advance,
-        )
-    probabilities = apply_head(head.layers, features.vectors[split.test])
-    metrics = measure(probabilities, labels[split.test], class_names)
-    return Trained(
-        *(compiled, features, split, class_names, labels, head, metrics, probabilities, skipped)
-    )
+    return Prepared(compiled, features, split, class_names, labels, skipped)
+
+
+def with_head(prepared: Prepared, head: FittedHead) -> Trained:
+    """The same with a head, measured once on the test photos."""
+    features, labels = prepared.side("test")
+    probabilities = apply_head(head.layers, features)
+    metrics = measure(probabilities, labels, prepared.class_names)
+    return Trained(**vars(prepared), head=head, metrics=metrics, probabilities=probabilities)
 
 
 def tune(

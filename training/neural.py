@@ -7,7 +7,7 @@ import numpy as np
 
 from models.head import DenseLayer, Head
 from training.checkpoint import Checkpoint
-from training.descent import Curves, Lesson, descend
+from training.descent import Curves, Epoch, Lesson, descend
 from training.heads import FittedHead
 from training.hyperparameters import Descent, HiddenLayers
 
@@ -23,12 +23,14 @@ def fit_neural(
     seed: int,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    observe: Callable[[Epoch], None] = lambda epoch: None,
 ) -> tuple[FittedHead, Curves]:
     """Hidden layers and logits on standardised features, and how they were learnt.
 
     Args:
         train, validation: (N, F) float32 features.
         train_labels, validation_labels: (N,) int, 0 to classes - 1.
+        observe: called after each epoch; what it raises ends the run.
 
     Raises:
         Diverged: the loss is no longer a number.
@@ -49,7 +51,7 @@ def fit_neural(
     )
     keras.utils.set_random_seed(seed)
     model, dense = build_neural(train.shape[1], classes, shape, settings.dropout)
-    curves = descend(model, lesson, settings, checkpoint, progress)
+    curves = descend(model, lesson, settings, checkpoint, progress, observe)
     head = read_head(dense)
     first = head[0]
     kernel = first.kernel / spread[:, None]
