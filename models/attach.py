@@ -125,7 +125,8 @@ def _layer_config(
     name: str, part: DenseLayer | UnitLength, width: int, source: str
 ) -> dict[str, Any]:
     """One layer as Keras describes it; what is left out has Keras' default."""
-    kind, own = "UnitNormalization", {"axis": -1}
+    kind: str = "UnitNormalization"
+    own: dict[str, Any] = {"axis": -1}
     if isinstance(part, DenseLayer):
         kind = "Dense"
         own = {"units": part.bias.size, "activation": part.activation, "use_bias": True}

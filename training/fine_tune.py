@@ -19,7 +19,7 @@ import numpy as np
 from models import export
 from models.bundle import LayerEntry
 from models.errors import SettingError, UnknownLayer
-from models.head import Head
+from models.head import DenseLayer, Head
 from models.runtime import Graph
 from training.budget import Plan, measure_step, measure_view, plan_within
 from training.checkpoint import Checkpoint
@@ -217,8 +217,10 @@ def _content(start: Start) -> str:
     """The photos, their sides and labels, and the head that training begins with."""
     together = hashlib.sha256(repr((start.split.train, start.split.validation)).encode())
     together.update(b"".join(start.features.digests) + start.labels.tobytes())
-    for dense in start.head:
-        together.update(dense.kernel.tobytes() + dense.bias.tobytes())
+    for part in start.head:
+        together.update(type(part).__name__.encode())
+        if isinstance(part, DenseLayer):
+            together.update(part.kernel.tobytes() + part.bias.tobytes())
     return together.hexdigest()
 
 

@@ -27,6 +27,7 @@ from training.features import Features, compute_features
 from training.heads import STRENGTHS, FittedHead, apply_head, fit_logistic
 from training.insight import choose_layers
 from training.photos import Listing, Skipped, find_photos
+from training.report import Searched
 from training.split import Split, class_indices, split_photos
 from training.summaries import Record
 from training.write import write_bundle
@@ -63,6 +64,7 @@ class Trained:
     probabilities: np.ndarray  # (T, K) of the test photos
     skipped: list[Skipped]
     tuned: dict[str, Any] | None = None  # how the upper blocks were trained
+    searched: Searched | None = None  # how the head was found
 
 
 def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:

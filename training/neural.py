@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from models.head import DenseLayer, Head
+from models.head import DenseLayer, Head, UnitLength
 from training.checkpoint import Checkpoint
 from training.descent import Curves, Epoch, Lesson, descend
 from training.heads import FittedHead
@@ -79,15 +79,18 @@ def trainable_head(
 ) -> tuple[keras.KerasTensor, list[keras.layers.Dense]]:
     """`head` as Keras layers on `x`, with dropout in front of each, to be trained further."""
     layers = []
-    for dense in head:
-        layer = keras.layers.Dense(dense.bias.size, dense.activation)
+    for part in head:
+        if isinstance(part, UnitLength):
+            x = keras.layers.UnitNormalization()(x)
+            continue
+        layer = keras.layers.Dense(part.bias.size, part.activation)
         x = layer(keras.layers.Dropout(dropout)(x))
-        layer.set_weights([dense.kernel, dense.bias])
+        layer.set_weights([part.kernel, part.bias])
         layers.append(layer)
     return x, layers
 
 
-def read_head(dense: list[keras.layers.Dense]) -> Head:
+def read_head(dense: list[keras.layers.Dense]) -> list[DenseLayer]:
     """The weights of Keras layers as plain numbers."""
     return [
         DenseLayer(np.array(layer.kernel), np.array(layer.bias), layer.activation.__name__)

@@ -45,6 +45,19 @@ class Mistake:
     picture: bytes  # JPEG
 
 
+@dataclass(frozen=True)
+class Searched:
+    """What a search came to."""
+
+    summary: dict[str, Any]  # for the manifest
+    files: dict[str, bytes]  # for the bundle's folder `search`: trials.json and pictures
+
+    @property
+    def verdict(self) -> str:
+        """One paragraph for people."""
+        return str(self.summary["verdict"])
+
+
 def write_report(
     path: Path,
     manifest: Manifest,
@@ -52,11 +65,13 @@ def write_report(
     skipped: list[Skipped],
     mistakes: list[Mistake],
     insight: dict[str, Any] | None = None,
+    searched: Searched | None = None,
 ) -> None:
     """Write the page; pictures and styles are inside it.
 
     Args:
         insight: what `write_insight` found, if it was asked to.
+        searched: how the head was found, if it was searched for.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters |= {"percent": _percent, "duration": _duration, "picture": _picture}
@@ -74,6 +89,7 @@ def write_report(
         confusion=draw_confusion(metrics) if small else None,
         confused=most_confused(metrics),
         insight=insight,
+        search=searched,
         probes=draw_probes(insight) if insight else None,
     )
     path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode
@@ -99,10 +115,10 @@ def draw_confusion(metrics: dict[str, Any]) -> bytes:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(counts[row, column]), ha="center", va="center",
                       color=colour, fontsize=9)  # fmt: skip
-    return _png(figure)
+    return as_png(figure)
 
 
-def _png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
     """The drawn figure; its words are taken as they are."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a class may be called $^$
@@ -124,7 +140,7 @@ def draw_probes(insight: dict[str, Any]) -> bytes:
     axes.set_ylim(0, 1)
     axes.set_xticks(range(len(names)), [_short(name) for name in names], rotation=45, ha="right")
     axes.set_ylabel("accuracy on validation photos")
-    return _png(figure)
+    return as_png(figure)
 
 
 def most_confused(metrics: dict[str, Any], count: int = 5) -> list[tuple[str, str, int]]:

@@ -39,6 +39,10 @@ def write_bundle(
         files, parity = attach(trained.compiled, trained.head.layers)
     with new_bundle(out) as folder:
         samples = write_contents(folder, files, pictures.for_samples(validation, config.limits))
+        if trained.searched:
+            (folder / "search").mkdir()
+            for name, content in trained.searched.files.items():
+                (folder / "search" / name).write_bytes(content)
         insight = None
         if config.insight:
             material = Material(trained.features, split, config.framing, config)
@@ -54,7 +58,8 @@ def write_bundle(
             layers=trained.compiled.layers,
             training=config.as_json()
             | {"seconds": cost.seconds, "peak_memory_mib": peak_memory_mib()}
-            | ({"fine_tuning": trained.tuned} if trained.tuned else {}),
+            | ({"fine_tuning": trained.tuned} if trained.tuned else {})
+            | ({"search": trained.searched.summary} if trained.searched else {}),
             data=_describe_data(trained) | {"samples": samples},
             metrics={"test": trained.metrics},
             parity=parity.as_json(),
@@ -62,7 +67,10 @@ def write_bundle(
         )
         skipped = [_below(source, item) for item in trained.skipped]
         mistakes = _mistakes(trained, config)
-        write_report(folder / "report.html", manifest, cost, skipped, mistakes, insight)
+        write_report(
+            *(folder / "report.html", manifest, cost, skipped, mistakes, insight),
+            searched=trained.searched,
+        )
         return seal(folder, manifest, out)
 
 
