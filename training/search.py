@@ -1,14 +1,13 @@
 """The search: heads of every kind, tried on the same cached features, and the best one saved.
 
-The first trial is the head that `fit` trains, then come the other kinds as they are, then what
-a Tree-structured Parzen Estimator proposes (Bergstra et al. 2011). The budget, minutes or
-trials, is that of the whole study: the same command goes on where it was, and ends at once
-where nothing is left of it. A trial cut off by the budget is not kept.
+The first trial is the head that `fit` trains, then come the other kinds as they are, then, in
+turns, what a Tree-structured Parzen Estimator proposes for each (Bergstra et al. 2011). The
+budget, minutes or trials, is that of the whole study: the same command goes on where it was,
+and ends at once where nothing is left of it. A trial that the budget cuts off is not kept.
 """
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ import optuna
 
 from models.bundle import Manifest, check_target
 from models.errors import Diverged, PhotosError
-from training.candidate import Judged, told_to_fit, train_candidate
+from training.candidate import told_to_fit, train_candidate
 from training.config import FitConfig
 from training.console import Stages
 from training.fit import Prepared, check_listing, compile_backbone, open_cache, prepare, with_head
@@ -28,9 +27,9 @@ from training.photos import find_photos
 from training.search_report import Finalist, describe_search
 from training.search_space import (
     VERSION,
-    Candidate,
     defaults,
     kinds_for,
+    next_kind,
     parameters,
     recall,
     suggest,
@@ -39,7 +38,7 @@ from training.split import fingerprint
 from training.study import Study
 from training.write import write_bundle
 
-MOST_TRIALS = 1000  # keep the study below some 4 MB
+MOST_TRIALS = 1000  # keep the study below 5 MB
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def explore(run: "Run", budget: Budget, stages: Stages) -> None:
 def _describe_best(study: Study) -> str:
     best = study.best
     facts = f"log loss {best.value:.4f}, accuracy {best.user_attrs['accuracy']:.3f}"
-    return f"trial {best.number}: {best.params['head']}, {facts} on validation photos"
+    return f"trial {best.number}: {best.user_attrs['head']}, {facts} on validation photos"
 
 
 @dataclass
@@ -159,65 +158,42 @@ class Run:
     def trial(self) -> None:
         """One trial, from its parameters to its line in the file. Raises OutOfTime."""
         started, number = time.perf_counter(), len(self.study.trials)
-        if number < len(self.first):
-            self._try_default(self.first[number], started)
-            return
-        trial = self.study.ask(self.seed)
-        candidate = suggest(trial, self.kinds)
-
-        def observe(epoch: int, loss: float) -> None:
-            self._watch_clock()
-            trial.report(loss, epoch)
-            if trial.should_prune():
-                raise optuna.TrialPruned
-
-        value: float | None = None
-        facts: dict[str, Any] = {}
-        try:
-            value, facts = self._twin(trial.params) or self._judge(candidate, observe)
-        except optuna.TrialPruned:
-            facts = {"stopped": "worse than most at the same epoch"}
-        except Diverged as error:
-            facts = {"stopped": str(error)}
-        self.study.tell(trial, value, facts | {"seconds": time.perf_counter() - started})
-
-    def _try_default(self, candidate: Candidate, started: float) -> None:
-        """A trial whose parameters are given, or come out of it: the strength that `fit` chose."""
+        kind = next_kind(number, self.kinds)
+        asked = None if number < len(self.first) else self.study.ask(kind, self.seed)
+        candidate = suggest(asked, kind) if asked else self.first[number]
         losses: list[float] = []
 
         def observe(epoch: int, loss: float) -> None:
-            self._watch_clock()
+            if self.late():
+                raise OutOfTime
             losses.append(loss)
+            if asked:
+                asked.report(loss, epoch)
+                if asked.should_prune():
+                    raise optuna.TrialPruned
 
-        judged = train_candidate(candidate, self.prepared, self.seed, observe)
-        value, facts = judged.loss, {"accuracy": judged.accuracy}
-        _, trial = recall(parameters(candidate, judged.head.settings), self.kinds)
-        self.study.add(trial, value, losses, facts | {"seconds": time.perf_counter() - started})
+        value: float | None = None
+        facts: dict[str, Any] = {"head": kind}
+        settings: dict[str, Any] = {}
+        try:
+            judged = train_candidate(candidate, self.prepared, self.seed, observe)
+            value, settings = judged.loss, judged.head.settings
+            facts |= {"accuracy": judged.accuracy}
+        except optuna.TrialPruned:
+            facts |= {"stopped": "worse than most at the same epoch"}
+        except Diverged as error:
+            facts |= {"stopped": str(error)}
+        facts |= {"seconds": time.perf_counter() - started}
+        if asked:
+            self.study.tell(asked, value, facts)
+        else:
+            params = recall(parameters(candidate, settings), kind)[1]
+            self.study.add(params, value, losses, facts)
 
     def finalist(self, trial: optuna.trial.FrozenTrial) -> Finalist:
         """The head of a finished trial once more, and what it says of photos."""
-        candidate = (
-            self.first[trial.number]
-            if trial.number < len(self.first)
-            else recall(trial.params, self.kinds)[0]
-        )
+        candidate, _ = recall(trial.params, trial.user_attrs["head"])
+        if trial.number < len(self.first):
+            candidate = self.first[trial.number]
         judged = train_candidate(candidate, self.prepared, self.seed)
         return Finalist.measure(trial, candidate, judged.head, self.prepared)
-
-    def _judge(
-        self, candidate: Candidate, observe: Callable[[int, float], None]
-    ) -> tuple[float, dict[str, Any]]:
-        judged: Judged = train_candidate(candidate, self.prepared, self.seed, observe)
-        return judged.loss, {"accuracy": judged.accuracy}
-
-    def _twin(self, params: dict[str, Any]) -> tuple[float, dict[str, Any]] | None:
-        """What an earlier trial of the same parameters came to: it would come to the same."""
-        for trial in self.study.done:
-            if trial.params == params and trial.value is not None:
-                accuracy = trial.user_attrs["accuracy"]
-                return trial.value, {"accuracy": accuracy, "same_as": trial.number}
-        return None
-
-    def _watch_clock(self) -> None:
-        if self.late():
-            raise OutOfTime

@@ -15,10 +15,10 @@ from training.fit import Prepared
 from training.heads import FittedHead
 from training.intervals import mcnemar, paired_difference
 from training.report import Searched, as_png
-from training.search_space import Candidate
+from training.search_space import NEURAL, Candidate
 from training.study import Study
 
-ENOUGH_TRIALS = 30  # finished ones, from which on three stand in the best tenth
+ENOUGH_TRIALS = 20  # neural ones that finished: from there on two stand in the best tenth
 KEPT_OF_TEST = ("photos", "accuracy", "accuracy_interval", "log_loss")
 COLOURS = ("#0b7285", "#c77d3a", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
 
@@ -51,7 +51,8 @@ class Finalist:
         """Plain types."""
         validation = {"log_loss": float(self.losses.mean()), "accuracy": float(self.right.mean())}
         test = {name: self.test[name] for name in KEPT_OF_TEST}
-        told = {"trial": self.trial.number, "parameters": self.trial.params}
+        told = {"trial": self.trial.number, "head": self.candidate.kind}
+        told |= {"parameters": self.trial.params}
         return told | {"validation": validation, "test": test}
 
 
@@ -117,12 +118,13 @@ def verdict(default: Finalist, winner: Finalist, compared: dict[str, Any]) -> st
 
 
 def what_mattered(study: Study) -> dict[str, float]:
-    """Importances of parameters; none where the trials are too few to say."""
-    if len(study.done) < ENOUGH_TRIALS:
+    """How much each hyperparameter of neural heads did; none where trials are too few to say."""
+    finished = [trial for trial in study.of_kind(NEURAL) if trial.state == TrialState.COMPLETE]
+    if len(finished) < ENOUGH_TRIALS:
         return {}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
-        return study.importances()
+        return study.importances(NEURAL)
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
@@ -141,9 +143,9 @@ def draw_course(trials: list[FrozenTrial]) -> bytes:
     values = np.array([trial.value for trial in done], float)
     numbers = [trial.number for trial in done]
     top = values[0] + 3 * max(values[0] - values.min(), 0.05 * values[0])
-    kinds = list(dict.fromkeys(str(trial.params["head"]) for trial in done))
+    kinds = list(dict.fromkeys(str(trial.user_attrs["head"]) for trial in done))
     for kind, colour in zip(kinds, COLOURS, strict=False):
-        rows = [row for row, trial in enumerate(done) if trial.params["head"] == kind]
+        rows = [row for row, trial in enumerate(done) if trial.user_attrs["head"] == kind]
         shown = np.minimum(values[rows], top)  # a bad one would hide the differences of the good
         axes.plot([numbers[row] for row in rows], shown, "o", color=colour, label=kind, ms=4)
     cut = [trial.number for trial in trials if trial.state != TrialState.COMPLETE]
@@ -162,5 +164,5 @@ def draw_importances(importances: dict[str, float], most: int = 12) -> bytes:
     figure = Figure(figsize=(7.2, 0.8 + 0.28 * len(shown)), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     axes.barh([name for name, _ in shown], [share for _, share in shown], color=COLOURS[0])
-    axes.set_xlabel("share of what separates the best tenth of trials from the rest")
+    axes.set_xlabel("share of what separates the best tenth of neural heads from the others")
     return as_png(figure)

@@ -1,7 +1,7 @@
 """The study: every finished trial of a search, in a file that survives a kill.
 
-Trials go on in memory, where the sampler and the pruner read them; one that is finished is
-appended to a journal in Optuna's own format, one line and some 3 kB each. A trial that was
+A trial goes on in memory, where sampler and pruner know those before it; once finished it is
+appended to a journal in Optuna's own format, one line and at most 5 kB each. A trial that was
 running when the process died was never written: it comes again with the same parameters,
 because the sampler of each trial is seeded by its number.
 """
@@ -23,7 +23,11 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from models.bundle import writing
 from models.errors import SettingError, StorageError
 
-RANDOM_TRIALS = 16  # the defaults among them: before, there is too little to learn from
+NAME = "search"
+RANDOM_TRIALS = 8  # of a kind, its default among them: before, there is too little to learn from
+# Stops what is worse than the median of others at the same epoch (Golovin et al. 2017), once
+# four others have come so far, and not while the learning rate still rises.
+PRUNER = MedianPruner(n_startup_trials=0, n_warmup_steps=3, n_min_trials=4)
 
 
 class Study:
@@ -48,11 +52,6 @@ class Study:
         except BaseException:
             self.close()
             raise
-        # Stops what is worse than the median of others at the same epoch (Golovin et al. 2017),
-        # once four others have come so far, and not while the learning rate still rises.
-        pruner = MedianPruner(n_startup_trials=0, n_warmup_steps=3, n_min_trials=4)
-        self._live = optuna.create_study(direction="minimize", pruner=pruner)
-        self._live.add_trials(self._kept.trials)
 
     def close(self) -> None:
         """Let another process have it."""
@@ -61,7 +60,7 @@ class Study:
     @property
     def trials(self) -> list[FrozenTrial]:
         """Those that came to an end, in order; a trial's number is its place."""
-        return self._kept.trials
+        return self._kept.get_trials(deepcopy=False)
 
     @property
     def done(self) -> list[FrozenTrial]:
@@ -78,39 +77,53 @@ class Study:
         """That all trials took, whichever process ran them."""
         return sum(float(trial.user_attrs["seconds"]) for trial in self.trials)
 
-    def importances(self) -> dict[str, float]:
-        """How much each parameter decides whether a trial is among the best tenth; sums to 1."""
-        found = optuna.importance.get_param_importances(self._live)
+    def of_kind(self, kind: str) -> list[FrozenTrial]:
+        """The trials of one kind of head, in order."""
+        return [trial for trial in self.trials if trial.user_attrs["head"] == kind]
+
+    def importances(self, kind: str) -> dict[str, float]:
+        """How much each parameter decides whether a trial is among the best tenth of its kind.
+
+        PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255); the shares sum to 1.
+        """
+        found = optuna.importance.get_param_importances(self._alone(kind))
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
-    def ask(self, seed: int) -> optuna.Trial:
-        """A new trial; its parameters depend on the seed and the trials before it."""
+    def ask(self, kind: str, seed: int) -> optuna.Trial:
+        """A new trial; its parameters depend on the seed and the trials of its kind before it."""
         drawn = np.random.SeedSequence([seed, len(self.trials)]).generate_state(1)
-        self._live.sampler = TPESampler(
+        self._asked = self._alone(kind)
+        self._asked.sampler = TPESampler(
             seed=int(drawn[0]), n_startup_trials=RANDOM_TRIALS, constant_liar=False
         )
-        return self._live.ask()
+        return self._asked.ask()
 
     def tell(self, trial: optuna.Trial, value: float | None, facts: dict[str, Any]) -> None:
-        """Keep a trial that ended; value None: it was cut short. Raises StorageError."""
+        """Keep the trial that was asked for; value None: cut short. Raises StorageError."""
         for name, fact in facts.items():
             trial.set_user_attr(name, fact)
         state = TrialState.PRUNED if value is None else TrialState.COMPLETE
-        self._keep(self._live.tell(trial, value, state))
+        self._keep(self._asked.tell(trial, value, state))
 
     def add(
-        self, trial: FixedTrial, value: float, epochs: Sequence[float], facts: dict[str, Any]
+        self, trial: FixedTrial, value: float | None, epochs: Sequence[float], facts: dict[str, Any]
     ) -> None:
-        """Keep a finished trial that was not asked for. Raises StorageError."""
+        """Keep a trial that was not asked for. Raises StorageError."""
         done = optuna.trial.create_trial(
+            state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
             params=trial.params,
             distributions=trial.distributions,
             value=value,
             intermediate_values=dict(enumerate(epochs)),
             user_attrs=facts,
         )
-        self._live.add_trial(done)
-        self._keep(self._live.trials[-1])
+        self._keep(done)
+
+    def _alone(self, kind: str) -> optuna.Study:
+        """The trials of one kind as a study in memory: sampler and pruner see no others."""
+        study = optuna.create_study(direction="minimize", pruner=PRUNER)
+        study.add_trials(self.of_kind(kind))
+        return study
 
     def _keep(self, trial: FrozenTrial) -> None:
         with writing(self.path):
@@ -160,7 +173,8 @@ def _hold(path: Path) -> BinaryIO:
 def _open(path: Path) -> optuna.Study:
     try:
         storage = JournalStorage(JournalFileBackend(str(path), _Held(str(path))))
-        return optuna.create_study(storage=storage, study_name="search", load_if_exists=True)
+        make = optuna.load_study if optuna.get_all_study_names(storage) else optuna.create_study
+        return make(storage=storage, study_name=NAME)
     except OSError:
         with writing(path):
             raise
