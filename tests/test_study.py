@@ -17,6 +17,11 @@ def kept(study: Study, x: float, value: float | None = None, epochs=(), kind="ne
     study.add(trial, value, epochs, {"head": kind, "seconds": 1.5, "accuracy": 0.5})
 
 
+def fill(study: Study) -> None:
+    for _ in range(100):
+        kept(study, 0.5, 1.0, epochs=[1.0] * 50)
+
+
 def drawn(study: Study, seed: int = 0, kind: str = "neural") -> float:
     return study.ask(kind, seed).suggest_float("x", 0, 1)
 
@@ -114,8 +119,7 @@ def test_a_full_disk_is_named_and_what_was_kept_stays(tmp_path):
     with small_disk(tmp_path / "disk", 12) as disk:
         study = Study(disk / "a.study.jsonl", RECIPE)
         with pytest.raises(StorageError, match="no space left to write"):
-            for _ in range(100):
-                kept(study, 0.5, 1.0, epochs=[1.0] * 50)
+            fill(study)
         count = len(study.trials)
         study.close()
         again = Study(disk / "a.study.jsonl", RECIPE)

@@ -10,6 +10,8 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - insight.py   what each layer detects, from summaries.py: channel_facts.py, exemplars.py, and
                trust.py for saliency;  add_insight.py, visualise.py for a bundle that has none
 - fit.py       the whole run, stage by stage
+- search.py    many heads on the same features, and the best of them; search_space.py says what is
+               tried, candidate.py trains one, study.py keeps the trials, search_report.py tells
 - evaluate.py  predictions -> numbers to believe
 - report.py    those numbers as a page
 - pictures.py  photos read once more to be shown

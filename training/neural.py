@@ -93,6 +93,6 @@ def trainable_head(
 def read_head(dense: list[keras.layers.Dense]) -> list[DenseLayer]:
     """The weights of Keras layers as plain numbers."""
     return [
-        DenseLayer(np.array(layer.kernel), np.array(layer.bias), layer.activation.__name__)
+        DenseLayer(np.asarray(layer.kernel), np.asarray(layer.bias), layer.activation.__name__)
         for layer in dense
     ]
