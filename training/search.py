@@ -63,7 +63,7 @@ def study_path(out: Path) -> Path:
 
 
 def search(source: Path, out: Path, config: FitConfig, budget: Budget, stages: Stages) -> Manifest:
-    """Search on the photos of `source` and write the best head as the bundle `out`.
+    """Search on the photos of `source`; write the best head, or that of `fit`, as the bundle `out`.
 
     Raises:
         PhotosError: among others, too few validation photos to choose by.
@@ -90,8 +90,9 @@ def search(source: Path, out: Path, config: FitConfig, budget: Budget, stages: S
                 default, winner = (run.finalist(t) for t in (study.trials[0], study.best))
             found = describe_search(study, default, winner)
             stages.say(found.verdict)
-            trained = replace(with_head(prepared, winner.head), searched=found)
-            told = told_to_fit(winner.candidate, config)
+            saved = winner if found.summary["saved"] == winner.trial.number else default
+            trained = replace(with_head(prepared, saved.head), searched=found)
+            told = told_to_fit(saved.candidate, config)
             return write_bundle(source, out, told, stages, trained, cache)
 
 

@@ -68,6 +68,7 @@ def describe_search(study: Study, default: Finalist, winner: Finalist) -> Search
         "winner": winner.as_json(),
         "difference": compared,
         "verdict": verdict(default, winner, compared),
+        "saved": (winner if beats(compared) else default).trial.number,
         "importances": importances,
     }
     table = summary | {"table": [_row(trial) for trial in study.trials]}
@@ -82,15 +83,18 @@ def compare(default: Finalist, winner: Finalist, confidence: float = 0.95) -> di
     """How far the winner is ahead on the validation photos, photo by photo.
 
     Returns:
-        `log_loss`: the mean saved, with its normal interval; `accuracy`: the difference, with
-        its interval and McNemar's p-value; `photos`. Zeros where the winner is the default.
+        `log_loss`: the mean saved, with its `standard_error` and its 95 % interval; `accuracy`:
+        the difference, with its interval and McNemar's `p_value`; `photos`. Zeros where the
+        winner is the default.
     """
     saved = default.losses - winner.losses
-    half = norm.ppf((1 + confidence) / 2) * saved.std(ddof=1) / np.sqrt(len(saved))
+    error = saved.std(ddof=1) / np.sqrt(len(saved))
+    half = norm.ppf((1 + confidence) / 2) * error
     alone = int((winner.right & ~default.right).sum()), int((default.right & ~winner.right).sum())
     return {
         "photos": len(saved),
         "log_loss": float(saved.mean()),
+        "standard_error": float(error),
         "log_loss_interval": [float(saved.mean() - half), float(saved.mean() + half)],
         "accuracy": (alone[0] - alone[1]) / len(saved),
         "accuracy_interval": paired_difference(*alone, len(saved)),
@@ -98,22 +102,33 @@ def compare(default: Finalist, winner: Finalist, confidence: float = 0.95) -> di
     }
 
 
+def beats(compared: dict[str, Any]) -> bool:
+    """Whether the winner is ahead by more than one standard error of the difference.
+
+    Else the default stays (the rule of one standard error: Breiman et al. 1984): the best of
+    many trials is ahead of it by luck alone, and is no better on other photos.
+    """
+    return bool(compared["log_loss"] > compared["standard_error"])
+
+
 def verdict(default: Finalist, winner: Finalist, compared: dict[str, Any]) -> str:
     """One paragraph for people."""
-    test = f"test accuracy {winner.test['accuracy']:.3f}"
+    own, other = (f"test accuracy {one.test['accuracy']:.3f}" for one in (default, winner))
     if winner.trial.number == default.trial.number:
-        return f"nothing beat the default of fit on validation photos: it is saved, {test}"
+        return f"nothing beat the default of fit on validation photos: it is saved, {own}"
+    gain, error = compared["log_loss"], compared["standard_error"]
+    if not beats(compared):
+        return (
+            f"nothing clearly beat the default of fit: it is saved, {own}; the best other head is "
+            f"ahead by {gain:.4f} log loss on {compared['photos']} validation photos, within one "
+            f"standard error ({error:.4f}), {other}"
+        )
     low, high = compared["log_loss_interval"]
-    gain = (
-        f"{compared['log_loss']:.4f} less log loss on {compared['photos']} validation photos "
-        f"({low:.4f} to {high:.4f}), accuracy {100 * compared['accuracy']:+.1f} points"
-    )
-    both = f"{test}, the default's {default.test['accuracy']:.3f}"
-    if low <= 0:
-        return f"the winner is not clearly better than the default of fit: {gain}; {both}"
     return (
-        f"the winner beats the default of fit: {gain}; chosen on these photos, so that flatters "
-        f"it; {both}"
+        f"the winner beats the default of fit: {gain:.4f} less log loss on {compared['photos']} "
+        f"validation photos ({low:.4f} to {high:.4f}), accuracy "
+        f"{100 * compared['accuracy']:+.1f} points; chosen on these photos, so that flatters it; "
+        f"{other}, the default's {default.test['accuracy']:.3f}"
     )
 
 
