@@ -252,7 +252,7 @@ def test_ctrl_c_ends_with_one_line_keeps_the_features_and_leaves_no_half_bundle(
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (130, ""), stderr
-    assert stderr.splitlines()[-1].startswith("stopped: features computed so far are kept")
+    assert stderr.splitlines()[-1].startswith("stopped: what was computed so far is kept")
     assert "Traceback" not in stderr
     assert 64 <= kept() < 130
     assert list(out.parent.iterdir()) == []

@@ -18,6 +18,10 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - fit.py       the whole run, stage by stage
 - evaluate.py  predictions -> numbers to believe, with intervals.py;  compare.py, of two models
 - report.py    those numbers as a page;  calibration_report.py
+- search.py    many heads on the same features, and the best of them; search_space.py says what is
+               tried, candidate.py trains one, study.py keeps the trials, search_report.py tells
+- evaluate.py  predictions -> numbers to believe
+- report.py    those numbers as a page
 - pictures.py  photos read once more to be shown
 - contents.py  what every bundle holds beside its manifest
 - imagenet.py, digits.py  the two models of the demo

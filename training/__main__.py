@@ -45,7 +45,7 @@ def _command(function: Callable[..., None]) -> click.Command:
             click.echo(f"error: {error}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
-            message = "stopped: features computed so far are kept; run it again to go on"
+            message = "stopped: what was computed so far is kept; run it again to go on"
             click.echo(message, err=True)
             sys.exit(130)
 
@@ -141,6 +141,32 @@ def insight(
     manifest = add_insight(bundle, photos, layers, visualise, stages)
     taken = sum(stages.seconds.values())
     click.echo(f"saved {bundle}: version {manifest.version} has insight, in {taken:.0f} s")
+
+
+@_command
+@click.argument("photos", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="The bundle to write.")
+@click.option("--minutes", default=10.0, show_default=True, help="That all trials may take.")
+@click.option("--trials", default=1000, show_default=True, help="At most so many; 1 to 1000.")
+@settings(
+    *("backbone", "weights", "size", "resize", "fraction", "seed", "validation_share"),
+    *("test_share", "threads", "max_megapixels", "more_formats", "insight", "layers"),
+)
+@quiet
+def search(
+    photos: Path, out: Path, minutes: float, trials: int, quiet: bool, **chosen: Any
+) -> None:
+    """Try every kind of head and its hyperparameters on PHOTOS, and save the best.
+
+    The trials are kept in OUT.study.jsonl: the same command goes on after a kill, and one with
+    more minutes or trials after its end.
+    """
+    from training.search import Budget
+    from training.search import search as run
+
+    manifest = run(photos, out, FitConfig(**chosen), Budget(minutes, trials), Stages(quiet))
+    found = manifest.training["search"]
+    click.echo(f"saved {out} after {found['trials']} trials: {found['verdict']}")
 
 
 @_command

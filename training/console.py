@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -35,11 +36,11 @@ class Stages:
         self.cpu_seconds: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage that has no steps to count."""
+    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Time a stage that has no steps to count; it may be told what goes on."""
         started = _clocks()
-        with self.console.status(f"{name} ..."):
-            yield
+        with self.console.status(f"{name} ...") as status:
+            yield lambda doing: status.update(f"{name}: {escape(doing)}")
         self._finish(name, started)
 
     @contextmanager

@@ -30,6 +30,7 @@ from training.heads import FittedHead
 from training.insight import choose_layers
 from training.near_copies import find_near_copies
 from training.photos import Listing, Skipped, find_photos
+from training.searched import Searched
 from training.sides import read_sides, split_settings
 from training.split import Split, class_indices, split_photos
 from training.summaries import Record
@@ -51,8 +52,12 @@ class Dataset:
     skipped: list[Skipped]
     checkup: Checkup | None  # what the data doctor found
 
-    def side(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Features (n, F) and labels (n,) of some photos."""
+    def side(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """(n, F) float32 features and (n,) int labels of train, validation or test."""
+        return self.some(getattr(self.split, name))
+
+    def some(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """The same of some photos."""
         return self.features.vectors[rows], self.labels[rows]
 
 
@@ -67,6 +72,7 @@ class Trained:
     probabilities: np.ndarray  # (T, K) of the test photos
     metrics: dict[str, Any]
     tuned: dict[str, Any] | None = None  # how the upper blocks were trained
+    searched: Searched | None = None  # how the head was found
 
 
 def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
@@ -86,7 +92,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     compiled = compile_backbone(listing, config, stages)
     with closing(open_cache(compiled, config)) as cache:
         data = gather(listing, out, compiled, cache, config, stages)
-        train, validation = data.side(data.split.train), data.side(data.split.validation)
+        train, validation = data.side("train"), data.side("validation")
         head = train_head(*train, *validation, len(data.class_names), config, stages)
         if config.fine_tune == "no":
             trained = judge(compiled, data, data.split.train, head, config, stages)
@@ -175,9 +181,9 @@ def judge(
         remembered: training photos that new ones are compared with.
     """
     with stages.stage("calibrate and measure"):
-        test, labels = data.side(data.split.test)
-        validation = data.side(data.split.validation)
-        belief = believe(head, *data.side(remembered), *validation, config.seed, config.coverage)
+        test, labels = data.side("test")
+        validation = data.side("validation")
+        belief = believe(head, *data.some(remembered), *validation, config.seed, config.coverage)
         belief = belief.measured(test, labels)
         probabilities = apply_head(belief.layers, test)
         metrics = measure(probabilities, labels, data.class_names)

@@ -7,7 +7,8 @@ import numpy as np
 
 from models.head import DenseLayer, Head, UnitLength
 from training.checkpoint import Checkpoint
-from training.descent import Curves, Lesson, descend, numbers
+from training.descent import Lesson, descend, numbers
+from training.epochs import Curves, Epoch
 from training.heads import FittedHead
 from training.hyperparameters import Descent, HiddenLayers
 
@@ -23,12 +24,14 @@ def fit_neural(
     seed: int,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    observe: Callable[[Epoch], bool | None] | None = None,
 ) -> tuple[FittedHead, Curves]:
     """Hidden layers and logits on standardised features, and how they were learnt.
 
     Args:
         train, validation: (N, F) float32 features.
         train_labels, validation_labels: (N,) int, 0 to classes - 1.
+        observe: told of each epoch; what it raises ends the training.
 
     Raises:
         Diverged: the loss is no longer a number.
@@ -49,7 +52,7 @@ def fit_neural(
     )
     keras.utils.set_random_seed(seed)
     model, dense = build_neural(train.shape[1], classes, shape, settings.dropout)
-    curves = descend(model, lesson, settings, checkpoint, progress)
+    curves = descend(model, lesson, settings, checkpoint, progress, observe)
     head = read_head(dense)
     folded = _fold(head[0], mean, spread)
     told = {"kind": "neural", "hidden": list(shape.widths), "activation": shape.activation}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 
 from models.bundle import ImageEntry, Manifest, new_bundle, seal
 from training import pictures
@@ -23,7 +24,7 @@ from training.mistakes import Explainer, Mistake, worst_mistakes
 from training.model_card import write_model_card
 from training.photos import Skipped
 from training.provenance import library_versions, peak_memory_mib
-from training.report import Descended, Extras, Section, write_report
+from training.report import Descended, Extras, Section, environment, write_report
 from training.sides import split_settings, write_sides
 from training.split import fingerprint
 
@@ -52,6 +53,10 @@ def write_bundle(
         samples = write_contents(folder, files, pictures.for_samples(validation, config.limits))
         belief.write(folder)
         write_sides(folder, split, data.features.digests, data.known, split_settings(config))
+        if trained.searched:
+            (folder / "search").mkdir()
+            for name, content in trained.searched.files.items():
+                (folder / "search" / name).write_bytes(content)
         insight = None
         if config.insight:
             material = Material(data.features, split, config.framing, config)
@@ -71,7 +76,8 @@ def write_bundle(
             training=config.as_json()
             | {"seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}
             | {"peak_memory_mib": peak_memory_mib()}
-            | ({"fine_tuning": trained.tuned} if trained.tuned else {}),
+            | ({"fine_tuning": trained.tuned} if trained.tuned else {})
+            | ({"search": trained.searched.summary} if trained.searched else {}),
             data=_describe_data(data) | {"samples": samples},
             metrics={"test": trained.metrics},
             calibration=belief.calibration,
@@ -80,7 +86,7 @@ def write_bundle(
             libraries=library_versions(),
         )
         skipped = [_below(source, item) for item in data.skipped]
-        sections = _sections(source, manifest, data, config)
+        sections = _sections(source, manifest, trained, config)
         extras = Extras(insight, gallery, _descents(trained, config), sections)
         write_report(folder / "report.html", manifest, cost, skipped, mistakes, extras)
         write_model_card(folder / "model_card.md", manifest, skipped)
@@ -137,11 +143,16 @@ def _descents(trained: "Trained", config: FitConfig) -> list[Descended]:
 
 
 def _sections(
-    source: Path, manifest: Manifest, data: "Dataset", config: FitConfig
+    source: Path, manifest: Manifest, trained: "Trained", config: FitConfig
 ) -> list[Section]:
     """Parts of the report that other files render."""
     sections = [calibration_section(manifest)]
-    if data.checkup:
-        content = render_section(data.checkup, source, config.limits, pictured=DOCTOR_PICTURES)
+    if trained.searched:
+        search = environment().get_template("search.html.j2").render(search=trained.searched)
+        sections.append(Section("The search", "search", Markup(search)))
+    if trained.data.checkup:
+        content = render_section(
+            trained.data.checkup, source, config.limits, pictured=DOCTOR_PICTURES
+        )
         sections.append(Section("Data doctor", "doctor", content))
     return sections
