@@ -21,7 +21,7 @@ from training.candidate import told_to_fit, train_candidate
 from training.compiled import Compiled, compile_backbone
 from training.config import FitConfig
 from training.console import Stages
-from training.fit import Dataset, check_listing, gather, open_cache
+from training.fit import Dataset, check_listing, gather, judge, open_cache
 from training.held_out import ENOUGH
 from training.hyperparameters import within
 from training.photos import find_photos
