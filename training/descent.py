@@ -208,7 +208,7 @@ def _dropout(model: keras.Model) -> list[Any]:
 
 
 def _copy(model: keras.Model) -> list[np.ndarray]:
-    return [np.array(variable) for variable in model.trainable_variables]
+    return [np.asarray(variable).copy() for variable in model.trainable_variables]
 
 
 def _assign(variables: list[Any], values: list[np.ndarray]) -> None:

@@ -88,6 +88,10 @@ def trainable_head(
 def read_head(dense: list[keras.layers.Dense]) -> Head:
     """The weights of Keras layers as plain numbers."""
     return [
-        DenseLayer(np.array(layer.kernel), np.array(layer.bias), layer.activation.__name__)
+        DenseLayer(
+            np.asarray(layer.kernel).copy(),
+            np.asarray(layer.bias).copy(),
+            layer.activation.__name__,
+        )
         for layer in dense
     ]
