@@ -126,6 +126,8 @@ def test_a_run_that_fails_is_marked_so(mlflow, tmp_path):
     assert [name for name, *_ in points(tmp_path)] == ["head/loss"]  # the other was told too
 
 
+# Python tries once more to write the file's buffer when it is thrown away.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk_ends_the_run_with_a_reason_and_does_not_hang(tmp_path):
     with small_disk(tmp_path / "disk", size_kib=64) as place:
         tracker = TensorBoardTracker(place)
