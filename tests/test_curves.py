@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def drawn(
     return Curves(epochs, best, start, "all epochs were done")
 
 
-def trained(photos: int, noise: float, widths: tuple[int, ...], **chosen: float | str):
+def trained(photos: int, noise: float, widths: tuple[int, ...], **chosen: Any):
     """A head on clouds of points, and the verdict on how it was learnt."""
     centres = np.random.default_rng(99).normal(size=(CLASSES, FEATURES))
 
@@ -39,7 +40,7 @@ def trained(photos: int, noise: float, widths: tuple[int, ...], **chosen: float 
         points = centres[labels] + noise * rng.normal(size=(count, FEATURES))
         return points.astype(np.float32), labels
 
-    settings = Descent(**chosen)  # type: ignore[arg-type]
+    settings = Descent(**chosen)
     shape = HiddenLayers(widths)
     _, curves = fit_neural(*cloud(photos, 0), *cloud(200, 1), CLASSES, shape, settings, seed=0)
     return diagnose(curves, settings)
@@ -133,7 +134,13 @@ def test_no_epochs_cannot_be_judged():
 
 
 def test_wide_layers_on_forty_photos_without_a_brake_overfit():
-    chosen = {"epochs": 25, "patience": 0, "dropout": 0, "weight_decay": 0, "learning_rate": 3e-3}
+    chosen: dict[str, Any] = {
+        "epochs": 25,
+        "patience": 0,
+        "dropout": 0,
+        "weight_decay": 0,
+        "learning_rate": 3e-3,
+    }
     verdict = trained(40, 2.5, (256, 256), schedule="constant", **chosen)
     assert verdict.kind == "overfitting"
     assert "100 % accuracy" in verdict.sentence
@@ -148,14 +155,14 @@ def test_an_ordinary_run_is_a_good_fit():
 
 
 def test_a_run_that_ends_too_soon_is_still_improving():
-    chosen = {"schedule": "constant", "warm_up": 0, "dropout": 0}
+    chosen: dict[str, Any] = {"schedule": "constant", "warm_up": 0, "dropout": 0}
     assert trained(400, 1.0, (32,), epochs=6, learning_rate=5e-4, **chosen).kind == (
         "still improving"
     )
 
 
 def test_a_rate_that_is_far_too_large_is_unstable():
-    chosen = {"schedule": "constant", "warm_up": 0, "patience": 0}
+    chosen: dict[str, Any] = {"schedule": "constant", "warm_up": 0, "patience": 0}
     assert trained(400, 1.0, (32,), epochs=15, learning_rate=1.0, **chosen).kind == "unstable"
 
 

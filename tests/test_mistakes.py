@@ -42,9 +42,9 @@ def test_the_most_confident_mistake_comes_first(tested):
 
 
 def test_each_mistake_shows_what_spoke_for_the_answer_and_for_the_truth(tested, explainer):
-    for each in worst_mistakes(*tested, explainer):
+    for each in worst_mistakes(*tested, explainer=explainer):
         sizes = [
-            Image.open(io.BytesIO(content)).size
+            Image.open(io.BytesIO(content or b"")).size
             for content in (each.speaks_for_predicted, each.speaks_for_truth)
         ]
         assert sizes == [(32, 32), (32, 32)]  # what the network saw
@@ -66,6 +66,6 @@ def test_the_maps_glow_where_the_class_is(explainer):
 def test_a_network_without_saliency_shows_its_mistakes_bare(tested, insight_bundle):
     bundle = Bundle(insight_bundle)
     explainer = Explainer({}, [], bundle.manifest.framing)
-    found = worst_mistakes(*tested, explainer)
+    found = worst_mistakes(*tested, explainer=explainer)
     assert len(found) == 2
     assert found[0].speaks_for_predicted is None

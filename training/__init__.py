@@ -21,7 +21,12 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 - search.py    many heads on the same features, and the best of them; search_space.py says what is
                tried, candidate.py trains one, study.py keeps the trials, search_report.py tells
 - evaluate.py  predictions -> numbers to believe
-- report.py    those numbers as a page
+- report.py    those numbers as a page, from templates/: summary.py puts them into words,
+               confusion.py and gallery.py show the photos behind them, mistakes.py what spoke
+               for the worst ones, cost.py time and energy, drawings.py curves
+- model_card.py  the same for whoever uses the model, as Markdown
+- curves.py    what the epochs of epochs.py say about a run;  find_rate.py a learning rate by trying
+- tracking.py  a run told to TensorBoard or MLflow
 - pictures.py  photos read once more to be shown
 - contents.py  what every bundle holds beside its manifest
 - imagenet.py, digits.py  the two models of the demo

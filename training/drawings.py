@@ -26,9 +26,9 @@ def as_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def short(label: str) -> str:
-    """A label that has room below a drawing."""
-    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
+def short(label: str, most: int = LONGEST_LABEL) -> str:
+    """A label of at most so many characters."""
+    return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
 def draw_probes(insight: dict[str, Any]) -> bytes:

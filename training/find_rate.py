@@ -47,7 +47,7 @@ def find_rate(model: keras.Model, lesson: Lesson, settings: Descent) -> RateSear
             learning rate is the answer where no rate lowers the loss.
     """
     trial = keras.Model(model.inputs, model.outputs)  # shares weights, not the compilation
-    before = [np.array(variable) for variable in model.variables]
+    before = [np.asarray(variable).copy() for variable in model.variables]
     frozen = replace(settings, schedule="constant", warm_up=0.0, learning_rate=LOWEST)
     trial.compile(
         optimizer=make_optimiser(frozen, STEPS),

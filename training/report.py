@@ -18,7 +18,7 @@ from models.bundle import Manifest
 from training.confusion import confused_pairs, matrix, most_confused
 from training.cost import WATTS_PER_CORE, Cost, watt_hours
 from training.curves import diagnose, draw_curves
-from training.drawings import draw_probes
+from training.drawings import draw_probes, short
 from training.epochs import Curves
 from training.gallery import Gallery
 from training.hyperparameters import Descent
@@ -118,6 +118,7 @@ def environment() -> jinja2.Environment:
         "percent": percent,
         "duration": duration,
         "picture": picture,
+        "short": short,
         "energy": lambda cpu_seconds: energy(watt_hours(cpu_seconds)),
     }
     return environment

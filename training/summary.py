@@ -10,6 +10,7 @@ from typing import Any
 from models.bundle import Manifest
 from training.confusion import most_confused
 from training.curves import Verdict
+from training.drawings import short
 from training.intervals import wilson
 from training.quantities import percent
 
@@ -98,14 +99,14 @@ def next_steps(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> list[str
     for truth, predicted, count in most_confused(metrics, 1):
         if count >= max(3, OFTEN * sizes[truth]):
             steps.append(
-                f"Look at the {count} of {sizes[truth]} photos of “{truth}” that were taken for "
-                f"“{predicted}”: wrong labels are mended, and if the two cannot be told apart by "
+                f"Look at the {count} of {sizes[truth]} photos of “{short(truth, 60)}” that were taken for "
+                f"“{short(predicted, 60)}”: wrong labels are mended, and if the two cannot be told apart by "
                 "eye, one class serves better than two."
             )
     weakest = next(iter(class_rows(metrics)))
     if weakest.photos and weakest.recall < metrics["accuracy"] - WIDE:
         steps.append(
-            f"Add photos of “{weakest.label}”: it is the class found least often "
+            f"Add photos of “{short(weakest.label, 60)}”: it is the class found least often "
             f"({percent(weakest.recall, 0)} of {weakest.photos})."
         )
     steps += [

@@ -4,6 +4,7 @@ The one interface is `Tracker`. TensorBoard's event files are written by tensorb
 needs no TensorFlow; MLflow is an extra that is imported only when it is asked for.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -53,37 +54,51 @@ class Untracked:
 
 
 class TensorBoardTracker:
-    """Event files in a folder; `tensorboard --logdir FOLDER` shows them."""
+    """Event files in a folder; `tensorboard --logdir FOLDER` shows them.
+
+    Each event is written here and now: tensorboardX's own SummaryWriter hands it to a thread,
+    whose end on a full disk would block the run for good, and whose flush does not wait.
+    """
 
     def __init__(self, folder: Path):
         """Raises StorageError: the folder cannot be written."""
-        from tensorboardX import SummaryWriter
+        from tensorboardX.event_file_writer import EventsWriter
 
         self.folder = folder
         with writing(folder):
-            self.writer = SummaryWriter(str(folder))
+            folder.mkdir(parents=True, exist_ok=True)
+            self.writer = EventsWriter(str(folder / "events"))
 
     def settings(self, told: Mapping[str, Any]) -> None:
         """A table under the tab Text."""
+        from tensorboardX.summary import text
+
         lines = [f"| {name} | {_cell(value)} |" for name, value in told.items()]
-        self.writer.add_text("settings", "\n".join(["| setting | value |", "|---|---|", *lines]))
+        table = "\n".join(["| setting | value |", "|---|---|", *lines])
+        self._write([text("settings", table)], 0)
 
     def epoch(self, number: int, told: Mapping[str, float]) -> None:
         """A point of each curve, on disk at once: somebody is watching."""
-        for name, value in told.items():
-            self.writer.add_scalar(name, value, number)
-        with writing(self.folder):
-            self.writer.flush()
+        from tensorboardX.summary import scalar
+
+        self._write([scalar(name, value) for name, value in told.items()], number)
 
     def result(self, told: Mapping[str, float]) -> None:
         """Curves of one point, under `result/`."""
-        for name, value in told.items():
-            self.writer.add_scalar(f"result/{name}", value, 0)
+        self.epoch(0, {f"result/{name}": value for name, value in told.items()})
 
     def close(self, failed: bool = False) -> None:
         """Write what is left."""
         with writing(self.folder):
             self.writer.close()
+
+    def _write(self, summaries: Sequence[Any], step: int) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        with writing(self.folder):
+            for summary in summaries:
+                self.writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+            self.writer.flush()
 
 
 class MlflowTracker:

@@ -1,0 +1,66 @@
+"""The loop of gradient descent tells whoever asks of each epoch, and stops when it is told to."""
+
+import keras
+import numpy as np
+import pytest
+
+from training.checkpoint import Checkpoint
+from training.descent import Epoch, Lesson, descend
+from training.hyperparameters import Descent, HiddenLayers
+from training.neural import build_neural
+
+SETTINGS = Descent(epochs=4, batch=8, patience=0)
+
+
+@pytest.fixture
+def lesson() -> Lesson:
+    points = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    labels = (points[:, 0] > 0).astype(int)
+
+    def read(rows: np.ndarray, epoch: int = 0) -> np.ndarray:
+        return points[rows]
+
+    return Lesson(read, labels[:32], read, labels[:8], classes=2, seed=0)
+
+
+def fresh() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return build_neural(5, 2, HiddenLayers((4,)), 0.1)[0]
+
+
+def test_each_epoch_is_told_when_it_is_over(lesson):
+    told: list[Epoch] = []
+    curves = descend(fresh(), lesson, SETTINGS, observe=told.append)
+    assert told == curves.epochs
+    assert len(told) == 4
+    assert curves.stopped == "all epochs were done"  # append answers None: go on
+
+
+def test_whoever_is_told_may_end_the_run(lesson):
+    told: list[Epoch] = []
+
+    def enough(epoch: Epoch) -> bool:
+        told.append(epoch)
+        return len(told) == 2
+
+    curves = descend(fresh(), lesson, SETTINGS, observe=enough)
+    assert len(curves.epochs) == 2
+    assert curves.stopped == "it was asked to stop"
+
+
+def test_a_run_taken_up_again_tells_its_earlier_epochs_first(lesson, tmp_path):
+    whole: list[Epoch] = []
+    descend(fresh(), lesson, SETTINGS, observe=whole.append)
+    seen: list[Epoch] = []
+
+    def killed(epoch: Epoch) -> None:
+        seen.append(epoch)
+        if len(seen) == 3:
+            raise KeyboardInterrupt  # before the third epoch is written down
+
+    checkpoint = Checkpoint(tmp_path, "recipe")
+    with pytest.raises(KeyboardInterrupt):
+        descend(fresh(), lesson, SETTINGS, checkpoint, observe=killed)
+    again: list[Epoch] = []
+    descend(fresh(), lesson, SETTINGS, checkpoint, observe=again.append)
+    assert again == whole
