@@ -10,9 +10,10 @@ from PIL import Image
 
 from models.errors import Diverged
 from training.descent import Lesson, descend
-from training.find_rate import RateSearch, draw_rates, find_rate, suggest
+from training.find_rate import find_rate, suggest
 from training.hyperparameters import Descent, HiddenLayers
 from training.neural import build_neural
+from training.rate_search import RateSearch, draw_rates
 
 SETTINGS = Descent(epochs=4, patience=0, schedule="constant", warm_up=0, dropout=0.1)
 

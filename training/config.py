@@ -104,6 +104,8 @@ class FitConfig:
     min_gain: float | None = _set(None, "Of validation log loss.", shown="0.001")
     target_loss: float | None = _set(None, "Stop at this training loss; 0: off.", shown="0")
 
+    tensorboard: Path | None = _set(None, "A folder for TensorBoard's logs.", shown="none")
+    mlflow: str = _set("", "The address of an MLflow server, or a folder.", shown="none")
     cache: Path = field(default_factory=default_cache)
 
     def __post_init__(self) -> None:
@@ -190,7 +192,7 @@ class FitConfig:
     def as_json(self) -> dict[str, Any]:
         """Settings that change the result, for the manifest; places are left out."""
         told = {name: value for name, value in asdict(self).items() if value is not None}
-        for place in ("cache", "threads", "exclude"):
+        for place in ("cache", "threads", "exclude", "tensorboard", "mlflow"):
             told.pop(place, None)
         size, weights = self.framing.size, Path(self.weights_source).name
         told |= {"fraction": self.framing.fraction}

@@ -8,16 +8,15 @@ where batches differ more than the loss falls.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
 from training.descent import Lesson, make_optimiser
-from training.drawings import BLUE, GREY, ORANGE, as_png
 from training.hyperparameters import Descent
+from training.rate_search import RateSearch
 
 LOWEST, HIGHEST = 1e-6, 10.0  # rates: seven decades
 STEPS = 100  # 14 to a decade
@@ -25,16 +24,6 @@ SMOOTHING = 0.9  # share of the loss so far at each step: about ten batches coun
 EXPLODED = 4.0  # times the lowest loss: there is nothing to be seen beyond
 LEARNT = 0.05  # of the first loss, that must be gone somewhere, else no rate learns
 MARGIN = 10.0  # below the lowest point
-
-
-@dataclass(frozen=True)
-class RateSearch:
-    """The rates that were tried and what became of the loss."""
-
-    rates: np.ndarray  # (S,) ascending
-    losses: np.ndarray  # (S,) smoothed training loss
-    suggested: float
-    found: bool  # False: no rate lowered the loss, and the suggestion is the usual rate
 
 
 def find_rate(model: keras.Model, lesson: Lesson, settings: Descent) -> RateSearch:
@@ -69,22 +58,6 @@ def suggest(rates: np.ndarray, losses: np.ndarray, usual: float) -> RateSearch:
     lowest = int(losses.argmin())
     found = bool(losses[lowest] < (1 - LEARNT) * np.median(losses[:10]))  # nothing learnt there
     return RateSearch(rates, losses, float(rates[lowest] / MARGIN) if found else usual, found)
-
-
-def draw_rates(search: RateSearch) -> bytes:
-    """The loss over the rate, with the suggestion, as a PNG."""
-    figure = Figure(figsize=(5.4, 3.4), layout="constrained", dpi=110)
-    axes = figure.add_subplot()
-    axes.plot(search.rates, search.losses, color=BLUE)
-    colour, kind = (ORANGE, "suggested") if search.found else (GREY, "the usual rate")
-    label = f"{search.suggested:.1e}, {kind}"
-    axes.axvline(search.suggested, color=colour, linestyle="--", label=label)
-    axes.set_xscale("log")
-    axes.set_ylim(top=min(search.losses.max(), 2 * search.losses[0]))
-    axes.set_xlabel("learning rate")
-    axes.set_ylabel("training loss, smoothed")
-    axes.legend(fontsize=9, framealpha=0)
-    return as_png(figure)
 
 
 def _climb(trial: Any, lesson: Lesson, settings: Descent) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -27,10 +27,13 @@ from training.config import FitConfig
 from training.console import Stages
 from training.descent import Curves, Lesson, descend, numbers
 from training.features import Features
+from training.find_rate import find_rate
 from training.hyperparameters import BLOCKS
 from training.map_store import Key, MapStore
 from training.neural import read_head, trainable_head
+from training.rate_search import RateSearch
 from training.split import Split
+from training.tracking import Tracker, observer
 from training.views import Augmentation, compute_views
 
 VIEWS = 4  # of each training photo, the plain one among them
@@ -48,10 +51,12 @@ class Tuned:
     plan: Plan
     identity: str  # of the changed weights
     checkpoint: Checkpoint  # to discard when the result is safe
+    searched: RateSearch | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain types, for the manifest."""
-        return {"cut": self.cut, "views": self.plan.views} | self.curves.as_json()
+        told = {"cut": self.cut, "views": self.plan.views} | self.curves.as_json()
+        return told | ({"rate_search": self.searched.as_json()} if self.searched else {})
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Start:
     began: float  # time.monotonic() when the run began; `minutes` count from there
 
 
-def fine_tune(start: Start, config: FitConfig, stages: Stages) -> Tuned:
+def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker) -> Tuned:
     """Train the blocks above the cut, in place, and the head, on cached views.
 
     Raises:
@@ -89,14 +94,29 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages) -> Tuned:
         _compute(start, config, stages, plan, lower, store)
         lesson = _lesson(start, config, plan, store)
         settings = plan.settings(config.descent(BLOCKS))
-        recipe = ("blocks", settings, plan, store.path.name, config.seed, _content(start))
+        recipe = (
+            "blocks",
+            config.find_rate,
+            settings,
+            plan,
+            store.path.name,
+            config.seed,
+            _content(start),
+        )
         checkpoint = Checkpoint(config.cache, recipe)
+        searched = None
+        if config.find_rate:
+            with stages.stage("try learning rates"):
+                searched = find_rate(model, lesson, settings)
+            settings = replace(settings, learning_rate=searched.suggested)
         steps = settings.epochs * -(-len(lesson.labels) // settings.batch)
         with stages.counted("train the upper blocks", steps, "steps") as advance:
-            curves = descend(model, lesson, settings, checkpoint, advance)
+            curves = descend(
+                *(model, lesson, settings, checkpoint, advance, observer(tracker, "blocks"))
+            )
     for layer in model.layers:
         layer.trainable = True  # as it was: whoever loads the network may train it all
-    return Tuned(read_head(dense), curves, cut, plan, _identity(start, model), checkpoint)
+    return Tuned(read_head(dense), curves, cut, plan, _identity(start, model), checkpoint, searched)
 
 
 def choose_cut(layers: Sequence[LayerEntry], asked: str | None) -> str:

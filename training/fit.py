@@ -34,6 +34,7 @@ from training.searched import Searched
 from training.sides import read_sides, split_settings
 from training.split import Split, class_indices, split_photos
 from training.summaries import Record
+from training.tracking import Tracker, tracking
 from training.train_head import train_head
 from training.write import write_bundle
 
@@ -89,15 +90,22 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         listing = leave_out(listing, source, config.exclude)
     check_listing(listing)
     stages.say(f"{len(listing.photos):,} files in {source}")
-    compiled = compile_backbone(listing, config, stages)
-    with closing(open_cache(compiled, config)) as cache:
-        data = gather(listing, out, compiled, cache, config, stages)
-        train, validation = data.side("train"), data.side("validation")
-        head = train_head(*train, *validation, len(data.class_names), config, stages)
-        if config.fine_tune == "no":
-            trained = judge(compiled, data, data.split.train, head, config, stages)
-            return write_bundle(source, out, config, stages, trained, cache)
-    return _fit_blocks(source, out, config, stages, compiled, data, head, began)
+    with tracking(out.name, config.tensorboard, config.mlflow) as tracker:
+        tracker.settings(config.as_json())
+        compiled = compile_backbone(listing, config, stages)
+        with closing(open_cache(compiled, config)) as cache:
+            data = gather(listing, out, compiled, cache, config, stages)
+            sides = *data.side("train"), *data.side("validation")
+            head = train_head(*sides, len(data.class_names), config, stages, tracker)
+            if config.fine_tune == "no":
+                trained = judge(compiled, data, data.split.train, head, config, stages)
+                manifest = write_bundle(source, out, config, stages, trained, cache)
+        if config.fine_tune != "no":
+            run = Run(source, out, config, stages, tracker, began)
+            manifest = _fit_blocks(run, compiled, data, head)
+        test = manifest.metrics["test"]
+        tracker.result({name: v for name, v in test.items() if isinstance(v, float)})
+    return manifest
 
 
 def open_cache(compiled: Compiled, config: FitConfig) -> FeatureCache:
@@ -190,26 +198,30 @@ def judge(
     return Trained(compiled, data, head, belief, probabilities, metrics)
 
 
-def _fit_blocks(
-    source: Path,
-    out: Path,
-    config: FitConfig,
-    stages: Stages,
-    compiled: Compiled,
-    data: Dataset,
-    head: FittedHead,
-    began: float,
-) -> Manifest:
+@dataclass(frozen=True)
+class Run:
+    """What a run was asked for."""
+
+    source: Path
+    out: Path
+    config: FitConfig
+    stages: Stages
+    tracker: Tracker
+    began: float  # time.monotonic()
+
+
+def _fit_blocks(run: Run, compiled: Compiled, data: Dataset, head: FittedHead) -> Manifest:
     """The rest of a run whose upper blocks are trained too; with `auto`, if validation gains."""
+    source, out, config, stages = run.source, run.out, run.config, run.stages
     with stages.stage("load Keras"):
         from training.fine_tune import Start, fine_tune
 
         backbone = build(config)
     start = Start(
         *(backbone, compiled.layers, compiled.identity, data.features, data.split),
-        *(data.labels, head.layers, began),
+        *(data.labels, head.layers, run.began),
     )
-    tuned = fine_tune(start, config, stages)
+    tuned = fine_tune(start, config, stages, run.tracker)
     if config.fine_tune == "auto" and tuned.curves.best < 0:
         stages.say("fine-tuning did not pay on validation photos: the frozen backbone is kept")
         with closing(open_cache(compiled, config)) as cache:

@@ -1,6 +1,8 @@
 """A neural head: layers of neurons on the features, trained by gradient descent."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ from models.head import DenseLayer, Head, UnitLength
 from training.checkpoint import Checkpoint
 from training.descent import Lesson, descend, numbers
 from training.epochs import Curves, Epoch
+from training.find_rate import find_rate
 from training.heads import FittedHead
 from training.hyperparameters import Descent, HiddenLayers
 
@@ -25,6 +28,7 @@ def fit_neural(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
     observe: Callable[[Epoch], bool | None] | None = None,
+    try_rates: bool = False,
 ) -> tuple[FittedHead, Curves]:
     """Hidden layers and logits on standardised features, and how they were learnt.
 
@@ -32,6 +36,7 @@ def fit_neural(
         train, validation: (N, F) float32 features.
         train_labels, validation_labels: (N,) int, 0 to classes - 1.
         observe: told of each epoch; what it raises ends the training.
+        try_rates: find the learning rate first, instead of that of `settings`.
 
     Raises:
         Diverged: the loss is no longer a number.
@@ -52,10 +57,19 @@ def fit_neural(
     )
     keras.utils.set_random_seed(seed)
     model, dense = build_neural(train.shape[1], classes, shape, settings.dropout)
+    searched = None
+    if try_rates:
+        searched = find_rate(model, lesson, settings)
+        settings = replace(settings, learning_rate=searched.suggested)
     curves = descend(model, lesson, settings, checkpoint, progress, observe)
     head = read_head(dense)
     folded = _fold(head[0], mean, spread)
-    told = {"kind": "neural", "hidden": list(shape.widths), "activation": shape.activation}
+    told: dict[str, Any] = {
+        "kind": "neural",
+        "hidden": list(shape.widths),
+        "activation": shape.activation,
+    }
+    told |= {"rate_search": searched.as_json()} if searched else {}
     return FittedHead([folded, *head[1:]], told), curves
 
 

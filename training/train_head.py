@@ -13,6 +13,7 @@ from training.heads import FittedHead, fit_head, steps
 from training.held_out import judged
 from training.hyperparameters import HEAD
 from training.linear_heads import KINDS
+from training.tracking import Tracker, observer
 
 
 def train_head(
@@ -23,6 +24,7 @@ def train_head(
     classes: int,
     config: FitConfig,
     stages: Stages,
+    tracker: Tracker,
 ) -> FittedHead:
     """Fit the head that `config.head` names; with `auto`, the best kind.
 
@@ -36,7 +38,7 @@ def train_head(
     sides = (train, train_labels, validation, validation_labels, classes)
     balanced = config.class_weights == "balanced"
     if config.head == "neural":
-        return _neural(*sides, config=config, stages=stages)
+        return _neural(*sides, config=config, stages=stages, tracker=tracker)
     kinds = tuple(KINDS) if config.head == "auto" else (config.head,)
     with stages.counted("train the head", steps(kinds), "heads") as advance:
         if config.head == "auto":
@@ -52,6 +54,7 @@ def _neural(
     classes: int,
     config: FitConfig,
     stages: Stages,
+    tracker: Tracker,
 ) -> FittedHead:
     """Layers of neurons, learnt by gradient descent; with Keras."""
     with stages.stage("load Keras"):
@@ -59,13 +62,15 @@ def _neural(
 
     settings, shape = config.descent(HEAD), config.hidden_layers
     content = (train.tobytes(), train_labels.tobytes(), validation.tobytes())
-    recipe = ("head", settings, shape, config.seed, *map(hash_of, content))
+    recipe = ("head", config.find_rate, settings, shape, config.seed, *map(hash_of, content))
     total = settings.epochs * -(-len(train) // settings.batch)
     checkpoint = Checkpoint(config.cache, recipe)
     with stages.counted("train the head", total, "steps") as advance:
         head, curves = fit_neural(
             *(train, train_labels, validation, validation_labels, classes),
             *(shape, settings, config.seed, checkpoint, advance),
+            observe=observer(tracker, "head"),
+            try_rates=config.find_rate,
         )
     checkpoint.discard()
     facts = judged(apply_head(head.layers, validation), validation_labels)
