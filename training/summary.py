@@ -99,9 +99,9 @@ def next_steps(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> list[str
     for truth, predicted, count in most_confused(metrics, 1):
         if count >= max(3, OFTEN * sizes[truth]):
             steps.append(
-                f"Look at the {count} of {sizes[truth]} photos of “{short(truth, 60)}” that were taken for "
-                f"“{short(predicted, 60)}”: wrong labels are mended, and if the two cannot be told apart by "
-                "eye, one class serves better than two."
+                f"Look at the {count} of {sizes[truth]} photos of “{short(truth, 60)}” that were "
+                f"taken for “{short(predicted, 60)}”: wrong labels are mended, and if the two "
+                "cannot be told apart by eye, one class serves better than two."
             )
     weakest = next(iter(class_rows(metrics)))
     if weakest.photos and weakest.recall < metrics["accuracy"] - WIDE:
