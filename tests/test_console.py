@@ -6,6 +6,7 @@ import pytest
 
 from training.console import Stages
 from training.cost import Cost, estimate_cost, watt_hours
+from training.quantities import duration, energy, percent
 
 
 def busy(seconds: float) -> None:
@@ -44,3 +45,10 @@ def test_energy_is_that_of_cores_at_work():
 def test_end_to_end_costs_the_cores_what_it_costs():
     cost = estimate_cost({}, onnx_ms=10, photos=100)
     assert cost.end_to_end_cpu_seconds == pytest.approx(180)  # 18 x 10 ms x 100 photos x 10 epochs
+
+
+def test_quantities_are_written_as_they_are_read_most_easily():
+    assert percent(0.9032) == "90.3 %"
+    assert [duration(s) for s in (99.94, 757, 7200)] == ["99.9 s", "13 min", "2.0 h"]
+    spread = [energy(hours) for hours in (1500, 90, 0.13, 0.0059, 3e-5)]
+    assert spread == ["1.5 kWh", "90 Wh", "0.13 Wh", "6 mWh", "under 1 mWh"]

@@ -147,6 +147,18 @@ def test_a_server_that_does_not_answer_is_named(monkeypatch):
         MlflowTracker("http://a", "flowers")
 
 
+def test_a_server_that_is_lost_on_the_way_does_not_end_the_run(mlflow):
+    def gone(*args, **named):
+        raise ConnectionError("reset by peer")
+
+    said: list[str] = []
+    with tracking("flowers", mlflow="x", say=said.append) as tracker:
+        mlflow.log_metrics = gone
+        tracker.epoch(1, {"head/loss": 0.5})
+        tracker.epoch(2, {"head/loss": 0.4})
+    assert said == ["MLflow took no more: reset by peer; the run goes on without it"]
+
+
 def test_by_default_nothing_is_tracked():
     with tracking("flowers") as tracker:
         assert isinstance(tracker, Untracked)

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from models.bundle import Manifest
-from training.cost import watt_hours
+from training.cost import WATTS_PER_CORE, watt_hours
 from training.photos import Skipped
 from training.quantities import duration, energy, percent
 from training.report import TEMPLATES
@@ -60,6 +60,7 @@ def write_model_card(path: Path, manifest: Manifest, skipped: Sequence[Skipped])
         settings={name: v for name, v in training.items() if not isinstance(v, dict)},
         seconds=sum(training.get("seconds", {}).values()),
         energy=energy(watt_hours(sum(training.get("cpu_seconds", {}).values()))),
+        watts=WATTS_PER_CORE,
         calibration=_numbers(manifest.calibration),
     )
     path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode

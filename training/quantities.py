@@ -14,7 +14,9 @@ def duration(seconds: float) -> str:
 
 
 def energy(watt_hours: float) -> str:
-    """Watt hours with two digits: it is an estimate."""
+    """Watt hours with two digits at most: it is an estimate."""
     if watt_hours >= 1000:
         return f"{watt_hours / 1000:.1f} kWh"
-    return f"{watt_hours:.0f} Wh" if watt_hours >= 10 else f"{watt_hours:.2g} Wh"
+    if watt_hours >= 0.1:
+        return f"{watt_hours:.0f} Wh" if watt_hours >= 10 else f"{watt_hours:.2g} Wh"
+    return f"{1000 * watt_hours:.0f} mWh" if watt_hours >= 0.001 else "under 1 mWh"

@@ -102,37 +102,50 @@ class TensorBoardTracker:
 
 
 class MlflowTracker:
-    """A run at an MLflow server, or in a database or folder: whatever the address names."""
+    """A run at an MLflow server, or in a database: whatever the address names.
 
-    def __init__(self, address: str, name: str):
-        """Raises SettingError: MLflow is not installed, or nothing answers at the address."""
+    A server that is lost on the way does not end the run: that is said, and no more is sent.
+    """
+
+    def __init__(self, address: str, name: str, say: Callable[[str], None] = lambda line: None):
+        """Raises SettingError: MLflow is not installed, or no run can be begun at the address."""
         try:
             import mlflow
         except ImportError as error:
             raise SettingError(MLFLOW_MISSING) from error
-        self.mlflow = mlflow
+        self.mlflow, self.say, self.lost = mlflow, say, False
         try:
             mlflow.set_tracking_uri(address)
-            self.run = mlflow.start_run(run_name=name)
+            mlflow.start_run(run_name=name)
         except Exception as error:  # MLflow's own, requests', the database's: no common base
-            reason = " ".join(str(error).split())[:200]
-            raise SettingError(f"--mlflow {address}: no run could be begun: {reason}") from error
+            reason = f"no run could be begun: {_line(error)}"
+            raise SettingError(f"--mlflow {address}: {reason}") from error
 
     def settings(self, told: Mapping[str, Any]) -> None:
         """Parameters of the run."""
-        self.mlflow.log_params({name: str(v)[:LONGEST_VALUE] for name, v in told.items()})
+        cut = {name: str(value)[:LONGEST_VALUE] for name, value in told.items()}
+        self._send(lambda: self.mlflow.log_params(cut))
 
     def epoch(self, number: int, told: Mapping[str, float]) -> None:
         """Metrics at a step."""
-        self.mlflow.log_metrics(dict(told), step=number)
+        self._send(lambda: self.mlflow.log_metrics(dict(told), step=number))
 
     def result(self, told: Mapping[str, float]) -> None:
         """Metrics without a step."""
-        self.mlflow.log_metrics(dict(told))
+        self._send(lambda: self.mlflow.log_metrics(dict(told)))
 
     def close(self, failed: bool = False) -> None:
         """The run is finished, or failed."""
-        self.mlflow.end_run("FAILED" if failed else "FINISHED")
+        self._send(lambda: self.mlflow.end_run("FAILED" if failed else "FINISHED"))
+
+    def _send(self, call: Callable[[], object]) -> None:
+        if self.lost:
+            return
+        try:
+            call()
+        except Exception as error:  # likewise
+            self.lost = True
+            self.say(f"MLflow took no more: {_line(error)}; the run goes on without it")
 
 
 class _Several:
@@ -160,19 +173,25 @@ class _Several:
 
 
 @contextmanager
-def tracking(name: str, tensorboard: Path | None = None, mlflow: str = "") -> Iterator[Tracker]:
+def tracking(
+    name: str,
+    tensorboard: Path | None = None,
+    mlflow: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> Iterator[Tracker]:
     """The tracker of a run called `name`; closed when the block ends, well or not.
 
     Args:
         tensorboard: the folder for event files; mlflow: the address of a server. Neither: the
             run is not tracked.
+        say: told, in a line, when a server is lost on the way.
 
     Raises:
         SettingError: MLflow is not installed or does not answer. StorageError: no such folder.
     """
     trackers: list[Tracker] = []
     if mlflow:
-        trackers.append(MlflowTracker(mlflow, name))
+        trackers.append(MlflowTracker(mlflow, name, say))
     if tensorboard:
         trackers.append(TensorBoardTracker(tensorboard / name))
     tracker: Tracker = _Several(trackers) if trackers else Untracked()
@@ -198,3 +217,7 @@ def observer(tracker: Tracker, stage: str) -> Callable[[Epoch], None]:
 
 def _cell(value: Any) -> str:
     return " ".join(str(value).replace("|", "\\|").split())
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
