@@ -172,7 +172,7 @@ def test_the_report_shows_it_in_words_and_as_a_picture(believed):
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
     environment.filters["picture"] = lambda content, kind: f"data:image/{kind},"
-    place = Path(belief.__file__).with_name("calibration.html.j2")
+    place = Path(belief.__file__).with_name("templates") / "calibration.html.j2"
     template = environment.from_string(place.read_text())
     page = template.render(calibration=believed.calibration, reliability=picture)
     assert "promise to hold the true class for 90 % of photos" in page

@@ -90,7 +90,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         listing = leave_out(listing, source, config.exclude)
     check_listing(listing)
     stages.say(f"{len(listing.photos):,} files in {source}")
-    with tracking(out.name, config.tensorboard, config.mlflow) as tracker:
+    with tracking(out.name, config.tensorboard, config.mlflow, stages.say) as tracker:
         tracker.settings(config.as_json())
         compiled = compile_backbone(listing, config, stages)
         with closing(open_cache(compiled, config)) as cache:
