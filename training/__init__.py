@@ -4,6 +4,7 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
 
 - config.py    every setting of a run, checked
 - photos.py    folders or a CSV -> a list of labelled photos, and what was skipped
+- compiled.py  the backbone as ONNX and as a Keras file, made once and kept; heads put on both
 - features.py  each photo once through the compiled backbone;  cache.py keeps the result
 - split.py     train, validation and test sides that share no copy: units.py joins those that must
                stand together, sides.py remembers them from one bundle to the next
@@ -12,20 +13,24 @@ photos -> features -> split -> head -> network -> bundle, in the order of `fit.p
                and reads the list, check.py is the command
 - heads.py     features -> class, one kind of head; choose_head.py tries them all. linear_heads.py
                fits each kind, held_out.py judges, forward.py answers in NumPy
+- train_head.py  the head that the config asks for;  neural.py a neural one, with Keras
+- descent.py   gradient descent, for heads and blocks: hyperparameters.py, checkpoint.py
+- fine_tune.py the upper blocks, from feature maps that views.py draws and map_store.py keeps;
+               budget.py says what fits into some minutes
 - belief.py    how far to believe it: calibrate.py (sureness, prediction sets), familiarity.py
 - insight.py   what each layer detects, from summaries.py: channel_facts.py, exemplars.py, and
                trust.py for saliency;  add_insight.py, visualise.py for a bundle that has none
-- fit.py       the whole run, stage by stage
+- fit.py       the whole run, stage by stage;  write.py  what came of it, as a bundle
 - evaluate.py  predictions -> numbers to believe, with intervals.py;  compare.py, of two models
-- report.py    those numbers as a page;  calibration_report.py
 - search.py    many heads on the same features, and the best of them; search_space.py says what is
                tried, candidate.py trains one, study.py keeps the trials, search_report.py tells
-- evaluate.py  predictions -> numbers to believe
 - report.py    those numbers as a page, from templates/: summary.py puts them into words,
                confusion.py and gallery.py show the photos behind them, mistakes.py what spoke
-               for the worst ones, cost.py time and energy, drawings.py curves
+               for the worst ones, cost.py time and energy, drawings.py curves,
+               calibration_report.py how far to believe it
 - model_card.py  the same for whoever uses the model, as Markdown
-- curves.py    what the epochs of epochs.py say about a run;  find_rate.py a learning rate by trying
+- curves.py    what the epochs of epochs.py say about a run;  find_rate.py a learning rate by
+               trying, rate_search.py what became of it
 - tracking.py  a run told to TensorBoard or MLflow
 - pictures.py  photos read once more to be shown
 - contents.py  what every bundle holds beside its manifest
