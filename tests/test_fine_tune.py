@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.bundle import Bundle
+from models.bundle import Bundle, LayerEntry
 from models.classifier import Classifier
 from models.errors import SettingError, UnknownLayer
 from models.graph import mapped_layers
@@ -16,7 +16,7 @@ from tests.making import COLOURS, write_classes
 from training.compiled import build
 from training.config import FitConfig
 from training.console import Stages
-from training.fine_tune import choose_cut
+from training.fine_tune import choose_cut, later_cut
 from training.fit import fit
 from training.photos import find_photos
 
@@ -107,7 +107,6 @@ def test_auto_keeps_the_frozen_backbone_when_validation_does_not_gain(run, tmp_p
 def test_the_cut_is_the_last_block_that_is_fine_enough_and_every_path_passes():
     config = FitConfig(backbone="tiny")
     layers = mapped_layers(build(config))
-    from models.bundle import LayerEntry
 
     entries = [LayerEntry(**layer.as_json()) for layer in layers]
     assert choose_cut(entries, None) == "block1_relu"
@@ -132,3 +131,25 @@ def test_the_cut_is_the_last_block_that_is_fine_enough_and_every_path_passes():
 def test_settings_that_contradict_each_other_are_refused_with_both_names(given, words):
     with pytest.raises(SettingError, match=words):
         FitConfig(**given)
+
+
+def test_where_little_fits_into_the_time_less_is_trained():
+    layers = [
+        LayerEntry(name=name, kind="ReLU", height=8, width=8, channels=4, stride=stride,
+                   receptive_field=9, trunk=True, block=True)
+        for name, stride in (("a1", 8), ("b1", 16), ("c1", 32), ("d1", 32))
+    ]  # fmt: skip
+    assert choose_cut(layers, None) == "b1"
+    assert later_cut(layers, "b1") == "c1"
+    assert later_cut(layers, "c1") is None  # after the last block nothing but the head is left
+
+
+def test_minutes_choose_views_and_epochs_and_leave_no_plan_behind(run, tmp_path):
+    folder, config, _ = run
+    told = {name: value for name, value in OPTIONS.items() if name != "epochs"}
+    timed = FitConfig(cache=config.cache, minutes=1, **told)
+    manifest = fit(folder / "photos", tmp_path / "timed", timed, Stages(quiet=True))
+    tuned = manifest.training["fine_tuning"]
+    assert len(tuned["epochs"]) > 8  # tiny: a minute is long
+    assert tuned["views"] == 8
+    assert not list(config.cache.glob("run-*"))

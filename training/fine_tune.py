@@ -38,7 +38,19 @@ from training.views import Augmentation, compute_views
 
 VIEWS = 4  # of each training photo, the plain one among them
 SMALLEST_AREA = 0.45  # of a photo, that a random view keeps
+ENOUGH_EPOCHS = 6  # where fewer fit into the time, less is trained
 DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
+
+
+@dataclass(frozen=True)
+class Upper:
+    """The network on both sides of a cut."""
+
+    cut: str  # name of the layer
+    tensor: Any  # its output, in Keras
+    lower: Graph  # photos -> `cut`
+    model: keras.Model  # from the cut to logits
+    dense: list[keras.layers.Dense | None]  # the head's own layers
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,18 @@ class Tuned:
     cut: str
     plan: Plan
     identity: str  # of the changed weights
-    checkpoint: Checkpoint  # to discard when the result is safe
+    states: Sequence[Checkpoint]  # to discard when the result is safe
     searched: RateSearch | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Plain types, for the manifest."""
         told = {"cut": self.cut, "views": self.plan.views} | self.curves.as_json()
         return told | ({"rate_search": self.searched.as_json()} if self.searched else {})
+
+    def discard(self) -> None:
+        """Forget the states that a killed run would have gone on from."""
+        for state in self.states:
+            state.discard()
 
 
 @dataclass(frozen=True)
@@ -81,42 +98,29 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker)
         StorageError: the views do not fit on the disk.
         Diverged: the loss is no longer a number.
     """
-    cut = choose_cut(start.layers, config.cut)
-    tensor = start.backbone.get_layer(cut).output
-    lower = Graph(export.to_onnx(start.backbone, {"cut": tensor}))
-    model, dense = upper_part(start.backbone, tensor, start.head, config.descent(BLOCKS).dropout)
-    with closing(
-        MapStore(config.cache, _store_name(start, config, cut), tensor.shape[1:])
-    ) as store:
+    upper, plan, kept = _plan(start, config, stages)
+    name = _store_name(start, config, upper.cut)
+    with closing(MapStore(config.cache, name, upper.tensor.shape[1:])) as store:
         if store.renewed:
             stages.say(f"the cache {store.path.name} was not whole and was made anew")
-        plan = _plan(start, config, stages, model, lower, store)
-        _compute(start, config, stages, plan, lower, store)
+        _compute(start, config, stages, plan, upper.lower, store)
         lesson = _lesson(start, config, plan, store)
         settings = plan.settings(config.descent(BLOCKS))
-        recipe = (
-            "blocks",
-            config.find_rate,
-            settings,
-            plan,
-            store.path.name,
-            config.seed,
-            _content(start),
-        )
-        checkpoint = Checkpoint(config.cache, recipe)
+        told = (config.find_rate, settings, plan, store.path.name, config.seed)
+        checkpoint = Checkpoint(config.cache, ("blocks", told, _content(start)))
         searched = None
         if config.find_rate:
             with stages.stage("try learning rates"):
-                searched = find_rate(model, lesson, settings)
+                searched = find_rate(upper.model, lesson, settings)
             settings = replace(settings, learning_rate=searched.suggested)
         steps = settings.epochs * -(-len(lesson.labels) // settings.batch)
         with stages.counted("train the upper blocks", steps, "steps") as advance:
-            curves = descend(
-                *(model, lesson, settings, checkpoint, advance, observer(tracker, "blocks"))
-            )
-    for layer in model.layers:
+            watch = observer(tracker, "blocks")
+            curves = descend(upper.model, lesson, settings, checkpoint, advance, watch)
+    for layer in upper.model.layers:
         layer.trainable = True  # as it was: whoever loads the network may train it all
-    return Tuned(read_head(dense), curves, cut, plan, _identity(start, model), checkpoint, searched)
+    head, identity = read_head(upper.dense), _identity(start, upper.model)
+    return Tuned(head, curves, upper.cut, plan, identity, (checkpoint, *kept), searched)
 
 
 def choose_cut(layers: Sequence[LayerEntry], asked: str | None) -> str:
@@ -140,38 +144,65 @@ def choose_cut(layers: Sequence[LayerEntry], asked: str | None) -> str:
     return asked
 
 
-def upper_part(
-    backbone: keras.Model, tensor: Any, head: Head, dropout: float
-) -> tuple[keras.Model, list[keras.layers.Dense | None]]:
-    """From the cut to logits, its layers shared with `backbone`; and the head's own layers."""
-    logits, dense = trainable_head(backbone.output, head, dropout)
+def later_cut(layers: Sequence[LayerEntry], cut: str) -> str | None:
+    """The next block after a cut, where less is left to be trained; None if it is the last."""
+    names = [layer.name for layer in layers if layer.trunk and layer.block][:-1]
+    after = names.index(cut) + 1 if cut in names else len(names)
+    return names[after] if after < len(names) else None
+
+
+def part(start: Start, cut: str, dropout: float, seed: int) -> Upper:
+    """The network on both sides of a cut; its layers are shared with the backbone."""
+    tensor = start.backbone.get_layer(cut).output
+    lower = Graph(export.to_onnx(start.backbone, {"cut": tensor}))
+    logits, dense = trainable_head(start.backbone.output, start.head, dropout, seed)
     model = keras.Model(tensor, logits)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    return model, dense
+    return Upper(cut, tensor, lower, model, dense)
 
 
 def _plan(
-    start: Start, config: FitConfig, stages: Stages, model: Any, lower: Graph, store: MapStore
-) -> Plan:
-    """Views and epochs: as set, or what fits; a run that was stopped keeps its plan."""
+    start: Start, config: FitConfig, stages: Stages
+) -> tuple[Upper, Plan, Sequence[Checkpoint]]:
+    """Cut, views and epochs: as set, or what fits; a run that was stopped keeps its plan."""
     usual = config.descent(BLOCKS)
+    cut = choose_cut(start.layers, config.cut)
     if config.minutes is None:
-        return Plan(config.views or VIEWS, usual.epochs)
-    kept = Checkpoint(config.cache, ("plan", config.minutes, store.path.name, _content(start)))
+        plan = Plan(config.views or VIEWS, usual.epochs)
+        return part(start, cut, usual.dropout, config.seed), plan, ()
+    name = _store_name(start, config, cut)
+    kept = Checkpoint(config.cache, ("plan", config.minutes, usual, name, _content(start)))
     if found := kept.load([]):
-        return Plan(**found.facts)
-    left_s = config.minutes * 60 - (time.monotonic() - start.began)
-    plan = plan_within(
-        left_s,
-        len(start.split.train),
-        measure_view(lower, config.workers),
-        measure_step(model, usual.batch),
+        facts = found.facts
+        upper = part(start, facts.pop("cut"), usual.dropout, config.seed)
+        return upper, Plan(**facts), (kept,)
+    with stages.stage("see what fits into the time"):
+        upper, plan = _fitting(start, config, cut)
+    stages.say(
+        f"in {config.minutes:g} minutes: {plan.views} views and {plan.epochs} epochs "
+        f"of what follows {upper.cut}"
     )
-    stages.say(f"in {config.minutes:g} minutes: {plan.views} views, {plan.epochs} epochs")
-    kept.save(vars(plan), [])
-    return plan
+    kept.save(vars(plan) | {"cut": upper.cut}, [])
+    return upper, plan, (kept,)
+
+
+def _fitting(start: Start, config: FitConfig, cut: str) -> tuple[Upper, Plan]:
+    """What fits; where that is too few epochs at the first cut, a later one may fit more."""
+    usual, minutes = config.descent(BLOCKS), config.minutes or 0
+    choices = [cut]
+    if config.cut is None and (after := later_cut(start.layers, cut)):
+        choices.append(after)
+    for name in choices:
+        upper = part(start, name, usual.dropout, config.seed)
+        view_s = measure_view(upper.lower, config.workers)
+        step_s = measure_step(upper.model, usual.batch)
+        left_s = minutes * 60 - (time.monotonic() - start.began)
+        plan = plan_within(left_s, len(start.split.train), view_s, step_s)
+        if plan.epochs >= ENOUGH_EPOCHS:
+            break
+    return upper, plan
 
 
 def _keys(start: Start, rows: Sequence[int], views: int) -> list[list[Key]]:

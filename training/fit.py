@@ -228,7 +228,7 @@ def _fit_blocks(run: Run, compiled: Compiled, data: Dataset, head: FittedHead) -
             trained = judge(compiled, data, data.split.train, head, config, stages)
             trained = replace(trained, tuned=tuned.as_json() | {"kept": False})
             manifest = write_bundle(source, out, config, stages, trained, cache)
-        tuned.checkpoint.discard()
+        tuned.discard()
         return manifest
     with stages.stage("compile the trained network"):
         fresh = build(config)  # training has called the layers of the other a second time
@@ -244,7 +244,7 @@ def _fit_blocks(run: Run, compiled: Compiled, data: Dataset, head: FittedHead) -
         trained = judge(compiled, data, remembered, head, config, stages)
         trained = replace(trained, tuned=tuned.as_json() | {"kept": True})
         manifest = write_bundle(source, out, config, stages, trained, cache)
-    tuned.checkpoint.discard()
+    tuned.discard()
     return manifest
 
 

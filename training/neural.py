@@ -95,7 +95,7 @@ def build_neural(
 
 
 def trainable_head(
-    x: keras.KerasTensor, head: Head, dropout: float
+    x: keras.KerasTensor, head: Head, dropout: float, seed: int
 ) -> tuple[keras.KerasTensor, list[keras.layers.Dense | None]]:
     """`head` as Keras layers on `x`, with dropout in front of each, to be trained further."""
     layers: list[keras.layers.Dense | None] = []
@@ -105,7 +105,7 @@ def trainable_head(
             layers.append(None)
             continue
         layer = keras.layers.Dense(dense.bias.size, dense.activation)
-        x = layer(keras.layers.Dropout(dropout)(x))
+        x = layer(keras.layers.Dropout(dropout, seed=seed + len(layers))(x))
         layer.set_weights([dense.kernel, dense.bias])
         layers.append(layer)
     return x, layers

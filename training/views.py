@@ -7,7 +7,7 @@ feature maps at the cut are kept: epochs then start there.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,19 +84,13 @@ def compute_views(
         photo, digest, wanted = job
         try:
             data = photo.path.read_bytes()
-            whole = decode_whole(data, round(CANVAS * framing.size), limits)
-            plain = decode_image(data, framing, limits)  # view 0
+            pixels = list(_views(data, digest, wanted, framing, limits, augmentation))
         except (ImageError, OSError):  # it could be read a minute ago: leave its views out
             return []
-        made: list[tuple[Key, np.ndarray]] = []
-        for number in wanted:
-            pixels = plain
-            if number:
-                rng = np.random.default_rng([augmentation.seed, number, *digest[:8]])
-                pixels = draw_view(whole, framing.size, augmentation.smallest_area, rng)
-            maps = lower.run(pixels[np.newaxis], ["cut"])[0][0]
-            made.append(((digest, number), maps.transpose(1, 2, 0)))
-        return made
+        return [
+            ((digest, number), lower.run(view[None], ["cut"])[0][0].transpose(1, 2, 0))
+            for number, view in zip(wanted, pixels, strict=True)
+        ]
 
     jobs, seen = [], set()
     for photo, digest, span in zip(photos, digests, numbers, strict=True):
@@ -116,3 +110,21 @@ def compute_views(
     finally:  # also after Ctrl-C
         if pending:
             store.add(pending)
+
+
+def _views(
+    data: bytes,
+    digest: bytes,
+    numbers: Sequence[int],
+    framing: Framing,
+    limits: Limits,
+    how: Augmentation,
+) -> Iterator[np.ndarray]:
+    """The views of one photo, decoded once for all the random ones."""
+    whole = decode_whole(data, round(CANVAS * framing.size), limits) if any(numbers) else None
+    for number in numbers:
+        if whole is None or number == 0:
+            yield decode_image(data, framing, limits)
+        else:
+            rng = np.random.default_rng([how.seed, number, *digest[:8]])
+            yield draw_view(whole, framing.size, how.smallest_area, rng)
