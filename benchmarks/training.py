@@ -1,12 +1,13 @@
 """`fit` against the public Keras guide: same photos, same weights, one run.
 
-    python -m benchmarks.training PHOTOS [--quick]
+    python -m benchmarks.training PHOTOS [--quick] [--fine-tune]
 
 PHOTOS has train/ validation/ test/. Each side runs in a process of its own and is timed
 from its start to its end, imports and all. The guide gains no insight, so the ratios are
-those of `fit --no-insight`; a `fit` with insight is timed beside it. `--quick` lets the guide
-train two epochs and counts the second one ten times; its accuracy is then not comparable and
-is left out.
+those of `fit --no-insight`; a `fit` with insight is timed beside it, and a second one whose head
+is of another kind. `--quick` lets the guide train two epochs and counts the second one ten times;
+its accuracy is then not comparable and is left out. `--fine-tune` adds runs that train the upper
+blocks too.
 """
 
 import argparse
@@ -20,6 +21,14 @@ from pathlib import Path
 from typing import Any
 
 EPOCHS = 10  # of the guide's frozen stage
+TUNED = {
+    "fit --fine-tune": ("--fine-tune", "yes"),
+    "--fine-tune, 6 minutes": ("--fine-tune", "yes", "--minutes", "6"),
+    "--fine-tune, 20 minutes, lite2": (
+        *("--fine-tune", "yes", "--minutes", "20"),
+        *("--backbone", "efficientnet-lite2"),
+    ),
+}
 _GUIDE = """
 import json, sys
 from pathlib import Path
@@ -33,24 +42,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--fine-tune", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         first = run_fit(options.photos, place, "--no-insight")
-        second = run_fit(options.photos, place, "--no-insight")
+        second = run_fit(options.photos, place, "--no-insight", "--head", "lda")
     with tempfile.TemporaryDirectory() as folder:
         whole = run_fit(options.photos, Path(folder))
+    tuned = {}
+    for name, more in TUNED.items() if options.fine_tune else ():
+        with tempfile.TemporaryDirectory() as folder:
+            tuned[name] = run_fit(options.photos, Path(folder), "--no-insight", *more)
     guide = run_guide(options.photos, options.quick)
-    print(f"{'':<28}{'seconds':>10}{'accuracy':>10}{'peak MiB':>10}")
+    print(f"{'':<32}{'seconds':>10}{'accuracy':>10}{'peak MiB':>10}")
     rows = {
         "fit --no-insight": first,
-        "the same from the cache": second,
+        "a second head, lda": second,
         "fit, with insight": whole,
+        **tuned,
         "guide": guide,
     }
     for name, row in rows.items():
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.3f}"
-        print(f"{name:<28}{row['seconds']:>10.1f}{accuracy:>10}{row['peak_mib']:>10}")
+        print(f"{name:<32}{row['seconds']:>10.1f}{accuracy:>10}{row['peak_mib']:>10}")
     for name in list(rows)[:-1]:
         print(f"{name}: 1/{guide['seconds'] / rows[name]['seconds']:.1f} of the guide's time")
 

@@ -22,7 +22,7 @@ TUNE = ("--fine-tune", "yes", "--cut", "block1_relu", "--epochs", "6", "--batch"
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    return write_classes(tmp_path_factory.mktemp("resume") / "photos", 120)
+    return write_classes(tmp_path_factory.mktemp("resume") / "photos", 60)
 
 
 def command(photos, out, *options):
@@ -68,7 +68,7 @@ def rows(path: Path, table: str) -> int:
 
 
 def some_features(cache):
-    return any(0 < rows(path, "features") < 360 for path in cache.glob("tiny-*.sqlite"))
+    return any(0 < rows(path, "features") < 180 for path in cache.glob("tiny-*.sqlite"))
 
 
 def some_views(cache):

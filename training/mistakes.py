@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from models import mosaic, saliency
+from models.attach import keep_outputs
 from models.bundle import LayerEntry, pick_blocks
 from models.images import Framing, Limits, decode_image, shrink_image
 from models.runtime import Graph
@@ -51,7 +52,9 @@ class Explainer:
         blocks = pick_blocks(layers)
         if not blocks:
             return
-        self.graph, self.head = Graph(files["layers.onnx"], threads), Graph(files["head.onnx"])
+        answers = ["features", blocks[-1].name]  # with fewer outputs less is computed
+        self.graph = Graph(keep_outputs(files["layers.onnx"], answers), threads)
+        self.head = Graph(files["head.onnx"])
         if saliency.is_pooled(self.graph, blocks[-1].name, framing.size):
             self.last = blocks[-1].name
 

@@ -1,0 +1,102 @@
+"""The backbone is compiled once and kept; what is made from it answers as Keras does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.errors import ParityError
+from models.head import DenseLayer
+from tests.making import write_classes
+from training.compiled import Compiled, CompiledStore, attach, compile_backbone
+from training.config import FitConfig
+from training.console import Stages
+from training.photos import find_photos
+
+HEAD = [DenseLayer(np.eye(16, 3, dtype=np.float32), np.arange(3, dtype=np.float32))]
+TWICE = """
+import sys
+from pathlib import Path
+from training.config import FitConfig
+from training.console import Stages
+from training.fit import fit
+for number, head in enumerate(("logistic", "lda")):
+    config = FitConfig(backbone="tiny", head=head, insight=False, cache=Path(sys.argv[2]))
+    fit(Path(sys.argv[1]), Path(sys.argv[2]) / f"out{number}", config, Stages(quiet=True))
+    print("tensorflow" in sys.modules or "keras" in sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    return write_classes(tmp_path_factory.mktemp("compiled") / "photos", 12)
+
+
+def compiled(photos: Path, cache: Path, said: list[str] | None = None, **settings: object):
+    config = FitConfig(backbone="tiny", cache=cache, **settings)  # type: ignore[arg-type]
+    stages = Stages(quiet=True)
+    stages.say = (said if said is not None else []).append  # type: ignore[assignment, method-assign]
+    return compile_backbone(find_photos(photos), config, stages), CompiledStore(config)
+
+
+def same(one: Compiled, other: Compiled) -> bool:
+    arrays = zip((one.photos, one.features), (other.photos, other.features), strict=True)
+    alike = all(np.array_equal(a, b) for a, b in arrays)
+    return alike and (one.keras, one.graph, one.layers) == (other.keras, other.graph, other.layers)
+
+
+def test_what_is_kept_is_what_was_compiled(photos, tmp_path):
+    first, store = compiled(photos, tmp_path)
+    kept = store.load()
+    assert kept is not None
+    assert same(first, kept)
+    assert not list(tmp_path.glob(".compiled*"))
+
+
+@pytest.mark.parametrize("file", ["backbone.keras", "backbone.onnx", "reference.npz", "facts.json"])
+@pytest.mark.parametrize("damage", ["cut short", "gone"])
+def test_one_that_is_not_whole_is_made_anew_and_said(photos, tmp_path, file, damage):
+    _, store = compiled(photos, tmp_path)
+    place = store.path / file
+    if damage == "gone":
+        place.unlink()
+    else:
+        place.write_bytes(place.read_bytes()[:-7])
+    said: list[str] = []
+    compiled(photos, tmp_path, said)
+    assert any("not whole and is made anew" in line for line in said)
+    assert store.load() is not None
+
+
+def test_other_weights_or_another_size_are_another_backbone(photos, tmp_path):
+    paths = {
+        CompiledStore(FitConfig(backbone="tiny", cache=tmp_path, seed=seed, size=size)).path
+        for seed in (0, 1)
+        for size in (32, 40)
+    }
+    assert len(paths) == 4
+
+
+def test_a_second_fit_with_another_head_imports_neither_tensorflow_nor_keras(photos, tmp_path):
+    run = [sys.executable, "-c", TWICE, str(photos), str(tmp_path)]
+    for expected in (["True", "True"], ["False", "False"]):  # the second process finds it kept
+        done = subprocess.run(run, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == expected
+    sides = [json.loads((tmp_path / f"out{n}" / "split.json").read_text()) for n in (0, 1)]
+    assert sides[0] == sides[1]
+
+
+def test_the_whole_network_is_compared_with_what_keras_said(photos, tmp_path):
+    first, _ = compiled(photos, tmp_path)
+    files, parity = attach(first, HEAD)
+    assert set(files) == {"model.keras", "predict.onnx", "layers.onnx", "head.onnx"}
+    assert (parity.photos, parity.logits < 1e-4, parity.maps < 1e-4) == (8, True, True)
+    wrong = Compiled(
+        *(first.identity, first.layers, first.keras, first.graph, first.photos),
+        *(first.features + 1, first.maps),
+    )
+    with pytest.raises(ParityError, match=r"differ from Keras' by 1, more than 0\.001"):
+        attach(wrong, HEAD)
