@@ -169,3 +169,17 @@ def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_cache() == tmp_path / ".cache" / "layerscope"
+
+
+def test_what_was_found_among_photos_is_found_once(tmp_path):
+    found = []
+
+    def find():
+        found.append(1)
+        return [(0, 3, 2.5, True), (1, 2, 2.25, False)]
+
+    for digests in ([b"a", b"b"], [b"a", b"b"], [b"b", b"a"]):  # the order tells indices apart
+        cache = FeatureCache(tmp_path, "tiny", "w", FRAMING)
+        assert cache.remembered("near copies", digests, find) == find()
+        cache.close()
+    assert len(found) == 3 + 2

@@ -19,7 +19,7 @@ from training.config import FitConfig
 from training.console import Stages
 from training.features import compute_features
 from training.insight import Material, choose_layers, write_insight
-from training.near_copies import find_near_copies
+from training.near_copies import near_copies_of
 from training.photos import find_photos
 from training.sides import read_sides, split_settings
 from training.split import fingerprint, split_photos
@@ -68,9 +68,7 @@ def add_insight(
         for item in listing.skipped + features.skipped:
             stages.say(f"skipped {item.path}: {item.reason}")
         known = read_sides(path, split_settings(config))
-        near = find_near_copies(
-            *(features.vectors, features.digests, cache.looks(), cache.thumbnails)
-        )
+        near = near_copies_of(features, cache)
         split = split_photos(
             *(features.photos, features.digests, config.seed),
             *(config.validation_share, config.test_share),

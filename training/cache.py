@@ -6,10 +6,12 @@ opened again. A cache that cannot be read is set aside and made anew.
 """
 
 import hashlib
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
@@ -25,6 +27,7 @@ CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NU
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS findings (key BLOB PRIMARY KEY, rows TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS summaries (
     layers TEXT, digest BLOB, record BLOB NOT NULL, PRIMARY KEY (layers, digest)
 );
@@ -138,6 +141,26 @@ class FeatureCache:
                 self._db.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?)", seen)
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
+
+    def remembered(
+        self, what: str, digests: Sequence[bytes], find: Callable[[], Sequence[tuple[Any, ...]]]
+    ) -> list[tuple[Any, ...]]:
+        """Rows of plain values that `find` makes of these photos in this order; made once.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        key = hashlib.sha256(b"".join([what.encode(), *digests])).digest()
+        kept = self._db.execute("SELECT rows FROM findings WHERE key = ?", (key,)).fetchone()
+        if kept:
+            return [tuple(row) for row in json.loads(kept[0])]
+        rows = [tuple(row) for row in find()]
+        try:
+            with self._db:
+                self._db.execute("INSERT INTO findings VALUES (?, ?)", (key, json.dumps(rows)))
+        except sqlite3.OperationalError as error:
+            raise StorageError(self._hint(error)) from error
+        return rows
 
     def close(self) -> None:
         """Write everything out and close the file; what does not fit stays in its log."""

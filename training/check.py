@@ -13,7 +13,7 @@ from training.doctor import Checkup, examine
 from training.doctor_page import write_page
 from training.exclusions import leave_out, write_list
 from training.features import compute_features
-from training.near_copies import find_near_copies
+from training.near_copies import near_copies_of
 from training.photos import find_photos
 
 
@@ -47,7 +47,7 @@ def check(
             )
         looks = cache.looks()
         with stages.stage("look for near copies"):
-            near = find_near_copies(features.vectors, features.digests, looks, cache.thumbnails)
+            near = near_copies_of(features, cache)
     with stages.stage("examine labels and photos"):
         checkup = examine(listing, features, looks, near, config.framing.size)
     with stages.stage("write the page"):

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -129,11 +130,21 @@ def compute_features(
     return _gather(photos, found)
 
 
+def name_of(path: Path) -> bytes:
+    """A photo's place, however its folder was named."""
+    return os.fsencode(_resolved(path.parent.absolute()) / path.name)
+
+
+@lru_cache(maxsize=1024)
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()
+
+
 def _remembered(
     path: Path, known: dict[bytes, tuple[int, int, bytes]], vectors: dict[bytes, np.ndarray]
 ) -> bytes | None:
     """The digest of a file that has not changed since it was last seen."""
-    entry = known.get(os.fsencode(path.resolve()))
+    entry = known.get(name_of(path))
     if entry is None or entry[2] not in vectors:
         return None
     try:
@@ -164,10 +175,7 @@ def _keep(cache: FeatureCache, results: list[_Result], watched: Record | None) -
     done = [result for result in results if result.vector is not None]
     cache.add(
         [(result.digest, result.vector) for result in done if result.vector is not None],
-        [
-            (os.fsencode(result.photo.path.resolve()), *result.stamp, result.digest)
-            for result in done
-        ],
+        [(name_of(result.photo.path), *result.stamp, result.digest) for result in done],
         [(watched.key, result.digest, result.record) for result in done if result.record]
         if watched
         else [],

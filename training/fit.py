@@ -28,7 +28,7 @@ from training.features import Features, compute_features
 from training.forward import apply_head
 from training.heads import FittedHead
 from training.insight import choose_layers
-from training.near_copies import find_near_copies
+from training.near_copies import near_copies_of
 from training.photos import Listing, Skipped, find_photos
 from training.searched import Searched
 from training.sides import read_sides, split_settings
@@ -154,7 +154,7 @@ def gather(
     features = features_of(listing, compiled, cache, config, stages)
     with stages.stage("look for copies and deal out sides"):
         looks = cache.looks()
-        near = find_near_copies(features.vectors, features.digests, looks, cache.thumbnails)
+        near = near_copies_of(features, cache)
         known = read_sides(out, split_settings(config))
         split = split_photos(
             *(features.photos, features.digests, config.seed),

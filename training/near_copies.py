@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from training.cache import FeatureCache
+from training.features import Features
 from training.looks import Look
 from training.overlay import compare
 
@@ -63,6 +65,16 @@ def find_near_copies(
                 if value >= ALIKE
             ]
     return sorted(found)
+
+
+def near_copies_of(features: Features, cache: FeatureCache) -> list[NearCopy]:
+    """The near copies among these photos; found once, then kept with their features."""
+
+    def find() -> list[NearCopy]:
+        looks = cache.looks()
+        return find_near_copies(features.vectors, features.digests, looks, cache.thumbnails)
+
+    return [NearCopy(*row) for row in cache.remembered("near copies", features.digests, find)]
 
 
 def _candidates(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
