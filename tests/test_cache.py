@@ -151,7 +151,7 @@ def test_a_full_disk_is_refused_with_the_setting_to_change(tmp_path, room_kib):
 
 @pytest.mark.alone
 def test_a_disk_too_full_to_tidy_up_on_loses_nothing(tmp_path):
-    with small_disk(tmp_path / "disk", 320) as disk:  # room for the log, not for a second copy
+    with small_disk(tmp_path / "disk", 340) as disk:  # room for the log, not for a second copy
         cache = opened(disk)
         cache.add([(bytes([i]) * 32, np.zeros(1280)) for i in range(40)], [])  # 200 kB
         cache.close()
