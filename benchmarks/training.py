@@ -1,13 +1,13 @@
 """`fit` against the public Keras guide: same photos, same weights, one run.
 
-    python -m benchmarks.training PHOTOS [--quick] [--fine-tune]
+    python -m benchmarks.training PHOTOS [--quick] [--fine-tune] [--picture FILE.png]
 
 PHOTOS has train/ validation/ test/. Each side runs in a process of its own and is timed
 from its start to its end, imports and all. The guide gains no insight, so the ratios are
 those of `fit --no-insight`; a `fit` with insight is timed beside it, and a second one whose head
 is of another kind. `--quick` lets the guide train two epochs and counts the second one ten times;
 its accuracy is then not comparable and is left out. `--fine-tune` adds runs that train the upper
-blocks too.
+blocks too. `--picture` draws accuracy over wall time.
 """
 
 import argparse
@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks.curve import draw
 
 EPOCHS = 10  # of the guide's frozen stage
 TUNED = {
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--fine-tune", action="store_true")
+    parser.add_argument("--picture", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -66,6 +69,8 @@ def main() -> None:
     for name, row in rows.items():
         accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.3f}"
         print(f"{name:<32}{row['seconds']:>10.1f}{accuracy:>10}{row['peak_mib']:>10}")
+    if options.picture:
+        draw(rows, options.picture)
     for name in list(rows)[:-1]:
         print(f"{name}: 1/{guide['seconds'] / rows[name]['seconds']:.1f} of the guide's time")
 
