@@ -8,7 +8,7 @@ the same weights, because everything random is drawn from the seed and the epoch
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 
 from models.classifier import softmax
 from models.errors import Diverged
+from training.calibrate import fit_temperature
 from training.checkpoint import Checkpoint
 from training.epochs import Curves as Curves
 from training.epochs import Epoch as Epoch
@@ -86,7 +87,8 @@ def descend(
         jit_compile=False,  # compiled for this CPU, a step takes several times as long
     )
     model.optimizer.build(model.trainable_variables)
-    curves = Curves(start_loss=evaluate(model, lesson)[0])
+    before = evaluate(model, lesson)
+    curves = Curves(start_loss=before.loss, start_judged=before.calibrated_loss)
     best, mean = _copy(model), _copy(model)
     if checkpoint and (found := checkpoint.load(_state(model) + best + mean)):
         curves, arrays = Curves.from_json(found.facts), found.arrays
@@ -104,8 +106,11 @@ def descend(
         working = _copy(model)
         if settings.averaging:
             _assign(model.trainable_variables, mean)
-        curves.epochs.append(Epoch(loss, accuracy, *evaluate(model, lesson), rate))
-        if curves.epochs[-1].validation_loss < curves.best_loss:
+        judged = evaluate(model, lesson)
+        curves.epochs.append(
+            Epoch(loss, accuracy, judged.loss, judged.accuracy, rate, judged.calibrated_loss)
+        )
+        if curves.epochs[-1].judged < curves.best_judged:
             curves.best, best = number, _copy(model)
         _assign(model.trainable_variables, working)
         curves.stopped = _why_stop(curves, settings)
@@ -141,19 +146,29 @@ def make_optimiser(settings: Descent, steps: int) -> keras.Optimizer:
     return optimiser
 
 
-def evaluate(model: keras.Model, lesson: Lesson) -> tuple[float, float]:
-    """Log loss and accuracy on the validation photos."""
+class Judgement(NamedTuple):
+    """What the validation photos say of a network."""
+
+    loss: float  # log loss
+    accuracy: float
+    calibrated_loss: float  # log loss at its best temperature
+
+
+def evaluate(model: keras.Model, lesson: Lesson) -> Judgement:
+    """Ask `model` about the validation photos."""
     rows = np.arange(len(lesson.validation_labels))
-    logits = [
+    logits = np.concatenate([
         model.predict_on_batch(lesson.read_validation(rows[at : at + EVALUATION_BATCH]))
         for at in range(0, len(rows), EVALUATION_BATCH)
-    ]
-    chances = softmax(np.concatenate(logits).astype(np.float64))
-    if not np.isfinite(chances).all():
-        return math.inf, 0.0
+    ]).astype(np.float64)  # fmt: skip
+    if not np.isfinite(logits).all():
+        return Judgement(math.inf, 0.0, math.inf)
     truth = lesson.validation_labels
-    loss = log_loss(truth, chances, labels=list(range(lesson.classes)))
-    return float(loss), float((chances.argmax(1) == truth).mean())
+    losses = [
+        log_loss(truth, softmax(logits / temperature), labels=list(range(lesson.classes)))
+        for temperature in (1.0, fit_temperature(logits, truth))
+    ]
+    return Judgement(losses[0], float((logits.argmax(1) == truth).mean()), losses[1])
 
 
 def _pass(
@@ -189,10 +204,10 @@ def _why_stop(curves: Curves, settings: Descent) -> str:
     """The reason to end after this epoch, or nothing."""
     if settings.target_loss and curves.epochs[-1].loss <= settings.target_loss:
         return f"the training loss reached {settings.target_loss:g}"
-    reference, since = curves.start_loss, 0
+    reference, since = curves.start_judged or math.inf, 0
     for epoch in curves.epochs:
-        gained = epoch.validation_loss < reference - settings.min_gain
-        reference, since = (epoch.validation_loss, 0) if gained else (reference, since + 1)
+        gained = epoch.judged < reference - settings.min_gain
+        reference, since = (epoch.judged, 0) if gained else (reference, since + 1)
     if settings.patience and since >= settings.patience:
         return f"no gain of {settings.min_gain:g} in {settings.patience} epochs"
     return ""

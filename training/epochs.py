@@ -14,6 +14,12 @@ class Epoch:
     validation_loss: float  # log loss
     validation_accuracy: float
     rate: float  # learning rate of the last step
+    calibrated_loss: float | None = None  # validation log loss at its best temperature
+
+    @property
+    def judged(self) -> float:
+        """What epochs are chosen by: a network is saved with its temperature, so at its best."""
+        return self.validation_loss if self.calibrated_loss is None else self.calibrated_loss
 
 
 @dataclass
@@ -24,11 +30,18 @@ class Curves:
     best: int = -1  # the epoch whose weights are kept; -1: those from before
     start_loss: float = math.inf  # validation log loss before training
     stopped: str = ""  # why it ended
+    start_judged: float | None = None  # as `Epoch.judged`, before training
 
     @property
     def best_loss(self) -> float:
         """Validation log loss of what is kept."""
         return self.epochs[self.best].validation_loss if self.best >= 0 else self.start_loss
+
+    @property
+    def best_judged(self) -> float:
+        """By what it is kept."""
+        start = self.start_loss if self.start_judged is None else self.start_judged
+        return self.epochs[self.best].judged if self.best >= 0 else start
 
     def as_json(self) -> dict[str, Any]:
         """Plain types, for the manifest and the checkpoint."""
@@ -38,4 +51,7 @@ class Curves:
     def from_json(cls, facts: dict[str, Any]) -> "Curves":
         """What `as_json` gave; a manifest may say more beside it."""
         epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
-        return cls(epochs, facts["best"], facts["start_loss"], facts["stopped"])
+        return cls(
+            *(epochs, facts["best"], facts["start_loss"], facts["stopped"]),
+            facts.get("start_judged"),
+        )
