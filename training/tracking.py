@@ -210,7 +210,10 @@ def observer(tracker: Tracker, stage: str) -> Callable[[Epoch], None]:
     def observe(epoch: Epoch) -> None:
         nonlocal number
         number += 1
-        tracker.epoch(number, {f"{stage}/{key}": value for key, value in vars(epoch).items()})
+        tracker.epoch(
+            number,
+            {f"{stage}/{key}": value for key, value in vars(epoch).items() if value is not None},
+        )
 
     return observe
 
