@@ -11,7 +11,7 @@ from tests.making import small_disk
 from training.epochs import Epoch
 from training.tracking import MlflowTracker, TensorBoardTracker, Untracked, observer, tracking
 
-EPOCHS = [Epoch(1.5, 0.25, 1.25, 0.5, 1e-3), Epoch(0.5, 0.75, 0.625, 0.875, 5e-4)]
+EPOCHS = [Epoch(1.5, 0.25, 1.25, 0.5, 1e-3, 1.125), Epoch(0.5, 0.75, 0.625, 0.875, 5e-4, 0.5)]
 
 
 def points(folder):
