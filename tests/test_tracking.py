@@ -64,7 +64,7 @@ def test_tensorboard_finds_every_epoch_of_every_stage(tmp_path):
     assert ("head/loss", 2, 0.5) in numbers
     assert ("head/validation_accuracy", 2, 0.875) in numbers
     assert ("result/accuracy", 0, 0.875) in numbers
-    assert sum(name.startswith("head/") for name, *_ in numbers) == 2 * 5
+    assert sum(name.startswith("head/") for name, *_ in numbers) == 2 * 6
     (text,) = [value for name, _, value in found if name.startswith("settings")]
     assert b"| backbone | tiny |" in text.tensor.string_val[0]
     assert b"| note | a\\|b |" in text.tensor.string_val[0]
