@@ -1,12 +1,13 @@
 """Feature maps come back as they were kept, and never half written."""
 
+import os
 import sqlite3
 
 import numpy as np
 import pytest
 
 from models.errors import StorageError
-from training.map_store import MapStore
+from training.map_store import MapStore, forget_old
 
 SHAPE = (2, 3, 4)
 KEYS = [(b"a", 0), (b"a", 1), (b"b", 0)]
@@ -108,3 +109,12 @@ def test_an_index_that_is_locked_is_reported(tmp_path):
         store.add([((b"c", 0), maps(0))])
     other.rollback()
     other.close()
+
+
+def test_the_stores_used_longest_ago_make_room(tmp_path):
+    for number in range(5):
+        MapStore(tmp_path, f"views-{number}", SHAPE).close()
+        os.utime(tmp_path / f"views-{number}.rows", (number, number))
+    forget_old(tmp_path, "views-0")  # the oldest, but the one that is asked for
+    assert {path.stem for path in tmp_path.iterdir()} == {"views-0", "views-3", "views-4"}
+    assert len(list(tmp_path.iterdir())) == 6

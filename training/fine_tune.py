@@ -29,7 +29,7 @@ from training.descent import Curves, Lesson, descend, numbers
 from training.features import Features
 from training.find_rate import find_rate
 from training.hyperparameters import BLOCKS
-from training.map_store import Key, MapStore
+from training.map_store import Key, MapStore, forget_old
 from training.neural import read_head, trainable_head
 from training.rate_search import RateSearch
 from training.split import Split
@@ -100,6 +100,7 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker)
     """
     upper, plan, kept = _plan(start, config, stages)
     name = _store_name(start, config, upper.cut)
+    forget_old(config.cache, name)
     with closing(MapStore(config.cache, name, upper.tensor.shape[1:])) as store:
         if store.renewed:
             stages.say(f"the cache {store.path.name} was not whole and was made anew")

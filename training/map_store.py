@@ -18,6 +18,21 @@ from models.errors import StorageError
 Key = tuple[bytes, int]  # digest of a photo, number of the view
 
 
+STORES = 3  # that a cache folder keeps: each may take a gigabyte
+
+
+def forget_old(folder: Path, name: str) -> None:
+    """Remove the stores used longest ago, so that `name` and the newest others stay.
+
+    A run that has one of them open goes on with it: its files vanish when it ends.
+    """
+    others = [path for path in folder.glob("views-*.rows") if path.stem != name]
+    newest = sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)
+    for index in newest[STORES - 1 :]:
+        index.unlink(missing_ok=True)
+        index.with_suffix(".maps").unlink(missing_ok=True)
+
+
 class MapStore:
     """(digest, view) -> a feature map (h, w, C), for one recipe of maps."""
 
