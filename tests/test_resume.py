@@ -25,6 +25,20 @@ def photos(tmp_path_factory):
     return write_classes(tmp_path_factory.mktemp("resume") / "photos", 60)
 
 
+@pytest.fixture(scope="module")
+def unbroken(photos, tmp_path_factory):
+    """A run with some options that nobody killed; made once."""
+    made = {}
+
+    def run(options):
+        if options not in made:
+            folder = tmp_path_factory.mktemp("unbroken")
+            made[options] = finish(photos, folder / "whole", folder / "cache", *options)
+        return made[options]
+
+    return run
+
+
 def command(photos, out, *options):
     return [sys.executable, "-m", "training", "fit", str(photos), "--out", str(out), *FIT, *options]
 
@@ -91,8 +105,8 @@ def weights(bundle):
 @pytest.mark.parametrize(("ready", "options"), [
     (some_features, ()), (some_views, TUNE), (two_epochs, TUNE),
 ], ids=["while features are cached", "while views are cached", "in epoch 3 of 6"])  # fmt: skip
-def test_a_killed_fit_ends_as_an_unbroken_one(ready, options, photos, tmp_path):
-    whole = finish(photos, tmp_path / "whole", tmp_path / "one", *options)
+def test_a_killed_fit_ends_as_an_unbroken_one(ready, options, photos, unbroken, tmp_path):
+    whole = unbroken(options)
     kill_when(ready, photos, tmp_path / "broken", tmp_path / "two", *options)
     resumed = finish(photos, tmp_path / "broken", tmp_path / "two", *options)
     for one, other in zip(weights(whole), weights(resumed), strict=True):
