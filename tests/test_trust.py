@@ -79,11 +79,7 @@ def test_a_planted_motif_is_found_by_channels_and_by_saliency(backbone, size, si
 
     trust = insight.index["trust"]
     assert abs(trust["randomised_correlation"]) < 0.5
-    gains = {
-        way: trust["insertion"][way] - trust["deletion"][way] for way in ("saliency", "random")
-    }
-    # a calibrated network may stay 98 % sure whatever is covered: then the two are nearly even
-    assert gains["saliency"] > gains["random"] - 0.01
+    assert trust["deletion"]["saliency"] < trust["deletion"]["random"]
     assert trust["insertion"]["saliency"] > trust["insertion"]["random"]
 
 

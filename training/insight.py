@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import LayerEntry, pick_blocks
+from models.bundle import LayerEntry, pick_blocks, spread
 from models.errors import UnknownLayer
 from models.images import Framing, decode_image
 from models.runtime import Graph
@@ -203,8 +203,8 @@ def _first_copies(digests: Sequence[bytes]) -> list[int]:
 def _trial_photos(material: Material) -> list[np.ndarray]:
     """Some validation photos, spread over the classes."""
     validation = material.split.validation
-    step = max(1, len(validation) // TRUST_PHOTOS)
-    paths = [material.photos[index].path for index in validation[::step]]
+    chosen = [validation[place] for place in spread(len(validation), TRUST_PHOTOS)]
+    paths = [material.photos[index].path for index in chosen]
     pictures = still_readable(
         paths, TRUST_PHOTOS, lambda data: decode_image(data, material.framing, material.limits)
     )

@@ -43,7 +43,7 @@ def score_saliency(
         rank correlation of the maps of the true and of a random head.
     """
     rng = np.random.default_rng(seed)
-    head = Graph(head_model)
+    head, random_head = Graph(head_model), Graph(randomise(head_model, rng))
     names = ("saliency", "random")
     areas: dict[str, dict[str, list[float]]] = {
         kind: {name: [] for name in names} for kind in ("deletion", "insertion")
@@ -54,7 +54,6 @@ def score_saliency(
         label = int(logits[0].argmax())
         channels_last = maps[0].transpose(1, 2, 0)
         heat = saliency.positions(head, channels_last, label)
-        random_head = Graph(randomise(head_model, rng))  # a new one: one alone may be alike by luck
         other = saliency.positions(random_head, channels_last, label)
         if np.ptp(heat) > 0 and np.ptp(other) > 0:
             correlations.append(float(spearmanr(heat.ravel(), other.ravel()).statistic))
