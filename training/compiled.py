@@ -26,6 +26,7 @@ from models.head import Head
 from models.parity import LOGITS_LIMIT, Parity
 from models.runtime import Graph
 from training import pictures
+from training.cache import name_of
 from training.config import FitConfig
 from training.console import Stages
 from training.photos import Listing
@@ -106,8 +107,7 @@ class CompiledStore:
         row, source = config.row, config.weights_source
         self.identity = weights_identity(row, source, config.seed)
         parts = (row.name, config.framing.size, self.identity, _versions(), _code())
-        name = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
-        self.path = config.cache / f"compiled-{row.name}-{name}"
+        self.path = config.cache / f"compiled-{row.name}-{name_of(parts)}"
 
     def load(self) -> Compiled | None:
         """What is kept, if it is whole."""

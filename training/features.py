@@ -130,7 +130,7 @@ def compute_features(
     return _gather(photos, found)
 
 
-def name_of(path: Path) -> bytes:
+def place_of(path: Path) -> bytes:
     """A photo's place, however its folder was named."""
     return os.fsencode(_resolved(path.parent.absolute()) / path.name)
 
@@ -144,7 +144,7 @@ def _remembered(
     path: Path, known: dict[bytes, tuple[int, int, bytes]], vectors: dict[bytes, np.ndarray]
 ) -> bytes | None:
     """The digest of a file that has not changed since it was last seen."""
-    entry = known.get(name_of(path))
+    entry = known.get(place_of(path))
     if entry is None or entry[2] not in vectors:
         return None
     try:
@@ -175,7 +175,7 @@ def _keep(cache: FeatureCache, results: list[_Result], watched: Record | None) -
     done = [result for result in results if result.vector is not None]
     cache.add(
         [(result.digest, result.vector) for result in done if result.vector is not None],
-        [(name_of(result.photo.path), *result.stamp, result.digest) for result in done],
+        [(place_of(result.photo.path), *result.stamp, result.digest) for result in done],
         [(watched.key, result.digest, result.record) for result in done if result.record]
         if watched
         else [],

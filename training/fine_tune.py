@@ -22,6 +22,7 @@ from models.errors import SettingError, UnknownLayer
 from models.head import DenseLayer, Head
 from models.runtime import Graph
 from training.budget import Plan, measure_step, measure_view, plan_within
+from training.cache import name_of
 from training.checkpoint import Checkpoint
 from training.config import FitConfig
 from training.console import Stages
@@ -206,8 +207,8 @@ def _fitting(start: Start, config: FitConfig, cut: str) -> tuple[Upper, Plan]:
     return upper, plan
 
 
-def _keys(start: Start, rows: Sequence[int], views: int) -> list[list[Key]]:
-    return [[(start.features.digests[row], view) for view in range(views)] for row in rows]
+def _keys(start: Start, row: int, views: int) -> list[Key]:
+    return [(start.features.digests[row], view) for view in range(views)]
 
 
 def _compute(
@@ -217,7 +218,7 @@ def _compute(
     split, features = start.split, start.features
     rows = [*split.train, *split.validation]
     counts = [plan.views] * len(split.train) + [1] * len(split.validation)
-    keys = [key for row, n in zip(rows, counts, strict=True) for key in _keys(start, [row], n)[0]]
+    keys = [key for row, n in zip(rows, counts, strict=True) for key in _keys(start, row, n)]
     stages.say(
         f"feature maps of {len(keys):,} views: {store.check_space(len(store.missing(keys)))}"
     )
@@ -238,11 +239,10 @@ def _compute(
 
 def _lesson(start: Start, config: FitConfig, plan: Plan, store: MapStore) -> Lesson:
     """Each epoch reads another view of each photo, in an order of its own."""
-    whole = [
-        keys for keys in _keys(start, start.split.train, plan.views) if not store.missing(keys)
-    ]
+    views = [_keys(start, row, plan.views) for row in start.split.train]
+    whole = [keys for keys in views if not store.missing(keys)]
     label_of = dict(zip(start.features.digests, start.labels, strict=True))
-    plain = [keys[0] for keys in _keys(start, start.split.validation, 1)]
+    plain = [key for row in start.split.validation for key in _keys(start, row, 1)]
     plain = [key for key in plain if key in store.rows]
     first = np.random.default_rng(config.seed).integers(plan.views, size=len(whole))
 
@@ -262,7 +262,7 @@ def _lesson(start: Start, config: FitConfig, plan: Plan, store: MapStore) -> Les
 def _store_name(start: Start, config: FitConfig, cut: str) -> str:
     area = config.smallest_area or SMALLEST_AREA
     parts = (start.identity, cut, config.framing, config.limits, area, config.seed)
-    return f"views-{config.row.name}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:24]}"
+    return f"views-{config.row.name}-{name_of(parts)}"
 
 
 def _content(start: Start) -> str:

@@ -27,6 +27,7 @@ from training.exclusions import leave_out
 from training.features import Features, compute_features
 from training.forward import apply_head
 from training.heads import FittedHead
+from training.held_out import Sides
 from training.insight import choose_layers
 from training.near_copies import near_copies_of
 from training.photos import Listing, Skipped, find_photos
@@ -95,8 +96,8 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         compiled = compile_backbone(listing, config, stages)
         with closing(open_cache(compiled, config)) as cache:
             data = gather(listing, out, compiled, cache, config, stages)
-            sides = *data.side("train"), *data.side("validation")
-            head = train_head(*sides, len(data.class_names), config, stages, tracker)
+            sides = Sides(*data.side("train"), *data.side("validation"), config.seed)
+            head = train_head(sides, len(data.class_names), config, stages, tracker)
             if config.fine_tune == "no":
                 trained = judge(compiled, data, data.split.train, head, config, stages)
                 manifest = write_bundle(source, out, config, stages, trained, cache)
@@ -153,7 +154,6 @@ def gather(
     """Features of all photos, copies found, sides dealt out; what is left out is named."""
     features = features_of(listing, compiled, cache, config, stages)
     with stages.stage("look for copies and deal out sides"):
-        looks = cache.looks()
         near = near_copies_of(features, cache)
         known = read_sides(out, split_settings(config))
         split = split_photos(
@@ -170,7 +170,7 @@ def gather(
     checkup = None
     if config.check:
         with stages.stage("examine photos and labels"):
-            checkup = examine(listing, features, looks, near, config.framing.size)
+            checkup = examine(listing, features, cache.looks(), near, config.framing.size)
     class_names, labels = class_indices(split, features.photos)
     return Dataset(features, split, known, class_names, labels, skipped, checkup)
 

@@ -2,78 +2,58 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from training.checkpoint import Checkpoint, hash_of
 from training.choose_head import choose_head
 from training.config import FitConfig
 from training.console import Stages
 from training.forward import apply_head
 from training.heads import FittedHead, fit_head, steps
-from training.held_out import judged
+from training.held_out import Sides, judged
 from training.hyperparameters import HEAD
 from training.linear_heads import KINDS
 from training.tracking import Tracker, observer
 
 
 def train_head(
-    train: np.ndarray,
-    train_labels: np.ndarray,
-    validation: np.ndarray,
-    validation_labels: np.ndarray,
-    classes: int,
-    config: FitConfig,
-    stages: Stages,
-    tracker: Tracker,
+    sides: Sides, classes: int, config: FitConfig, stages: Stages, tracker: Tracker
 ) -> FittedHead:
     """Fit the head that `config.head` names; with `auto`, the best kind.
-
-    Args:
-        train, validation: (N, F) float32 features.
-        train_labels, validation_labels: (N,) int, 0 to classes - 1.
 
     Raises:
         PhotosError: too few photos for that kind. Diverged: a neural head that does not learn.
     """
-    sides = (train, train_labels, validation, validation_labels, classes)
     balanced = config.class_weights == "balanced"
     if config.head == "neural":
-        return _neural(*sides, config=config, stages=stages, tracker=tracker)
+        return _neural(sides, classes, config, stages, tracker)
+    photos = (sides.train, sides.train_labels, sides.validation, sides.validation_labels)
     kinds = tuple(KINDS) if config.head == "auto" else (config.head,)
     with stages.counted("train the head", steps(kinds), "heads") as advance:
         if config.head == "auto":
-            return choose_head(kinds, *sides, config.seed, advance, balanced)
-        return fit_head(config.head, *sides, config.seed, advance, balanced)
+            return choose_head(kinds, *photos, classes, config.seed, advance, balanced)
+        return fit_head(config.head, *photos, classes, config.seed, advance, balanced)
 
 
 def _neural(
-    train: np.ndarray,
-    train_labels: np.ndarray,
-    validation: np.ndarray,
-    validation_labels: np.ndarray,
-    classes: int,
-    config: FitConfig,
-    stages: Stages,
-    tracker: Tracker,
+    sides: Sides, classes: int, config: FitConfig, stages: Stages, tracker: Tracker
 ) -> FittedHead:
     """Layers of neurons, learnt by gradient descent; with Keras."""
     with stages.stage("load Keras"):
         from training.neural import fit_neural
 
     settings, shape = config.descent(HEAD), config.hidden_layers
-    content = (train.tobytes(), train_labels.tobytes(), validation.tobytes())
-    recipe = ("head", config.find_rate, settings, shape, config.seed, *map(hash_of, content))
-    total = settings.epochs * -(-len(train) // settings.batch)
+    photos = (sides.train, sides.train_labels, sides.validation, sides.validation_labels)
+    content = [hash_of(array.tobytes()) for array in photos]
+    recipe = ("head", config.find_rate, settings, shape, config.seed, *content)
+    total = settings.epochs * -(-len(sides.train) // settings.batch)
     checkpoint = Checkpoint(config.cache, recipe)
     with stages.counted("train the head", total, "steps") as advance:
         head, curves = fit_neural(
-            *(train, train_labels, validation, validation_labels, classes),
-            *(shape, settings, config.seed, checkpoint, advance),
+            *(*photos, classes, shape, settings, config.seed, checkpoint, advance),
             observe=observer(tracker, "head"),
             try_rates=config.find_rate,
         )
     checkpoint.discard()
-    facts = judged(apply_head(head.layers, validation), validation_labels)
+    facts = judged(apply_head(head.layers, sides.validation), sides.validation_labels)
     words = {"name": f"neural, {len(shape.widths)} hidden", "judged_by": "validation photos"}
     told = {"curves": curves.as_json(), "temperature": 1.0, "balanced": False}
     return replace(head, settings=head.settings | words | facts | told)
