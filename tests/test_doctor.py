@@ -30,7 +30,7 @@ def checkup(
     features = Features(photos, vectors, digests, list(skipped), 0)
     listing = Listing(photos + [photo(str(item.path)) for item in skipped])
     all_looks = {digest: (looks or {}).get(digest, FINE) for digest in digests}
-    return examine(listing, features, all_looks, near, size=224, suspects=False)
+    return examine(listing, features, all_looks, near, size=224)
 
 
 def told(found: Checkup) -> list[tuple[str, str, str]]:

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
+from sklearn import metrics
 
 from models.bundle import Bundle
 from models.classifier import Classifier
@@ -19,6 +21,7 @@ from tests.making import (
     write_sides,
 )
 from training.evaluate import classify, evaluate_bundle, label_indices, measure
+from training.intervals import wilson
 from training.photos import Listing, Photo, find_photos
 
 
@@ -73,6 +76,24 @@ def test_the_means_count_every_class_the_same(numbers):
 def test_rows_of_the_confusion_matrix_are_the_truth(numbers):
     assert numbers["confusion"] == [[4, 1, 0], [0, 3, 0], [1, 0, 1]]
     assert numbers["confusion_labels"] == ["a", "b", "c"]
+
+
+def test_the_numbers_are_those_of_scikit_learn_and_scipy():
+    rng = np.random.default_rng(0)
+    labels = np.concatenate([np.arange(4), rng.integers(0, 4, 96)])
+    probabilities = rng.dirichlet(np.ones(5), 100) + 0.5 * np.eye(5)[labels]
+    ours = measure(probabilities / 1.5, labels, list("abcde"))
+    predicted = probabilities.argmax(axis=1)
+    assert predicted.max() == 4  # a class that is predicted and never true
+    theirs = metrics.precision_recall_fscore_support(labels, predicted, zero_division=0.0)
+    rows = [(c["precision"], c["recall"], c["f1"], c["photos"]) for c in ours["per_class"]]
+    assert np.allclose(rows, np.transpose(theirs))
+    assert ours["confusion"] == metrics.confusion_matrix(labels, predicted).tolist()
+    loss = metrics.log_loss(labels, probabilities / 1.5, labels=range(5))
+    assert ours["log_loss"] == pytest.approx(loss)
+    for right, photos in ((0, 9), (7, 9), (9, 9), (354, 372)):
+        interval = binomtest(right, photos).proportion_ci(0.95, method="wilson")
+        assert wilson(right, photos) == pytest.approx([interval.low, interval.high])
 
 
 def test_log_loss_is_the_mean_surprise_at_the_truth(numbers):

@@ -15,6 +15,7 @@ from training.exclusions import leave_out, write_list
 from training.features import compute_features
 from training.near_copies import near_copies_of
 from training.photos import find_photos
+from training.suspects import suspects_of
 
 
 def check(
@@ -48,8 +49,9 @@ def check(
         looks = cache.looks()
         with stages.stage("look for near copies"):
             near = near_copies_of(features, cache)
-    with stages.stage("examine labels and photos"):
-        checkup = examine(listing, features, looks, near, config.framing.size)
+        with stages.stage("examine labels and photos"):
+            suspects = suspects_of(features, near, cache)
+            checkup = examine(listing, features, looks, near, config.framing.size, suspects)
     with stages.stage("write the page"):
         try:
             write_list(table, checkup.findings, source)

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
+from training.forward import unit_length
 from training.heads import FittedHead, find_kind, fit_head
 from training.held_out import LEAST, Sides, judged
 from training.linear_heads import KINDS
@@ -76,12 +75,14 @@ def _neighbours(sides: Sides, classes: int) -> dict[str, Any] | None:
     """The reference: votes of the nearest training photos by cosine, each class with one more."""
     if len(sides.validation_labels) < LEAST:
         return None
+    from sklearn.neighbors import KNeighborsClassifier
+
     started = time.perf_counter()
     count = min(NEIGHBOURS, len(sides.train))
     model = KNeighborsClassifier(count, algorithm="brute")
     with threadpool_limits(1):
-        model.fit(normalize(sides.train), sides.train_labels)
-        votes = model.predict_proba(normalize(sides.validation)) * count
+        model.fit(unit_length(sides.train), sides.train_labels)
+        votes = model.predict_proba(unit_length(sides.validation)) * count
     probabilities = (votes + 1 / classes) / (count + 1)
     return {
         "kind": "knn",

@@ -14,8 +14,7 @@ from training.features import Features
 from training.looks import Look
 from training.near_copies import NearCopy
 from training.photos import Listing, Photo
-from training.suspects import find_suspects
-from training.units import join_units
+from training.suspects import Suspect
 
 ONE_COLOUR = 2.0  # spread of a thumbnail: less is one colour, or nearly
 TINY_CLASS = 10  # photos
@@ -113,7 +112,7 @@ def examine(
     looks: Mapping[bytes, Look],
     near: Sequence[NearCopy],
     size: int,
-    suspects: bool = True,
+    suspects: Sequence[Suspect] = (),
 ) -> Checkup:
     """Everything that can be said of the photos without asking a person.
 
@@ -121,7 +120,7 @@ def examine(
         listing: what was found; `features`: what could be read of it.
         looks: of every digest; `near`: pairs of `features.photos`.
         size: px, the network's input.
-        suspects: also judge the labels, which takes as long as all the rest.
+        suspects: photos of `features.photos` whose label is likely wrong.
     """
     photos, digests = features.photos, features.digests
     labels = {photo.path: photo.label for photo in listing.photos}
@@ -135,14 +134,12 @@ def examine(
     ]
     findings += _copies(photos, digests)
     findings += [_near_copy(photos, looks, digests, pair) for pair in near]
-    if suspects:
-        units, _ = join_units(photos, digests, [(pair.one, pair.other) for pair in near])
-        findings += [
-            Finding("label", photos[found.place].path, photos[found.place].label,
-                    f"labelled {photos[found.place].label}, looks like {found.likely} "
-                    f"({100 * found.likely_chance:.0f} %)")
-            for found in find_suspects(features.vectors, photos, digests, units)
-        ]  # fmt: skip
+    findings += [
+        Finding("label", photos[found.place].path, photos[found.place].label,
+                f"labelled {photos[found.place].label}, looks like {found.likely} "
+                f"({100 * found.likely_chance:.0f} %)")
+        for found in suspects
+    ]  # fmt: skip
     for photo, digest in zip(photos, digests, strict=True):
         findings += _appearance(photo, looks[digest], size)
     counts = Counter(photo.label for photo in photos)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn import metrics
 
 from models.classifier import Classifier, Reading
 from models.errors import ImageError, PhotosError
@@ -17,6 +16,8 @@ from training.console import Stages
 from training.familiarity import measure_familiarity
 from training.intervals import wilson
 from training.photos import Listing, Photo, Skipped, find_photos
+
+LEAST_PROBABILITY = float(np.finfo(np.float64).eps)  # one certain error is no infinite loss
 
 
 @dataclass
@@ -47,13 +48,16 @@ def measure(
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     predicted = probabilities.argmax(axis=1)
     right = int((predicted == labels).sum())
-    occur = np.unique(np.concatenate([labels, predicted]))
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        labels, predicted, labels=occur, zero_division=0.0
-    )
+    confusion = np.zeros((len(class_names), len(class_names)), int)
+    np.add.at(confusion, (labels, predicted), 1)
+    occur = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    confusion = confusion[np.ix_(occur, occur)]
+    hits, support, answers = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    precision, recall = hits / np.maximum(answers, 1), hits / np.maximum(support, 1)
+    f1 = 2 * hits / (support + answers)
     seen = support > 0
+    truth = np.clip(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY, None)
     ranks = (-probabilities).argsort(axis=1, kind="stable")[:, :5]
-    everything = list(range(len(class_names)))
     numbers: dict[str, Any] = {
         "photos": len(labels),
         "accuracy": right / len(labels),
@@ -63,7 +67,7 @@ def measure(
         "expected_calibration_error": reliability(probabilities, labels)[
             "expected_calibration_error"
         ],
-        "log_loss": float(metrics.log_loss(labels, probabilities, labels=everything)),
+        "log_loss": float(-np.log(truth).mean()),
         "per_class": [
             {
                 "label": class_names[index],
@@ -74,7 +78,7 @@ def measure(
             }
             for row, index in enumerate(occur)
         ],
-        "confusion": metrics.confusion_matrix(labels, predicted, labels=occur).tolist(),
+        "confusion": confusion.tolist(),
         "confusion_labels": [class_names[index] for index in occur],
     }
     if len(class_names) > 5:

@@ -30,7 +30,7 @@ from training.summaries import Record
 COMMIT_EVERY = 64  # photos: what a kill may cost
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-WINDOW = 4  # photos in flight for each thread; bounds memory
+WINDOW = 32  # photos in flight for each thread: it works on while features are written
 
 
 @dataclass

@@ -35,6 +35,7 @@ from training.searched import Searched
 from training.sides import read_sides, split_settings
 from training.split import Split, class_indices, split_photos
 from training.summaries import Record
+from training.suspects import suspects_of
 from training.tracking import Tracker, tracking
 from training.train_head import train_head
 from training.write import write_bundle
@@ -170,7 +171,10 @@ def gather(
     checkup = None
     if config.check:
         with stages.stage("examine photos and labels"):
-            checkup = examine(listing, features, cache.looks(), near, config.framing.size)
+            suspects = suspects_of(features, near, cache)
+            checkup = examine(
+                *(listing, features, cache.looks(), near, config.framing.size), suspects
+            )
     class_names, labels = class_indices(split, features.photos)
     return Dataset(features, split, known, class_names, labels, skipped, checkup)
 

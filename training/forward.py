@@ -27,14 +27,20 @@ def head_logits(head: Head, features: np.ndarray) -> np.ndarray:
     x = features
     for part in head:
         if isinstance(part, UnitLength):
-            length = np.linalg.norm(x, axis=1, keepdims=True)
-            x = x / np.where(length > 0, length, 1)  # 0 stays 0
+            x = unit_length(x)
             continue
         if part.activation not in ACTIVATIONS:
             known = ", ".join(ACTIVATIONS)
             raise SettingError(f"activation is {part.activation!r}; expected one of {known}")
         x = ACTIVATIONS[part.activation](x @ part.kernel + part.bias)
     return x.astype(np.float64)
+
+
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Each row divided by its length; a row of zeros stays so."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: np.ndarray = vectors / np.where(length > 0, length, 1)
+    return unit
 
 
 def apply_head(head: Head, features: np.ndarray) -> np.ndarray:

@@ -3,6 +3,8 @@
 A function prepares what all settings of its kind share (scales, a covariance) and returns
 a solver, which gives the layers for one setting. Whatever is done to the features first is
 folded into the weights, so the layers read features as the backbone gives them.
+
+scikit-learn takes a second to load, so it is loaded by the kinds that need it.
 """
 
 import warnings
@@ -11,13 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import normalize
-from sklearn.svm import LinearSVC
 
 from models.errors import PhotosError
 from models.head import DenseLayer, Head, UnitLength
+from training.forward import unit_length
 
 ITERATIONS = 500
 STRENGTHS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C: the inverse of the L2 penalty
@@ -51,6 +50,9 @@ class Kind:
 
 def logistic(fold: Fold) -> Solver:
     """Multinomial logistic regression on standardised features; the setting is C."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     features = fold.features
     mean = features.mean(axis=0, dtype=np.float64)
     spread = features.std(axis=0, dtype=np.float64)
@@ -87,7 +89,10 @@ def svm(fold: Fold) -> Solver:
     On features of unit length: standardised ones take ten times as long and do worse
     (log loss 0.400 and 0.463 on the clothing photos).
     """
-    scaled = normalize(fold.features)
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.svm import LinearSVC
+
+    scaled = unit_length(fold.features)
     weights = "balanced" if fold.balanced else None
 
     def solve(strength: float) -> Head:
@@ -147,7 +152,7 @@ def prototypes(fold: Fold) -> Solver:
     The mean of unit vectors, at unit length again (Snell et al. 2017, arXiv:1703.05175, with
     the cosine of Chen et al. 2019, arXiv:1904.04232).
     """
-    directions = normalize(_class_means(normalize(fold.features), fold.labels))
+    directions = unit_length(_class_means(unit_length(fold.features), fold.labels))
     layer = _dense(directions.T, np.zeros(len(directions)))
     return lambda _: [UnitLength(), layer]
 

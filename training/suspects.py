@@ -15,8 +15,11 @@ from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from models.classifier import softmax
+from training.cache import FeatureCache
+from training.features import Features
+from training.near_copies import NearCopy
 from training.photos import Photo
-from training.units import label_of
+from training.units import join_units, label_of
 
 FOLDS = 5
 FEWEST = 3  # units of a class; of fewer, nothing can be learnt without the photo itself
@@ -31,6 +34,18 @@ class Suspect(NamedTuple):
     chance: float  # probability of its own label
     likely: str  # the label it looks like
     likely_chance: float
+
+
+def suspects_of(features: Features, near: Sequence[NearCopy], cache: FeatureCache) -> list[Suspect]:
+    """The suspects among these photos; found once, then kept with their features."""
+    photos, digests = features.photos, features.digests
+    units, _ = join_units(photos, digests, [(pair.one, pair.other) for pair in near])
+
+    def find() -> list[Suspect]:
+        return find_suspects(features.vectors, photos, digests, units)
+
+    asked = f"labels of {[photo.label for photo in photos]} in {units}"
+    return [Suspect(*row) for row in cache.remembered(asked, digests, find)]
 
 
 def find_suspects(

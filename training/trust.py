@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from scipy.stats import spearmanr
 
 from models import saliency
 from models.classifier import softmax
@@ -48,6 +47,8 @@ def score_saliency(
     areas: dict[str, dict[str, list[float]]] = {
         kind: {name: [] for name in names} for kind in ("deletion", "insertion")
     }
+    from scipy.stats import spearmanr  # half a second to load
+
     correlations = []
     for photo in photos:
         logits, maps = layers.run(photo[None], ["logits", last])
