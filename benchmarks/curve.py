@@ -11,16 +11,19 @@ from matplotlib.figure import Figure
 
 
 def draw(rows: Mapping[str, Mapping[str, Any]], file: Path) -> None:
-    """One point for each run; those without an accuracy are left out.
+    """One point for each run, and a line through the epochs of those that have a `curve`.
 
     Args:
-        rows: name of a run -> its `seconds` from the command to the result, and its `accuracy`.
+        rows: name of a run -> its `seconds` from the command to the result, its `accuracy`, and
+            perhaps its `curve`: seconds and accuracy along the way.
     """
     figure = Figure(figsize=(7.2, 4.2), layout="constrained", dpi=130)
     axes = figure.add_subplot()
     for name, row in rows.items():
+        colour = "#c77d3a" if name == "guide" else "#0b7285"
+        if "curve" in row:
+            axes.plot(*zip(*row["curve"], strict=True), "-", color=colour)
         if row["accuracy"] is not None:
-            colour = "#c77d3a" if name == "guide" else "#0b7285"
             axes.plot(row["seconds"], row["accuracy"], "o", color=colour)
             place = (row["seconds"], row["accuracy"])
             axes.annotate(name, place, (6, 5), textcoords="offset points", fontsize=9)

@@ -87,6 +87,24 @@ def save_network(network: Any, target: Path, photos: np.ndarray, class_names: li
     return target
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests leave the cache of whoever runs them alone, and share one that begins empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAYERSCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def clothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle trained on the real clothing photos; what it computed stays in the cache."""
+    from tests.real import command, dataset
+
+    out = tmp_path_factory.mktemp("clothing") / "clothing"
+    command("fit", dataset("clothing"), "--out", out, "--quiet")
+    return out
+
+
 @pytest.fixture(scope="session")
 def encode() -> Encode:
     """The function `encode_photo`."""

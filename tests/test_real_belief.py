@@ -1,11 +1,11 @@
 """What is said of real photos can be believed: the clothing photos, and photos of other things.
 
-Needs the folder `clothing` in $LAYERSCOPE_DATASETS; each photo goes once through the backbone.
+Needs the folder `clothing` in $LAYERSCOPE_DATASETS.
 """
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,16 @@ from PIL import Image, ImageDraw, ImageFont
 from threadpoolctl import threadpool_limits
 
 from models.images import Framing, decode_image
+from models.runtime import Graph
 from tests.conftest import encode_photo
+from tests.real import dataset
 from training.belief import Belief, believe
 from training.choose_head import choose_head
+from training.compiled import compile_backbone
+from training.config import FitConfig
+from training.console import Stages
 from training.digits import write_digits
+from training.fit import features_of, open_cache
 from training.forward import apply_head
 from training.heads import KINDS, FittedHead, fit_head
 from training.photos import find_photos
@@ -32,19 +38,18 @@ class Clothing:
     """The features of the clothing photos, and the backbone that gives them."""
 
     def __init__(self, folder: Path):
-        from models import export, network
-        from models.backbones import find_backbone
-        from models.runtime import Graph
-
-        backbone = network.build_backbone(find_backbone("efficientnet-lite0"), SIZE, "embedded")
-        self.graph = Graph(export.to_onnx(backbone, {"features": backbone.output}))
-        photos = find_photos(folder).photos
-        names = sorted({photo.label for photo in photos})
-        vectors = self.features([photo.path.read_bytes() for photo in photos])
-        labels = np.array([names.index(photo.label) for photo in photos])
-        sides = np.array([photo.side for photo in photos])
+        config, stages = FitConfig(insight=False), Stages(quiet=True)
+        listing = find_photos(folder)
+        compiled = compile_backbone(listing, config, stages)
+        with closing(open_cache(compiled, config)) as cache:
+            found = features_of(listing, compiled, cache, config, stages)
+        assert found.computed == 0  # kept since the bundle was trained
+        self.graph = Graph(compiled.answering(["features"]))
+        names = sorted({photo.label for photo in found.photos})
+        labels = np.array([names.index(photo.label) for photo in found.photos])
+        sides = np.array([photo.side for photo in found.photos])
         self.train, self.validation, self.test = (
-            (vectors[sides == side], labels[sides == side])
+            (found.vectors[sides == side], labels[sides == side])
             for side in ("train", "validation", "test")
         )
 
@@ -60,36 +65,34 @@ class Clothing:
 
 
 @pytest.fixture(scope="module")
-def clothing() -> Clothing:
-    folder = Path(os.environ.get("LAYERSCOPE_DATASETS", ".")) / "clothing"
-    if not folder.is_dir():
-        pytest.skip("no folder clothing in $LAYERSCOPE_DATASETS")
-    return Clothing(folder)
+def known(clothing: Path) -> Clothing:
+    """`clothing` has left the features in the cache."""
+    return Clothing(dataset("clothing"))
 
 
 @pytest.fixture(scope="module")
-def head(clothing: Clothing) -> FittedHead:
-    return fit_head("logistic", *clothing.train, *clothing.validation, classes=10)
+def head(known: Clothing) -> FittedHead:
+    return fit_head("logistic", *known.train, *known.validation, classes=10)
 
 
 @pytest.fixture(scope="module")
-def believed(clothing: Clothing, head: FittedHead) -> Belief:
-    return believe(head, *clothing.train, *clothing.validation).measured(*clothing.test)
+def believed(known: Clothing, head: FittedHead) -> Belief:
+    return believe(head, *known.train, *known.validation).measured(*known.test)
 
 
-def test_logistic_regression_takes_two_seconds_on_one_core(clothing):
+def test_logistic_regression_takes_two_seconds_on_one_core(known):
     taken = []
     for _ in range(3):
         started = time.process_time()
         with threadpool_limits(1):
-            fit_head("logistic", *clothing.train, *clothing.validation, classes=10)
+            fit_head("logistic", *known.train, *known.validation, classes=10)
         taken.append(time.process_time() - started)
     assert min(taken) <= 2.0
 
 
-def test_auto_is_at_least_as_accurate_as_promised(clothing):
-    features, labels = clothing.test
-    chosen = choose_head(list(KINDS), *clothing.train, *clothing.validation, classes=10)
+def test_auto_is_at_least_as_accurate_as_promised(known):
+    features, labels = known.test
+    chosen = choose_head(list(KINDS), *known.train, *known.validation, classes=10)
     assert (apply_head(chosen.layers, features).argmax(1) == labels).mean() >= 0.88
 
 
@@ -136,21 +139,19 @@ STRANGE = (noise_photos, smooth_noise_photos, flat_photos, document_photos)
 
 
 @pytest.mark.parametrize("make", STRANGE)
-def test_what_is_no_photo_of_clothing_is_called_unlike_the_training_photos(
-    clothing, believed, make
-):
+def test_what_is_no_photo_of_clothing_is_called_unlike_the_training_photos(known, believed, make):
     photos = make(np.random.default_rng(0))
     scores = believed.familiarity.familiarity.score(
-        clothing.features([encode_photo(each) for each in photos])
+        known.features([encode_photo(each) for each in photos])
     )
     assert (scores < believed.familiarity.familiarity.least).mean() >= 0.95
 
 
-def test_handwritten_digits_are_called_so_too(clothing, believed, tmp_path):
+def test_handwritten_digits_are_called_so_too(known, believed, tmp_path):
     write_digits(tmp_path)
     files = sorted(tmp_path.rglob("*.png"))[::18]
     scores = believed.familiarity.familiarity.score(
-        clothing.features([file.read_bytes() for file in files])
+        known.features([file.read_bytes() for file in files])
     )
     assert (scores < believed.familiarity.familiarity.least).mean() >= 0.95
 
@@ -159,8 +160,8 @@ def test_its_own_test_photos_are_not(believed):
     assert believed.calibration["test"]["familiarity"]["like_training"] >= 0.93
 
 
-def test_it_costs_far_less_than_the_network(clothing, believed):
-    one = clothing.test[0][:1]
+def test_it_costs_far_less_than_the_network(known, believed):
+    one = known.test[0][:1]
     taken = []
     for _ in range(50):
         started = time.perf_counter()

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.real import command, dataset
 from tests.seeding import Seeded, seed_defects
-from tests.test_real_photos import command, dataset
 
 pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
 NEAR = ("near", "near-sides", "near-classes")
 
 
 @pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Seeded:
+def seeded(clothing: Path, tmp_path_factory: pytest.TempPathFactory) -> Seeded:
+    """`clothing` has left the features of the untouched photos in the cache."""
     return seed_defects(dataset("clothing"), tmp_path_factory.mktemp("seeded") / "photos")
 
 

@@ -5,9 +5,6 @@ Needs the folders `clothing` (train/ validation/ test/ with class folders) and `
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,35 +13,10 @@ from scipy.stats import spearmanr
 
 from models.bundle import Bundle
 from models.insight import Insight
-from tests.serving import ROOT, Server, serving
+from tests.real import command, dataset
+from tests.serving import Server, serving
 
 pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
-
-
-def dataset(name: str) -> Path:
-    folder = Path(os.environ.get("LAYERSCOPE_DATASETS", ".")) / name
-    if not folder.is_dir():
-        pytest.skip(f"no folder {name} in $LAYERSCOPE_DATASETS")
-    return folder.resolve()
-
-
-def command(*words: object) -> str:
-    """What a command of the training room prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "training", *map(str, words)],
-        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def clothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle trained on the clothing photos from nothing: no cache is used."""
-    place = tmp_path_factory.mktemp("clothing")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LAYERSCOPE_CACHE", str(place / "cache"))
-        command("fit", dataset("clothing"), "--out", place / "clothing", "--quiet")
-    return place / "clothing"
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,27 @@ import numpy as np
 import pytest
 
 from tests.making import write_classes
+from tests.serving import ROOT
+from training.config import FitConfig
+from training.console import Stages
+from training.fit import fit
 
 pytestmark = pytest.mark.alone  # real processes, killed at a moment
 
-FIT = ("--backbone", "tiny", "--no-insight", "--quiet", "--seed", "3", "--threads", "1")
-TUNE = ("--fine-tune", "yes", "--cut", "block1_relu", "--epochs", "6", "--batch", "1",
-        "--views", "3", "--learning-rate", "0.001")  # fmt: skip
+SETTINGS = {"backbone": "tiny", "seed": 3, "threads": 1, "insight": False}
+TUNE = {"fine_tune": "yes", "cut": "block1_relu", "epochs": 6, "batch": 1, "views": 3,
+        "learning_rate": 0.001}  # fmt: skip
+KILLED = """
+import json, sys
+from pathlib import Path
+from training.config import FitConfig
+from training.console import Stages
+from training.fit import fit
+
+photos, out, cache, settings = sys.argv[1:]
+config = FitConfig(cache=Path(cache), **json.loads(settings))
+fit(Path(photos), Path(out), config, Stages(quiet=True))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -27,39 +42,28 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def unbroken(photos, tmp_path_factory):
-    """A run with some options that nobody killed; made once."""
+    """A run with some settings that nobody killed; made once."""
     made = {}
 
-    def run(options):
-        if options not in made:
+    def run(more):
+        if str(more) not in made:
             folder = tmp_path_factory.mktemp("unbroken")
-            made[options] = finish(photos, folder / "whole", folder / "cache", *options)
-        return made[options]
+            made[str(more)] = finish(photos, folder / "whole", folder / "cache", more)
+        return made[str(more)]
 
     return run
 
 
-def command(photos, out, *options):
-    return [sys.executable, "-m", "training", "fit", str(photos), "--out", str(out), *FIT, *options]
-
-
-def environment(cache):
-    import os
-
-    return os.environ | {"LAYERSCOPE_CACHE": str(cache)}
-
-
-def finish(photos, out, cache, *options):
-    subprocess.run(
-        command(photos, out, *options), env=environment(cache), check=True, capture_output=True
-    )
+def finish(photos, out, cache, more):
+    fit(photos, out, FitConfig(cache=cache, **SETTINGS | more), Stages(quiet=True))
     return out
 
 
-def kill_when(ready, photos, out, cache, *options):
+def kill_when(ready, photos, out, cache, more):
     """Start a run and kill it as soon as `ready(cache)`; it must not have ended by then."""
+    words = [photos, out, cache, json.dumps(SETTINGS | more)]
     process = subprocess.Popen(
-        command(photos, out, *options), env=environment(cache), stderr=subprocess.DEVNULL
+        [sys.executable, "-c", KILLED, *map(str, words)], cwd=ROOT, stderr=subprocess.DEVNULL
     )
     try:
         while not ready(cache):
@@ -102,13 +106,13 @@ def weights(bundle):
     return keras.saving.load_model(bundle / "model.keras", compile=False).get_weights()
 
 
-@pytest.mark.parametrize(("ready", "options"), [
-    (some_features, ()), (some_views, TUNE), (two_epochs, TUNE),
+@pytest.mark.parametrize(("ready", "more"), [
+    (some_features, {}), (some_views, TUNE), (two_epochs, TUNE),
 ], ids=["while features are cached", "while views are cached", "in epoch 3 of 6"])  # fmt: skip
-def test_a_killed_fit_ends_as_an_unbroken_one(ready, options, photos, unbroken, tmp_path):
-    whole = unbroken(options)
-    kill_when(ready, photos, tmp_path / "broken", tmp_path / "two", *options)
-    resumed = finish(photos, tmp_path / "broken", tmp_path / "two", *options)
+def test_a_killed_fit_ends_as_an_unbroken_one(ready, more, photos, unbroken, tmp_path):
+    whole = unbroken(more)
+    kill_when(ready, photos, tmp_path / "broken", tmp_path / "two", more)
+    resumed = finish(photos, tmp_path / "broken", tmp_path / "two", more)
     for one, other in zip(weights(whole), weights(resumed), strict=True):
         assert np.array_equal(one, other)
     first, second = (json.loads((b / "manifest.json").read_text()) for b in (whole, resumed))

@@ -206,3 +206,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    if "tensorflow" in sys.modules:  # it takes a second to end, and everything is on disk
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)

@@ -8,7 +8,6 @@ be compared with Keras' own answers.
 import hashlib
 import json
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,7 +26,6 @@ from models.head import Head
 from models.parity import LOGITS_LIMIT, Parity
 from models.runtime import Graph
 from training import pictures
-from training.apart import compile_apart
 from training.cache import name_of
 from training.config import FitConfig
 from training.console import Stages
@@ -186,11 +184,8 @@ def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Com
     if store.path.exists():
         stages.say(f"the cache {store.path.name} was not whole and is made anew")
     with stages.stage("build and compile the backbone"):
+        backbone = build(config)
         photos = pictures.for_parity(listing.photos, config.framing, config.limits)
-        if not (config.descends or "keras" in sys.modules):  # else it is needed here anyway
-            compile_apart(config, photos)
-            if kept := store.load():
-                return kept
-        compiled = compile_network(build(config), store.identity, photos)
+        compiled = compile_network(backbone, store.identity, photos)
     store.save(compiled)
     return compiled

@@ -129,11 +129,12 @@ class FitConfig:
 
     def _contradictions(self) -> None:
         """Refuse settings that nothing would obey. Raises SettingError, naming both."""
+        descending = self.head == "neural" or self.fine_tune != "no"
         for entry in fields(Descent):
             given = getattr(self, entry.name) is not None and entry.name != "class_weights"
-            if not self.descends and given:
+            if not descending and given:
                 _clash(entry.name, f"--head {self.head}", "--head neural or --fine-tune yes")
-        if self.find_rate and not self.descends:
+        if self.find_rate and not descending:
             _clash("find_rate", f"--head {self.head}", "--head neural or --fine-tune yes")
         if self.find_rate and self.learning_rate is not None:
             _clash("find_rate", "--learning-rate", "one of the two")
@@ -146,11 +147,6 @@ class FitConfig:
         for name in ("views", "epochs"):
             if self.minutes is not None and getattr(self, name) is not None:
                 _clash(name, "--minutes, which chooses it", "one of the two")
-
-    @property
-    def descends(self) -> bool:
-        """Whether something is trained by gradient descent, which takes Keras."""
-        return self.head == "neural" or self.fine_tune != "no"
 
     @property
     def hidden_layers(self) -> HiddenLayers:
