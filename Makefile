@@ -38,7 +38,7 @@ demo: $(RUNTIME) out/imagenet/manifest.json out/digits/manifest.json ## build tw
 # Both run, whatever the first one says. Exit code 5, no test found, is a failure here too.
 test: $(DEV) ## run every test
 	@status=0; \
-	$(PY) -m pytest -n auto -m "not alone $(FAST)" || status=$$?; \
+	$(PY) -m pytest -n auto --dist worksteal -m "not alone $(FAST)" || status=$$?; \
 	$(PY) -m pytest -m "alone $(FAST)" || status=$$?; \
 	exit $$status
 

@@ -1,4 +1,4 @@
-"""Keras network -> ONNX graphs, written layer by layer, with the answers compared.
+"""Keras network -> ONNX graph, written layer by layer.
 
 Every layer's output can be asked for by the layer's name, and feature maps stay in
 (N, C, H, W), the layout the CPU kernels compute in, from the first layer to the last.
@@ -6,18 +6,14 @@ Writing takes a fraction of a second, where tracing the network and converting t
 takes from ten seconds to minutes. A kind of layer without a writer is refused by name.
 """
 
-import time
 from typing import Any
 
 import keras
 import numpy as np
 
-from models.errors import ExportError, ParityError
-from models.graph import map_tensors
+from models.errors import ExportError
 from models.onnx_graph import GraphWriter
 from models.onnx_layers import WRITERS
-from models.parity import LOGITS_LIMIT, Parity
-from models.runtime import Graph
 
 
 def to_onnx(network: keras.Model, outputs: dict[str, Any], source: Any = None) -> bytes:
@@ -43,55 +39,6 @@ def to_onnx(network: keras.Model, outputs: dict[str, Any], source: Any = None) -
     entry = ("image", network.input_shape[1:]) if source is None else ("features", source.shape[1:])
     shapes = {name: (t.shape[-1], *t.shape[1:-1]) for name, t in outputs.items()}  # channels first
     return writer.finish(network.name, entry, shapes)
-
-
-def export_network(network: keras.Model) -> dict[str, bytes]:
-    """`predict.onnx`: logits and features; `layers.onnx`: those and every mapped layer;
-    `head.onnx`: from features to logits.
-
-    Args:
-        network: raw RGB -> logits, with a layer `pool` whose output is the features.
-    """
-    answers = {"logits": network.output, "features": network.get_layer("pool").output}
-    maps = map_tensors(network)
-    return {
-        "predict.onnx": to_onnx(network, answers),
-        "layers.onnx": to_onnx(network, answers | maps),
-        "head.onnx": to_onnx(network, {"logits": network.output}, source=answers["features"]),
-    }
-
-
-def measure_parity(network: keras.Model, graphs: dict[str, bytes], photos: np.ndarray) -> Parity:
-    """Compare Keras and ONNX on real photos: logits from both graphs, and every map.
-
-    Args:
-        photos: (N, S, S, 3) uint8.
-
-    Raises:
-        ParityError: logits differ by more than `LOGITS_LIMIT`, or are not finite.
-    """
-    tensors = map_tensors(network)
-    batch = photos.astype(np.float32)
-    model = keras.Model(network.input, [network.output, *tensors.values()])
-    called = model(batch, training=False)  # `predict` would compile first: seconds for one batch
-    expected = [np.asarray(tensor) for tensor in keras.tree.flatten(called)]
-    answers = Graph(graphs["layers.onnx"]).run(batch, ["logits", *tensors])
-    predict = Graph(graphs["predict.onnx"])
-    predict.run(batch[:1], ["logits"])  # the first run makes room
-    started = time.perf_counter()
-    short = predict.run(batch, ["logits"])[0]
-    onnx_ms = (time.perf_counter() - started) * 1000 / len(photos)
-    pair = [_difference(answers[0], expected[0]), _difference(short, expected[0])]
-    logits = float(np.max(pair))  # NaN wins, as it should
-    pairs = zip(answers[1:], expected[1:], strict=True)
-    maps = max((_difference(a.transpose(0, 2, 3, 1), e) for a, e in pairs), default=0.0)
-    if not logits <= LOGITS_LIMIT:
-        raise ParityError(logits, LOGITS_LIMIT)
-    return Parity(len(photos), logits, maps, onnx_ms)
-
-
-def _difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).max())
 
 
 def _ancestors(network: keras.Model, outputs: dict[str, Any], source: Any) -> set[int]:

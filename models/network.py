@@ -1,6 +1,6 @@
-"""The network: scaling -> backbone -> pool -> head -> logits, one flat graph.
+"""The backbone in Keras: scaling -> blocks -> pool, one flat graph; heads follow in attach.py.
 
-Raw RGB 0..255 goes in, logits come out, so nobody has to remember how a backbone wants its
+Raw RGB 0..255 goes in, features come out, so nobody has to remember how a backbone wants its
 pixels. The backbone's layers are layers of this graph, never a model inside a model: asking
 a nested one for an inner output fails in Keras 3. Only plain built-in layers are used, so
 the saved network loads anywhere Keras does.
@@ -16,7 +16,7 @@ from models.backbones import Backbone
 from models.efficientnet_lite import efficientnet_lite, load_embedded
 from models.errors import SettingError, WeightsUnreadable
 from models.flatten import graft
-from models.head import DenseLayer, Head, UnitLength
+from models.head import DenseLayer, Head
 from models.state_dict import read_state_dict
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; keras/applications/imagenet_utils.py
@@ -56,24 +56,6 @@ def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -
     network = keras.Model(image, layers.GlobalAveragePooling2D(name="pool")(maps), name="backbone")
     _load(network, backbone, weights)
     return network
-
-
-def add_head(features: keras.Model, head: Head) -> keras.Model:
-    """The whole classifier: raw RGB -> logits. Layers are shared with `features`."""
-    x = features.output
-    for number, part in enumerate(head, start=1):
-        if isinstance(part, UnitLength):
-            x = layers.UnitNormalization(name=f"head_unit{number}")(x)
-            continue
-        last = number == len(head)
-        layer = layers.Dense(
-            part.bias.size,
-            activation=None if part.activation == "linear" else part.activation,
-            name="logits" if last else f"head_dense{number}",
-        )
-        x = layer(x)
-        layer.set_weights([part.kernel, part.bias])
-    return keras.Model(features.input, x, name="classifier")
 
 
 def pretrained_head(backbone: Backbone) -> Head:

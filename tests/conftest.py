@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from models.head import DenseLayer, Head
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
 
 CLASS_NAMES = ["apple", "pear", "plum"]
@@ -35,56 +37,6 @@ def paint_photo(height: int, width: int) -> np.ndarray:
     down, right = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     bands = [right, down, (right - 0.3) ** 2 + 0.5 * down**2]
     return np.stack([(255 * band).clip(0, 255) for band in bands], axis=-1).astype(np.uint8)
-
-
-def liven_network(network: Any, photos: np.ndarray) -> None:
-    """Give every weight that starts at 0, 1 or nearly 0 a value of its own, in place.
-
-    A fresh network's biases are 0 and its batch normalisation does nothing: an export that
-    swapped or dropped them would pass. Statistics are those of `photos`, so that no feature
-    map vanishes, however deep the network.
-    """
-    from keras import layers
-
-    rng = np.random.default_rng(1)
-    norms = [one for one in network.layers if isinstance(one, layers.BatchNormalization)]
-    for weight in network.trainable_weights:
-        numbers = np.asarray(weight)
-        if np.ptp(numbers) == 0:
-            weight.assign(rng.uniform(0.5, 1, numbers.shape) if numbers.max() else
-                          rng.normal(0, 0.1, numbers.shape))  # fmt: skip
-        elif np.abs(numbers).max() < 1e-3:  # the scales of ConvNeXt's branches start at 1e-6
-            weight.assign(rng.uniform(0.5, 1, numbers.shape))
-    momenta = [one.momentum for one in norms]
-    for one in norms:
-        one.momentum = 0.0
-    network(photos.astype("float32"), training=True)
-    for one, momentum in zip(norms, momenta, strict=True):
-        one.momentum = momentum
-
-
-def save_network(network: Any, target: Path, photos: np.ndarray, class_names: list[str]) -> Path:
-    """`network` as a bundle at `target`, its parity measured on `photos`."""
-    from models.bundle import ImageEntry, LayerEntry, Manifest, new_bundle, seal
-    from models.export import export_network, measure_parity
-    from models.graph import mapped_layers
-
-    graphs = export_network(network)
-    manifest = Manifest(
-        name=target.name,
-        class_names=class_names,
-        image=ImageEntry(size=photos.shape[1], resize="crop", fraction=0.875),
-        backbone={"name": network.name},
-        head={"kind": "random"},
-        layers=[LayerEntry(**layer.as_json()) for layer in mapped_layers(network)],
-        parity=measure_parity(network, graphs, photos).as_json(),
-    )
-    with new_bundle(target) as folder:
-        network.save(folder / "model.keras")
-        for name, content in graphs.items():
-            (folder / name).write_bytes(content)
-        seal(folder, manifest, target)
-    return target
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -124,25 +76,42 @@ def noise() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def tiny_network(noise: np.ndarray) -> Any:
-    """The backbone `tiny` with a head for three classes; no weight has its starting value."""
+def tiny_backbone(noise: np.ndarray) -> Any:
+    """The backbone `tiny`; no weight has its starting value."""
     from models.backbones import find_backbone
-    from models.head import DenseLayer
-    from models.network import add_head, build_backbone
+    from models.network import build_backbone
+    from tests.networks import liven_network
 
+    return liven_network(build_backbone(find_backbone("tiny"), SIZE, "none"), noise)
+
+
+@pytest.fixture(scope="session")
+def tiny_head() -> Head:
+    """A head of one layer for three classes."""
     rng = np.random.default_rng(0)
-    head = [DenseLayer(rng.normal(size=(16, 3)).astype("f4"), rng.normal(size=3).astype("f4"))]
-    network = add_head(build_backbone(find_backbone("tiny"), SIZE, "none"), head)
-    liven_network(network, noise)
-    return network
+    return [DenseLayer(rng.normal(size=(16, 3)).astype("f4"), rng.normal(size=3).astype("f4"))]
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tiny_backbone: Any, tiny_head: Head) -> Any:
+    """`tiny_backbone` with `tiny_head`, in Keras."""
+    from tests.networks import add_head
+
+    return add_head(tiny_backbone, tiny_head)
 
 
 @pytest.fixture(scope="session")
 def tiny_bundle(
-    tiny_network: Any, noise: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+    tiny_backbone: Any,
+    tiny_head: Head,
+    noise: np.ndarray,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """`tiny_network` as a bundle called `tiny`. Shared: copy it before changing anything."""
-    return save_network(tiny_network, tmp_path_factory.mktemp("b") / "tiny", noise, CLASS_NAMES)
+    from tests.networks import save_network
+
+    target = tmp_path_factory.mktemp("b") / "tiny"
+    return save_network(tiny_backbone, tiny_head, target, noise, CLASS_NAMES)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from models.backbones import find_backbone
 from models.export import to_onnx
 from models.graph import map_tensors
 from models.head import DenseLayer
-from models.network import add_head, build_backbone
+from models.network import build_backbone
 from models.runtime import Graph
+from tests.networks import add_head
 
 SIZE = 16
 

@@ -11,8 +11,9 @@ from models.errors import SettingError
 from models.graph import map_tensors
 from models.head import DenseLayer
 from models.inside import explain, look_inside
-from models.network import add_head, build_backbone
-from tests.conftest import CLASS_NAMES, liven_network, save_network
+from models.network import build_backbone
+from tests.conftest import CLASS_NAMES
+from tests.networks import add_head, liven_network, save_network
 
 # The smallest member of each family, at the smallest size in px at which maps of more than one
 # position remain after its last stride.
@@ -51,17 +52,15 @@ def test_a_family_goes_from_keras_to_a_bundle_and_back(name, hidden, tmp_path):
     # batch normalisation, with statistics of them, would magnify the rounding of float32.
     blocks = rng.integers(0, 256, (16, 4, 4, 3), dtype=np.uint8)
     photos = blocks.repeat(size // 4, axis=1).repeat(size // 4, axis=2)
-    features = build_backbone(find_backbone(name), size, "none")
+    features = liven_network(build_backbone(find_backbone(name), size, "none"), photos)
     width = features.output.shape[-1]
     shapes = [(width, hidden), (hidden, 3)] if hidden else [(width, 3)]
     head = [
-        DenseLayer(rng.normal(0, ins**-0.5, (ins, outs)).astype("f4"), np.zeros(outs, "f4"), kind)
+        DenseLayer(rng.normal(0, ins**-0.5, (ins, outs)).astype("f4"), rng.random(outs, "f4"), kind)
         for (ins, outs), kind in zip(shapes, ["relu", "linear"][-len(shapes) :], strict=True)
     ]
+    bundle = save_network(features, head, tmp_path / name, photos[:4], CLASS_NAMES)
     network = add_head(features, head)
-    liven_network(network, photos)
-
-    bundle = save_network(network, tmp_path / name, photos[:4], CLASS_NAMES)
     tensors = map_tensors(network)
     assert len(tensors) >= 10
     model = keras.Model(network.input, [network.output, *tensors.values()])

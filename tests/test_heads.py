@@ -73,8 +73,8 @@ def test_keras_and_onnx_answer_as_the_original_of_each_head(kind, classes):
     import keras
 
     from models.export import to_onnx
-    from models.network import add_head
     from models.runtime import Graph
+    from tests.networks import add_head
 
     train, labels = vectors(classes, 40 * classes)
     points, truth = vectors(classes, 20 * classes, seed=1)
@@ -205,7 +205,7 @@ def test_a_kind_that_is_not_known_is_refused_with_those_that_are():
 def test_hidden_layers_answer_as_in_keras(activation):
     import keras
 
-    from models.network import add_head
+    from tests.networks import add_head
 
     rng = np.random.default_rng(0)
     sizes = [(6, 5), (5, 3)]

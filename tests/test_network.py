@@ -17,11 +17,8 @@ from models.errors import SettingError, UnknownBackbone, WeightsUnreadable
 from models.flatten import graft
 from models.head import DenseLayer
 from models.images import Framing, decode_image
-from models.network import (
-    add_head,
-    build_backbone,
-    pretrained_head,
-)
+from models.network import build_backbone, pretrained_head
+from tests.networks import add_head
 
 TINY = BACKBONES["tiny"]
 APPLICATIONS = [row for row in BACKBONES.values() if row.constructor]
