@@ -123,7 +123,9 @@ def test_several_cores_give_the_answer_of_one(tiny_bundle, classifier, noise):
 @pytest.mark.parametrize("constant", [2, -1], ids=["first convolution", "bias of the logits"])
 def test_a_weight_that_is_no_number_is_refused_when_opened(constant, value, copied):
     spoil(copied, "predict.onnx", constant, value)
-    with pytest.raises(BundleError, match=r"predict\.onnx.*weights of '/(head/)?c\d+' are not all finite"):
+    with pytest.raises(
+        BundleError, match=r"predict\.onnx.*weights of '/(head/)?c\d+' are not all finite"
+    ):
         Classifier(Bundle(copied))
 
 
