@@ -1,14 +1,19 @@
 """Likely wrong labels, on features whose truth is known."""
 
 import hashlib
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from models.images import Framing
+from training import suspects
+from training.cache import FeatureCache
+from training.features import Features
 from training.photos import Photo
-from training.suspects import find_suspects, judge
+from training.suspects import find_suspects, judge, suspects_of
 
 LABELS = ("ape", "bee", "cat")
 
@@ -38,6 +43,20 @@ def test_flipped_labels_come_first_with_the_label_they_look_like():
     assert {each.place for each in found[:3]} == {0, 70, 150}
     assert {each.place: each.likely for each in found[:3]} == {0: "ape", 70: "bee", 150: "cat"}
     assert max(each.chance for each in found[:3]) < 0.1
+
+
+def test_suspects_are_found_once_for_the_same_photos_and_labels(tmp_path, monkeypatch):
+    vectors, photos = clouds(20)
+    photos[0] = replace(photos[0], label="bee")
+    features = Features(photos, vectors, digests_of(photos), [], 0)
+    with closing(FeatureCache(tmp_path, "tiny", "weights", Framing(32))) as cache:
+        found = suspects_of(features, [], cache)
+        assert found[0].place == 0
+        monkeypatch.setattr(suspects, "find_suspects", lambda *asked: pytest.fail("found again"))
+        assert suspects_of(features, [], cache) == found
+        monkeypatch.setattr(suspects, "find_suspects", lambda *asked: [])
+        photos[0] = replace(photos[0], label="ape")  # other labels: asked anew
+        assert suspects_of(features, [], cache) == []
 
 
 def test_labels_that_are_right_are_left_alone():

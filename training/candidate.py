@@ -75,7 +75,7 @@ def _train_neural(candidate: Neural, prepared: Dataset, seed: int, observe: Obse
 
     def watch(epoch: Any) -> None:
         seen.append(epoch)
-        observe(len(seen) - 1, epoch.validation_loss)
+        observe(len(seen) - 1, epoch.judged)
 
     keras.backend.clear_session()  # of the graphs of the candidates before
     head, curves = fit_neural(

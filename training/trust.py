@@ -41,14 +41,14 @@ def score_saliency(
         the way for `saliency` and for a `random` order; `randomised_correlation`, the mean
         rank correlation of the maps of the true and of a random head.
     """
+    from scipy.stats import spearmanr  # half a second to load
+
     rng = np.random.default_rng(seed)
     head, random_head = Graph(head_model), Graph(randomise(head_model, rng))
     names = ("saliency", "random")
     areas: dict[str, dict[str, list[float]]] = {
         kind: {name: [] for name in names} for kind in ("deletion", "insertion")
     }
-    from scipy.stats import spearmanr  # half a second to load
-
     correlations = []
     for photo in photos:
         logits, maps = layers.run(photo[None], ["logits", last])
