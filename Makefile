@@ -34,7 +34,7 @@ setup: $(DEV) ## create .venv with everything that demo, test, check and bench n
 demo: $(RUNTIME) out/imagenet/manifest.json out/digits/manifest.json ## build two models and serve them with their page
 	$(PY) -m service out/imagenet out/digits --host $(HOST) --port $(PORT)
 
-# Two calls: tests marked `alone` start servers and browsers, or measure, and would disturb the rest.
+# Two calls: tests marked `alone` start several processes, or measure, and would disturb the rest.
 # Both run, whatever the first one says. Exit code 5, no test found, is a failure here too.
 test: $(DEV) ## run every test
 	@status=0; \

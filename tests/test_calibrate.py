@@ -8,7 +8,8 @@ import jinja2
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.special import softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
 
 from models.errors import SettingError
 from models.head import DenseLayer, UnitLength
@@ -46,6 +47,18 @@ def test_answers_that_are_all_right_do_not_make_the_network_certain():
     temperature = fit_temperature(logits, labels)
     assert 0.02 < temperature < 1  # surer than before, yet no zero
     assert np.isfinite(fit_temperature(np.zeros((3, 2)), np.array([0, 1, 0])))
+
+
+@pytest.mark.parametrize("factor", [0.03, 1, 200])
+def test_no_other_temperature_has_a_lower_log_loss(factor):
+    logits, labels = drawn(400, 1)
+    logits *= factor
+
+    def loss(log_temperature: float) -> float:
+        return -log_softmax(logits / np.exp(log_temperature), axis=1)[range(400), labels].mean()
+
+    best = minimize_scalar(loss, bounds=(-9, 9), method="bounded")
+    assert loss(np.log(fit_temperature(logits, labels))) == pytest.approx(best.fun, abs=1e-5)
 
 
 def test_the_temperature_is_folded_into_the_last_layer_alone():

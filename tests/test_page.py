@@ -26,7 +26,7 @@ from tests.browsing import (
 )
 from tests.serving import ROOT, serving
 
-pytestmark = [pytest.mark.alone, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

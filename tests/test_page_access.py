@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 from tests.browsing import ask, open_page, with_samples
 from tests.serving import serving
 
-pytestmark = [pytest.mark.alone, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 
 VIEWS = {  # the address -> what is there once the view is complete
     "": "#overview h3",

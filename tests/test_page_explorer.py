@@ -23,7 +23,7 @@ from tests.browsing import (
 )
 from tests.serving import serving
 
-pytestmark = [pytest.mark.alone, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 VIEW = "model=colours&sample=a.png"
 
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.test_report import BEHIND, EXPLAINED, written
 
-pytestmark = [pytest.mark.alone, pytest.mark.browser]
+pytestmark = pytest.mark.browser
 LONG = "x" * 300
 
 
