@@ -229,7 +229,6 @@ def test_a_full_disk_leaves_one_line_and_nothing_on_it(photos, tmp_path, room_ki
         assert "Read-only" in refused(run("fit", photos, "--out", disk / "b", *TINY))
 
 
-@pytest.mark.alone
 def test_ctrl_c_ends_with_one_line_keeps_the_features_and_leaves_no_half_bundle(tmp_path):
     photos = write_classes(tmp_path / "photos", 30)  # 90: over one commit of 64
     large = picture(COLOURS["red"], side=4900)  # 24 Mpx: each takes long enough to press Ctrl-C

@@ -17,10 +17,8 @@ from training.config import FitConfig
 from training.console import Stages
 from training.fit import fit
 
-pytestmark = pytest.mark.alone  # real processes, killed at a moment
-
 SETTINGS = {"backbone": "tiny", "seed": 3, "threads": 1, "insight": False}
-TUNE = {"fine_tune": "yes", "cut": "block1_relu", "epochs": 6, "batch": 1, "views": 3,
+TUNE = {"fine_tune": "yes", "cut": "block1_relu", "epochs": 6, "batch": 2, "views": 3,
         "learning_rate": 0.001}  # fmt: skip
 KILLED = """
 import json, sys
