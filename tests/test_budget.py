@@ -10,20 +10,25 @@ from training.hyperparameters import Descent
 
 @pytest.mark.parametrize("left_s", [100, 300, 600, 1200, 3600])
 def test_a_plan_fits_into_the_time_that_is_left(left_s):
-    plan = plan_within(left_s, photos=3000, view_s=0.006, step_s=0.013)
-    cost = 3000 * (plan.views * 0.006 + plan.epochs * 0.013)
+    plan = plan_within(left_s, photos=3000, asked=300, view_s=0.006, step_s=0.013)
+    cost = (plan.views * 3000 + 300) * 0.006 + plan.epochs * (3000 + 150) * 0.013
     assert cost <= MARGIN * (left_s - AFTERWARDS_S) or plan == Plan(2, 1)
 
 
 def test_more_time_means_more_epochs():
-    epochs = [plan_within(left, 3000, 0.006, 0.013).epochs for left in (60, 200, 400, 800)]
+    epochs = [plan_within(left, 3000, 300, 0.006, 0.013).epochs for left in (60, 200, 400, 800)]
     assert epochs == sorted(epochs)
     assert epochs[0] == 1
     assert epochs[-1] > 10
 
 
+def test_many_validation_photos_leave_less_time_to_train():
+    few, many = (plan_within(400, 3000, asked, 0.006, 0.013) for asked in (300, 9000))
+    assert many.epochs < few.epochs
+
+
 def test_even_without_time_something_is_trained():
-    assert plan_within(-5, 3000, 0.006, 0.013) == Plan(2, 1)
+    assert plan_within(-5, 3000, 300, 0.006, 0.013) == Plan(2, 1)
 
 
 def test_a_plan_changes_the_epochs_only():

@@ -201,7 +201,8 @@ def _fitting(start: Start, config: FitConfig, cut: str) -> tuple[Upper, Plan]:
         view_s = measure_view(upper.lower, config.workers)
         step_s = measure_step(upper.model, usual.batch)
         left_s = minutes * 60 - (time.monotonic() - start.began)
-        plan = plan_within(left_s, len(start.split.train), view_s, step_s)
+        photos, asked = len(start.split.train), len(start.split.validation)
+        plan = plan_within(left_s, photos, asked, view_s, step_s)
         if plan.epochs >= ENOUGH_EPOCHS:
             break
     return upper, plan
