@@ -39,7 +39,7 @@ from training.views import Augmentation, compute_views
 
 VIEWS = 4  # of each training photo, the plain one among them
 SMALLEST_AREA = 0.45  # of a photo, that a random view keeps
-ENOUGH_EPOCHS = 6  # where fewer fit into the time, less is trained
+ENOUGH_EPOCHS = 3  # where fewer fit into the time, less is trained
 DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
 
 
