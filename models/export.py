@@ -16,37 +16,33 @@ from models.onnx_graph import GraphWriter
 from models.onnx_layers import WRITERS
 
 
-def to_onnx(network: keras.Model, outputs: dict[str, Any], source: Any = None) -> bytes:
+def to_onnx(network: keras.Model, outputs: dict[str, Any]) -> bytes:
     """`network`, or a part of it, as one ONNX graph that answers `outputs`.
 
     Args:
         network: flat, with one input of a fixed size.
         outputs: name -> Keras tensor. Maps leave as (N, C, h, w), vectors as (N, C).
-        source: the Keras tensor, a vector, where the part begins; None: the photo.
 
     Raises:
         ExportError: a layer of a kind that has no writer.
     """
     writer = _Writer()
-    wanted = _ancestors(network, outputs, source)
-    if source is not None:
-        writer.names[id(source)] = "features"
+    wanted = _ancestors(network, outputs)
     for operation in network.operations:
         if id(operation) in wanted:
             writer.write(operation)
     for name, tensor in outputs.items():
         writer.rename(writer.names[id(tensor)], name)
-    entry = ("image", network.input_shape[1:]) if source is None else ("features", source.shape[1:])
     shapes = {name: (t.shape[-1], *t.shape[1:-1]) for name, t in outputs.items()}  # channels first
-    return writer.finish(network.name, entry, shapes)
+    return writer.finish(network.name, ("image", network.input_shape[1:]), shapes)
 
 
-def _ancestors(network: keras.Model, outputs: dict[str, Any], source: Any) -> set[int]:
-    """Ids of the operations between `source` and the outputs."""
+def _ancestors(network: keras.Model, outputs: dict[str, Any]) -> set[int]:
+    """Ids of the operations that the outputs need."""
     needed = {id(tensor) for tensor in outputs.values()}
     wanted = set()
     for operation in reversed(network.operations):
-        if operation.output is not source and id(operation.output) in needed:
+        if id(operation.output) in needed:
             wanted.add(id(operation))
             needed |= {id(tensor) for tensor in keras.tree.flatten(operation.input)}
     return wanted

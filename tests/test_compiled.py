@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from models.attach import attach_to_onnx
 from models.errors import ParityError
 from models.head import DenseLayer
 from tests.making import write_classes
@@ -115,6 +116,27 @@ def test_a_network_that_answers_otherwise_is_refused_with_the_difference(
     wrong = replace(first, features=(first.features + 1) * factor)
     with pytest.raises(ParityError, match=rf"differ from Keras' by {said}, more than 0\.001"):
         attach(wrong, HEAD)
+
+
+@pytest.mark.parametrize("maps", [False, True], ids=["predict.onnx", "layers.onnx"])
+@pytest.mark.parametrize(
+    ("change", "said"), [(lambda a: a + 2, "2"), (lambda a: a * np.nan, "nan")], ids=["2", "nan"]
+)
+def test_either_graph_that_answers_otherwise_is_refused(
+    photos, tmp_path, monkeypatch, maps, change, said
+):
+    first, _ = compiled(photos, tmp_path)
+
+    spoilt = maps
+
+    def altered(backbone, head, maps):
+        if maps == spoilt:
+            head = [replace(head[0], bias=change(head[0].bias))]
+        return attach_to_onnx(backbone, head, maps)
+
+    monkeypatch.setattr("training.compiled.attach_to_onnx", altered)
+    with pytest.raises(ParityError, match=rf"differ from Keras' by {said}, more than 0\.001"):
+        attach(first, HEAD)
 
 
 def test_a_backbone_without_feature_maps_is_compiled_too():

@@ -72,7 +72,7 @@ def original(kind, settings, train, labels, points):
 def test_keras_and_onnx_answer_as_the_original_of_each_head(kind, classes):
     import keras
 
-    from models.export import to_onnx
+    from models.attach import head_graph
     from models.runtime import Graph
     from tests.networks import add_head
 
@@ -82,12 +82,8 @@ def test_keras_and_onnx_answer_as_the_original_of_each_head(kind, classes):
     head = fit_head(kind, train, labels, points, truth, classes, values=value)
     expected = original(kind, head.settings, train, labels, points)
     features = keras.Input((16,), name="features")
-    network = add_head(
-        keras.Model(features, keras.layers.Identity(name="pool")(features)), head.layers
-    )
-    graph = Graph(
-        to_onnx(network, {"logits": network.output}, source=network.get_layer("pool").output)
-    )
+    network = add_head(keras.Model(features, keras.layers.Identity()(features)), head.layers)
+    graph = Graph(head_graph(head.layers))
     logits = np.asarray(network(points)), graph.run(points, ["logits"])[0]
     for answer in (head.probabilities(points), *(softmax(each, axis=1) for each in logits)):
         np.testing.assert_allclose(answer, expected, atol=1e-5)

@@ -70,14 +70,13 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """
     spread = float((logits - logits.mean(axis=1, keepdims=True)).std()) or 1.0
     scores = logits.astype(np.float64) / spread
-    rows = np.arange(len(labels))
-
+    truth = scores[np.arange(len(labels)), labels].sum()
     low, high = -LOG_RANGE, LOG_RANGE  # of the logarithm of 1 / temperature
     while high - low > 1e-6:
         middle = (low + high) / 2
         sharpness = math.exp(middle)
         expected = (softmax(scores * sharpness, axis=1) * scores).sum()
-        slope = sharpness * (expected - scores[rows, labels].sum()) + middle / (2 * PRIOR**2)
+        slope = sharpness * (expected - truth) + middle / (2 * PRIOR**2)
         low, high = (middle, high) if slope < 0 else (low, middle)
     return spread / math.exp((low + high) / 2)
 
