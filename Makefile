@@ -76,5 +76,5 @@ out/imagenet/manifest.json: | $(RUNTIME)
 	$(PY) -m training imagenet --out out/imagenet
 
 out/digits/manifest.json: | $(RUNTIME)
-	$(PY) -m training.digits out/digits-photos
+	$(PY) -m training.demo.digits out/digits-photos
 	$(PY) -m training fit out/digits-photos --out out/digits

@@ -16,8 +16,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from models.backbones import find_backbone
-from models.network import build_backbone
+from models.building.backbones import find_backbone
+from models.building.network import build_backbone
 
 BATCH = 32
 

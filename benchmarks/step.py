@@ -19,17 +19,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from models import export
+from models.building import export
+from models.building.graph import mapped_layers
 from models.bundle import LayerEntry
-from models.graph import mapped_layers
 from models.images import decode_image
 from models.runtime import Graph
-from training.compiled import build
-from training.config import FitConfig
-from training.fine_tune import choose_cut
-from training.map_store import MapStore
-from training.photos import find_photos
-from training.views import Augmentation, compute_views
+from training.features.backbone import build
+from training.fine_tuning.cut import choose_cut
+from training.fine_tuning.map_store import MapStore
+from training.fine_tuning.views import Augmentation, compute_views
+from training.photos.find import find_photos
+from training.settings.config import FitConfig
 
 BATCH, CLASSES = 32, 10
 STEPS = 8  # timed, after one that is not

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.head import DenseLayer, Head
+from models.building.head import DenseLayer, Head
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
 
@@ -78,8 +78,8 @@ def noise() -> np.ndarray:
 @pytest.fixture(scope="session")
 def tiny_backbone(noise: np.ndarray) -> Any:
     """The backbone `tiny`; no weight has its starting value."""
-    from models.backbones import find_backbone
-    from models.network import build_backbone
+    from models.building.backbones import find_backbone
+    from models.building.network import build_backbone
     from tests.networks import liven_network
 
     return liven_network(build_backbone(find_backbone("tiny"), SIZE, "none"), noise)
@@ -118,9 +118,9 @@ def tiny_bundle(
 def insight_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fitted bundle called `colours`, with insight: 36 photos, three classes, `tiny`."""
     from tests.making import write_classes
-    from training.config import FitConfig
-    from training.console import Stages
     from training.fit import fit
+    from training.settings.config import FitConfig
+    from training.settings.console import Stages
 
     place = tmp_path_factory.mktemp("insight")
     photos = write_classes(place / "photos", 12)

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import layers
 
+from models.building.head import Head, UnitLength
 from models.bundle import ImageEntry, Manifest, new_bundle, seal
-from models.head import Head, UnitLength
-from training.compiled import attach, compile_network
+from training.features.backbone import attach, compile_network
 
 
 def add_head(features: keras.Model, head: Head) -> keras.Model:

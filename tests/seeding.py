@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from training.photos import Photo, find_photos
+from training.photos.find import Photo, find_photos
 
 
 @dataclass

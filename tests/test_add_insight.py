@@ -12,10 +12,10 @@ from models.bundle import Bundle
 from models.errors import LayerscopeError, PhotosError, SettingError, UnknownChannel, UnknownLayer
 from models.insight import Insight
 from tests.making import write_classes
-from training.add_insight import add_insight
-from training.config import FitConfig
-from training.console import Stages
 from training.fit import fit
+from training.insight.add import add_insight
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 
 QUIET = Stages(quiet=True)
 

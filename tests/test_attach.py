@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from models.attach import attach_to_keras, attach_to_onnx, head_graph, keep_outputs
-from models.backbones import find_backbone
-from models.export import to_onnx
-from models.graph import map_tensors
-from models.head import DenseLayer
-from models.network import build_backbone
+from models.building.attach import attach_to_keras, attach_to_onnx, head_graph, keep_outputs
+from models.building.backbones import find_backbone
+from models.building.export import to_onnx
+from models.building.graph import map_tensors
+from models.building.head import DenseLayer
+from models.building.network import build_backbone
 from models.runtime import Graph
 from tests.networks import add_head
 

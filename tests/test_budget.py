@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from training.budget import AFTERWARDS_S, MARGIN, Plan, measure_step, plan_within
-from training.hyperparameters import Descent
+from training.fine_tuning.budget import AFTERWARDS_S, MARGIN, Plan, measure_step, plan_within
+from training.settings.hyperparameters import Descent
 
 
 @pytest.mark.parametrize("left_s", [100, 300, 600, 1200, 3600])

@@ -8,9 +8,9 @@ import pytest
 from models.errors import StorageError
 from models.images import Framing
 from tests.making import small_disk
-from training.cache import FeatureCache
-from training.config import FitConfig, default_cache
-from training.looks import Look
+from training.features.cache import FeatureCache
+from training.features.thumbnails import Look
+from training.settings.config import FitConfig, default_cache
 
 FRAMING = Framing(32)
 

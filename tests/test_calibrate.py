@@ -11,11 +11,9 @@ from PIL import Image
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from models.building.head import DenseLayer, UnitLength
 from models.errors import SettingError
-from models.head import DenseLayer, UnitLength
-from training import belief, calibration_report
-from training.belief import believe
-from training.calibrate import (
+from training.evaluation.calibrate import (
     calibrate,
     fit_temperature,
     least_probability,
@@ -23,8 +21,11 @@ from training.calibrate import (
     reliability,
     scale_head,
 )
-from training.forward import apply_head
-from training.heads import fit_head
+from training.heads import calibrated_head as belief
+from training.heads.calibrated_head import believe
+from training.heads.fit import fit_head
+from training.heads.forward import apply_head
+from training.report import reliability as calibration_report
 
 
 def drawn(photos: int, seed: int, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -185,7 +186,7 @@ def test_the_report_shows_it_in_words_and_as_a_picture(believed):
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
     environment.filters["picture"] = lambda content, kind: f"data:image/{kind},"
-    place = Path(belief.__file__).with_name("templates") / "calibration.html.j2"
+    place = Path(calibration_report.__file__).with_name("templates") / "calibration.html.j2"
     template = environment.from_string(place.read_text())
     page = template.render(calibration=believed.calibration, reliability=picture)
     assert "promise to hold the true class for 90 % of photos" in page

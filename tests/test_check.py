@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 from models.images import Limits
 from tests.making import COLOURS, picture, write_classes, write_defects, write_table
 from training.__main__ import training
-from training.doctor import Checkup, Finding
-from training.doctor_page import render_section
+from training.doctor.examine import Checkup, Finding
+from training.doctor.page import render_section
 
 EVIL = "<img src=x onerror=alert(1)>"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from models.backbones import BACKBONES
+from models.building.backbones import BACKBONES
 from models.bundle import Bundle
 from tests.making import (
     COLOURS,

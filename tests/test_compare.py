@@ -10,9 +10,9 @@ from models.classifier import Classifier
 from models.errors import PhotosError
 from tests.making import COLOURS, colour_bundle, colour_graph, picture, write_classes
 from training import __main__ as command
-from training.compare import compare_bundles
-from training.console import Stages
-from training.intervals import mcnemar, paired_difference
+from training.evaluation.compare import compare_bundles
+from training.evaluation.intervals import mcnemar, paired_difference
+from training.settings.console import Stages
 
 
 @pytest.fixture(scope="module")

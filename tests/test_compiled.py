@@ -10,27 +10,27 @@ import keras
 import numpy as np
 import pytest
 
-from models.attach import attach_to_onnx
+from models.building.attach import attach_to_onnx
+from models.building.head import DenseLayer
 from models.errors import ParityError
-from models.head import DenseLayer
 from tests.making import write_classes
-from training.compiled import (
+from training.features.backbone import (
     Compiled,
     CompiledStore,
     attach,
     compile_backbone,
     compile_network,
 )
-from training.config import FitConfig
-from training.console import Stages
-from training.photos import find_photos
+from training.photos.find import find_photos
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 
 HEAD = [DenseLayer(np.eye(16, 3, dtype=np.float32), np.arange(3, dtype=np.float32))]
 TWICE = """
 import sys
 from pathlib import Path
-from training.config import FitConfig
-from training.console import Stages
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 from training.fit import fit
 for number, head in enumerate(("logistic", "lda")):
     config = FitConfig(backbone="tiny", head=head, insight=False, cache=Path(sys.argv[2]))
@@ -134,7 +134,7 @@ def test_either_graph_that_answers_otherwise_is_refused(
             head = [replace(head[0], bias=change(head[0].bias))]
         return attach_to_onnx(backbone, head, maps)
 
-    monkeypatch.setattr("training.compiled.attach_to_onnx", altered)
+    monkeypatch.setattr("training.features.backbone.attach_to_onnx", altered)
     with pytest.raises(ParityError, match=rf"differ from Keras' by {said}, more than 0\.001"):
         attach(first, HEAD)
 

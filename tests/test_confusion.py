@@ -5,10 +5,10 @@ import pytest
 
 from models.images import Limits
 from tests.making import COLOURS, picture
-from training import gallery as room
-from training.confusion import confused_pairs, matrix, most_confused
-from training.gallery import Gallery, gather
-from training.photos import Photo
+from training.photos.find import Photo
+from training.report import gallery as room
+from training.report.confusion import confused_pairs, matrix, most_confused
+from training.report.gallery import Gallery, gather
 
 METRICS = {
     "confusion": [[5, 2, 0], [1, 9, 0], [0, 4, 6]],

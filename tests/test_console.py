@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from training.console import Stages
-from training.cost import Cost, estimate_cost, watt_hours
-from training.quantities import duration, energy, percent
+from training.report.cost import Cost, estimate_cost, watt_hours
+from training.report.quantities import duration, energy, percent
+from training.settings.console import Stages
 
 
 def busy(seconds: float) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from training.curves import diagnose, draw_curves
-from training.epochs import Curves, Epoch
-from training.hyperparameters import Descent, HiddenLayers
-from training.neural import fit_neural
+from training.heads.neural import fit_neural
+from training.optimisation.epochs import Curves, Epoch
+from training.report.drawings import draw_curves
+from training.report.verdicts import diagnose
+from training.settings.hyperparameters import Descent, HiddenLayers
 
 CLASSES, FEATURES = 4, 16
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from models.errors import Diverged, SettingError
-from training.checkpoint import Checkpoint
-from training.descent import Lesson, descend, make_optimiser
-from training.hyperparameters import ACTIVATIONS, OPTIMISERS, Descent, HiddenLayers
-from training.neural import build_neural
+from training.heads.neural import build_neural
+from training.optimisation.checkpoint import Checkpoint
+from training.optimisation.loop import Lesson, descend, make_optimiser
+from training.settings.hyperparameters import ACTIVATIONS, OPTIMISERS, Descent, HiddenLayers
 
 CLASSES = 4
 RNG = np.random.default_rng(0)
@@ -99,7 +99,7 @@ def test_the_best_epoch_is_kept_and_not_the_last():
     settings = Descent(epochs=60, learning_rate=0.03, patience=0, schedule="constant")
     curves = descend(model, few, settings)
     assert curves.best < 59  # it overfits 20 photos
-    from training.descent import evaluate
+    from training.optimisation.loop import evaluate
 
     assert evaluate(model, few).calibrated_loss == pytest.approx(curves.best_judged)
 

@@ -10,8 +10,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from models.errors import StorageError
-from training.digits import write_digits
-from training.photos import find_photos
+from training.demo.digits import write_digits
+from training.photos.find import find_photos
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path):
 
 def test_the_command_refuses_such_a_place_in_one_line(tmp_path):
     (tmp_path / "file").touch()
-    command = [sys.executable, "-m", "training.digits", str(tmp_path / "file" / "digits")]
+    command = [sys.executable, "-m", "training.demo.digits", str(tmp_path / "file" / "digits")]
     root = Path(__file__).parents[1]
     run = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert run.stderr.startswith("error: cannot write")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from training.doctor import PROBLEMS, Checkup, Finding, examine
-from training.features import Features
-from training.looks import Look
-from training.near_copies import NearCopy
-from training.photos import Listing, Photo, Skipped
+from training.doctor.examine import PROBLEMS, Checkup, Finding, examine
+from training.doctor.near_copies import NearCopy
+from training.features.compute import Features
+from training.features.thumbnails import Look
+from training.photos.find import Listing, Photo, Skipped
 
 FINE = Look(400, 300, "PNG", 40.0)
 

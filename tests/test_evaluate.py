@@ -20,9 +20,9 @@ from tests.making import (
     write_defects,
     write_sides,
 )
-from training.evaluate import classify, evaluate_bundle, label_indices, measure
-from training.intervals import wilson
-from training.photos import Listing, Photo, find_photos
+from training.evaluation.evaluate import classify, evaluate_bundle, label_indices, measure
+from training.evaluation.intervals import wilson
+from training.photos.find import Listing, Photo, find_photos
 
 
 def sure(predicted: list[int], classes: int) -> np.ndarray:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import PhotosError
-from training.doctor import Finding
-from training.exclusions import leave_out, write_list
-from training.photos import Listing, find_photos
+from training.doctor.examine import Finding
+from training.doctor.exclusions import leave_out, write_list
+from training.photos.find import Listing, find_photos
 
 NAMES = ("cat/a.png", "cat/b, c.png", "dog/=1+1.png", "dog/two\nlines.png", "=evil/x.png")
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
+from models.building.export import to_onnx
+from models.building.graph import map_tensors
 from models.errors import ExportError, LayerscopeError, ParityError
-from models.export import to_onnx
-from models.graph import map_tensors
 from models.runtime import Graph
 
 SIZE = 9  # px: odd, so that "same" padding is uneven where a stride of 2 meets it

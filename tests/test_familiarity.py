@@ -14,11 +14,11 @@ from models.familiarity import FILE, Familiarity
 from service.app import create_app
 from service.settings import Settings
 from tests.making import believe_colours, colour_bundle, picture
-from training import familiarity
-from training.console import Stages
-from training.evaluate import evaluate_bundle
-from training.familiarity import fit_familiarity
+from training.evaluation import familiarity
+from training.evaluation.evaluate import evaluate_bundle
+from training.evaluation.familiarity import fit_familiarity
 from training.predict import predict_folder
+from training.settings.console import Stages
 
 RED, GREY, YELLOWISH = (200, 5, 5), (120, 120, 120), (130, 120, 5)
 

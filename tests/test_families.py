@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from models.backbones import find_backbone
+from models.building.backbones import find_backbone
+from models.building.graph import map_tensors
+from models.building.head import DenseLayer
+from models.building.network import build_backbone
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.errors import SettingError
-from models.graph import map_tensors
-from models.head import DenseLayer
 from models.inside import explain, look_inside
-from models.network import build_backbone
 from tests.conftest import CLASS_NAMES
 from tests.networks import add_head, liven_network, save_network
 

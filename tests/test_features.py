@@ -14,9 +14,9 @@ import pytest
 from models.images import Framing, Limits, decode_image
 from models.runtime import Graph
 from tests.making import COLOURS, DEFECTS, colour_graph, picture, write_classes, write_defects
-from training.cache import FeatureCache
-from training.features import Features, compute_features
-from training.photos import Photo, find_photos
+from training.features.cache import FeatureCache
+from training.features.compute import Features, compute_features
+from training.photos.find import Photo, find_photos
 
 FRAMING = Framing(16)
 
@@ -218,9 +218,9 @@ from pathlib import Path
 from models.images import Framing, Limits
 from models.runtime import Graph
 from tests.making import colour_graph, picture
-from training.cache import FeatureCache
-from training.features import compute_features
-from training.photos import Photo
+from training.features.cache import FeatureCache
+from training.features.compute import compute_features
+from training.photos.find import Photo
 
 def peak_after(count):
     framing = Framing(224)

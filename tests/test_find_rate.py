@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from models.errors import Diverged
-from training.descent import Lesson, descend
-from training.find_rate import find_rate, suggest
-from training.hyperparameters import Descent, HiddenLayers
-from training.neural import build_neural
-from training.rate_search import RateSearch, draw_rates
+from training.heads.neural import build_neural
+from training.optimisation.epochs import RateSearch
+from training.optimisation.find_rate import find_rate, suggest
+from training.optimisation.loop import Lesson, descend
+from training.report.drawings import draw_rates
+from training.settings.hyperparameters import Descent, HiddenLayers
 
 SETTINGS = Descent(epochs=4, patience=0, schedule="constant", warm_up=0, dropout=0.1)
 

@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.building.graph import mapped_layers
 from models.bundle import Bundle, LayerEntry
 from models.classifier import Classifier
 from models.errors import SettingError, UnknownLayer
-from models.graph import mapped_layers
 from models.images import decode_image
 from models.runtime import Graph
 from tests.making import COLOURS, write_classes
-from training.compiled import build
-from training.config import FitConfig
-from training.console import Stages
-from training.fine_tune import choose_cut, later_cut
+from training.features.backbone import build
+from training.fine_tuning.cut import choose_cut, later_cut
 from training.fit import fit
-from training.photos import find_photos
+from training.photos.find import find_photos
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 
 OPTIONS: dict[str, Any] = {"backbone": "tiny", "fine_tune": "yes", "cut": "block1_relu",
            "insight": False, "learning_rate": 0.0003, "epochs": 4,

@@ -28,11 +28,11 @@ from tests.making import (
     write_sides,
 )
 from training import write as room
-from training.config import FitConfig
-from training.console import Stages
-from training.cost import estimate_cost
-from training.evaluate import evaluate_bundle
+from training.evaluation.evaluate import evaluate_bundle
 from training.fit import fit
+from training.report.cost import estimate_cost
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 
 
 @dataclass
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_split_and_the_same_weights(first, twin):
 
 
 def test_the_backbone_is_not_moved_and_the_head_is(first):
-    from models.network import build_backbone
+    from models.building.network import build_backbone
 
     before = build_backbone(first.config.row, 32, "none", seed=3).get_weights()
     *after, kernel, bias = keras_model(first.out).get_weights()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from models.graph import MappedLayer, map_tensors, mapped_layers
+from models.building.graph import MappedLayer, map_tensors, mapped_layers
 
 
 def graph(build, size=32):

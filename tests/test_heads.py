@@ -13,12 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import LinearSVC
 
+from models.building.head import DenseLayer, Head, UnitLength
 from models.errors import PhotosError, SettingError
-from models.head import DenseLayer, Head, UnitLength
-from training.choose_head import choose_head
-from training.forward import ACTIVATIONS
-from training.heads import KINDS, STRENGTHS, apply_head, cross_logits, fit_head, fit_logistic
-from training.held_out import deal_folds
+from training.heads.choose import choose_head
+from training.heads.fit import KINDS, STRENGTHS, apply_head, cross_logits, fit_head, fit_logistic
+from training.heads.forward import ACTIVATIONS
+from training.heads.held_out import deal_folds
 
 
 def clouds(classes: int, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +72,7 @@ def original(kind, settings, train, labels, points):
 def test_keras_and_onnx_answer_as_the_original_of_each_head(kind, classes):
     import keras
 
-    from models.attach import head_graph
+    from models.building.attach import head_graph
     from models.runtime import Graph
     from tests.networks import add_head
 

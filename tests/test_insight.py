@@ -12,10 +12,10 @@ from models.errors import UnknownLayer
 from models.images import Framing, Limits
 from models.insight import Insight, LayerInsight
 from models.runtime import Graph
-from training.channel_facts import channel_facts, class_weights, near_copies, selectivity
-from training.exemplars import COUNT, TILE, cut_sprites, find_exemplars
-from training.insight import choose_layers
-from training.summaries import SUMMARY, summarise
+from training.features.summaries import SUMMARY, summarise
+from training.insight.channel_facts import channel_facts, class_weights, near_copies, selectivity
+from training.insight.exemplars import COUNT, TILE, cut_sprites, find_exemplars
+from training.insight.write import choose_layers
 
 LAYER = LayerEntry(
     name="conv", kind="ReLU", height=4, width=8, channels=2, stride=8, receptive_field=16,
@@ -179,10 +179,10 @@ def test_a_probe_answers_for_a_class_with_its_weight_times_the_answer(insight_bu
 
 def test_channels_in_several_runs_give_the_same_insight(insight_bundle, tmp_path, monkeypatch):
     from tests.making import write_classes
-    from training import insight as room
-    from training.config import FitConfig
-    from training.console import Stages
     from training.fit import fit
+    from training.insight.write import write as room
+    from training.settings.config import FitConfig
+    from training.settings.console import Stages
 
     monkeypatch.setattr(room, "CHANNELS_AT_ONCE", 7)  # of 8 and 16 channels
     photos = write_classes(tmp_path / "photos", 12)  # those of the fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.errors import StorageError
-from training.map_store import MapStore, forget_old
+from training.fine_tuning.map_store import MapStore, forget_old
 
 SHAPE = (2, 3, 4)
 KEYS = [(b"a", 0), (b"a", 1), (b"b", 0)]

@@ -9,8 +9,8 @@ from PIL import Image
 from models.bundle import Bundle
 from models.images import Limits
 from tests.making import COLOURS, picture
-from training.mistakes import Explainer, worst_mistakes
-from training.photos import Photo
+from training.photos.find import Photo
+from training.report.mistakes import Explainer, worst_mistakes
 
 NAMES = ["blue", "green", "red"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from models.bundle import ImageEntry, Manifest
-from training.evaluate import measure
-from training.model_card import plain, write_model_card
-from training.photos import Skipped
+from training.evaluation.evaluate import measure
+from training.photos.find import Skipped
+from training.report.model_card import plain, write_model_card
 
 SECTIONS = [  # Mitchell et al. 2019, figure 1
     *("Model details", "Intended use", "Factors", "Metrics"),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from training.looks import SIDE, Look, as_pixels, look_at
-from training.near_copies import NearCopy, find_near_copies
-from training.overlay import compare
+from training.doctor.near_copies import NearCopy, find_near_copies
+from training.doctor.overlay import compare
+from training.features.thumbnails import SIDE, Look, as_pixels, look_at
 
 
 def scene(seed: int, side: int = 240) -> Image.Image:

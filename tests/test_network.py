@@ -11,13 +11,13 @@ import pytest
 import sklearn
 from keras import layers
 
-from models import network as building
-from models.backbones import BACKBONES, find_backbone, weights_identity
+from models.building import network as building
+from models.building.backbones import BACKBONES, find_backbone, weights_identity
+from models.building.flatten import graft
+from models.building.head import DenseLayer
+from models.building.network import build_backbone, pretrained_head
 from models.errors import SettingError, UnknownBackbone, WeightsUnreadable
-from models.flatten import graft
-from models.head import DenseLayer
 from models.images import Framing, decode_image
-from models.network import build_backbone, pretrained_head
 from tests.networks import add_head
 
 TINY = BACKBONES["tiny"]

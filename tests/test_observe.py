@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from training.checkpoint import Checkpoint
-from training.descent import Epoch, Lesson, descend
-from training.hyperparameters import Descent, HiddenLayers
-from training.neural import build_neural
+from training.heads.neural import build_neural
+from training.optimisation.checkpoint import Checkpoint
+from training.optimisation.loop import Epoch, Lesson, descend
+from training.settings.hyperparameters import Descent, HiddenLayers
 
 SETTINGS = Descent(epochs=4, batch=8, patience=0)
 

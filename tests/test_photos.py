@@ -8,7 +8,7 @@ import pytest
 
 from models.errors import PhotosError
 from tests.making import write_table
-from training.photos import Photo, Skipped, find_photos
+from training.photos.find import Photo, Skipped, find_photos
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -15,16 +15,16 @@ from models.images import Framing, decode_image
 from models.runtime import Graph
 from tests.conftest import encode_photo
 from tests.real import dataset
-from training.belief import Belief, believe
-from training.choose_head import choose_head
-from training.compiled import compile_backbone
-from training.config import FitConfig
-from training.console import Stages
-from training.digits import write_digits
-from training.fit import features_of, open_cache
-from training.forward import apply_head
-from training.heads import KINDS, FittedHead, fit_head
-from training.photos import find_photos
+from training.demo.digits import write_digits
+from training.features.backbone import compile_backbone
+from training.heads.calibrated_head import Belief, believe
+from training.heads.choose import choose_head
+from training.heads.fit import KINDS, FittedHead, fit_head
+from training.heads.forward import apply_head
+from training.photos.find import find_photos
+from training.prepare import features_of, open_cache
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 
 pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
 

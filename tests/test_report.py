@@ -15,14 +15,14 @@ from PIL import Image
 
 from models.bundle import ImageEntry, Manifest
 from tests.making import COLOURS, picture
-from training.cost import Cost
-from training.epochs import Curves, Epoch
-from training.evaluate import measure
-from training.gallery import Gallery, Thumbnail
-from training.hyperparameters import Descent
-from training.mistakes import Mistake
-from training.photos import Skipped
-from training.report import Descended, Extras, Section, write_report
+from training.evaluation.evaluate import measure
+from training.optimisation.epochs import Curves, Epoch
+from training.photos.find import Skipped
+from training.report.cost import Cost
+from training.report.gallery import Gallery, Thumbnail
+from training.report.mistakes import Mistake
+from training.report.page import Descended, Extras, Section, write_report
+from training.settings.hyperparameters import Descent
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 QUOTED = "\" onload='alert(2)"  # would end an attribute

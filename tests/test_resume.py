@@ -13,9 +13,9 @@ import pytest
 
 from tests.making import write_classes
 from tests.serving import ROOT
-from training.config import FitConfig
-from training.console import Stages
 from training.fit import fit
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 
 SETTINGS = {"backbone": "tiny", "seed": 3, "threads": 1, "insight": False}
 TUNE = {"fine_tune": "yes", "cut": "block1_relu", "epochs": 6, "batch": 2, "views": 3,
@@ -23,8 +23,8 @@ TUNE = {"fine_tune": "yes", "cut": "block1_relu", "epochs": 6, "batch": 2, "view
 KILLED = """
 import json, sys
 from pathlib import Path
-from training.config import FitConfig
-from training.console import Stages
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 from training.fit import fit
 
 photos, out, cache, settings = sys.argv[1:]

@@ -1,6 +1,7 @@
 """The three rooms keep their doors, and each file keeps its size and its name."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +14,26 @@ MAY_IMPORT = {
     "training": {"training", "models"},
     "service": {"service", "models"},
 }
+# The rooms of training, from the ground up: a room imports only from those it names.
+BELOW = {
+    "settings": set(),
+    "photos": {"settings"},
+    "evaluation": {"settings", "photos"},
+    "features": {"settings", "photos"},
+    "doctor": {"settings", "photos", "features"},
+    "optimisation": {"settings", "evaluation"},
+    "heads": {"settings", "evaluation", "optimisation"},
+    "fine_tuning": {"settings", "photos", "features", "heads", "optimisation"},
+    "insight": {"settings", "photos", "features", "doctor", "heads"},
+    "report": {"settings", "photos", "evaluation", "optimisation"},
+}
+ABOVE = {"search", "demo"}  # these may import from all of them, and from training's own files
+TOURS = [*(ROOT / "training").glob("*/__init__.py"), ROOT / "models/building/__init__.py"]
 SOURCES = [*ROOT.glob("*.py")]
 for folder in (*MAY_IMPORT, "tests", "benchmarks"):
     SOURCES += (ROOT / folder).rglob("*.py")
 HEAVY = {"tensorflow", "keras"}
-WITHOUT_KERAS = (
-    *("bundle", "classifier", "cores", "errors", "head", "images", "inside", "insight", "mosaic"),
-    *("runtime", "saliency", "familiarity"),
-)
+WITHOUT_KERAS = sorted(file.stem for file in (ROOT / "models").glob("[!_]*.py"))
 
 
 def short(file):
@@ -35,6 +48,14 @@ def imported_names(file):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: import from the room by its name, not by dots"
             yield (node.module or "").partition(".")[0]
+
+
+def imported_modules(file):
+    """The modules of our rooms that a file imports anywhere, by their path without `.py`."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in MAY_IMPORT:
+            place = ROOT / node.module.replace(".", "/")
+            yield from {place / a.name if place.is_dir() else place for a in node.names}
 
 
 def loaded_by(*modules):
@@ -93,3 +114,47 @@ def test_every_file_can_be_read_in_one_go():
 def test_every_file_says_what_it_is_about(room):
     for file in (ROOT / room).rglob("*.py"):
         assert ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))), short(file)
+
+
+def test_every_room_of_training_has_its_place():
+    rooms = {tour.parent.name for tour in TOURS if tour.parents[1].name == "training"}
+    assert rooms == set(BELOW) | ABOVE
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_a_room_of_training_imports_only_from_those_below(room):
+    for file in (ROOT / "training" / room).glob("*.py"):
+        for module in imported_modules(file):
+            if module.parent == ROOT / "training":
+                pytest.fail(f"{short(file)} imports {module.name}, which lies above it")
+            if module.parents[1] == ROOT / "training":
+                assert module.parent.name in BELOW[room] | {room}, short(file)
+
+
+def test_the_serving_half_of_models_imports_nothing_that_builds():
+    for file in (*(ROOT / "models").glob("*.py"), *(ROOT / "service").rglob("*.py")):
+        assert ROOT / "models/building" not in {m.parent for m in imported_modules(file)}, file
+
+
+@pytest.mark.parametrize("tour", TOURS, ids=lambda tour: tour.parent.name)
+def test_a_tour_names_every_file_and_the_doors_that_others_use(tour):
+    text = tour.read_text(encoding="utf-8")
+    files = {file.name for file in tour.parent.glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"(\w+\.py)\b", text)) == files
+    assert "import" not in text.partition('"""\n')[2]  # a tour loads nothing
+    used = {
+        module.stem
+        for file in SOURCES
+        if file.is_relative_to(ROOT / "training") and file.parent != tour.parent
+        for module in imported_modules(file)
+        if module.parent == tour.parent
+    }
+    doors = re.search(r"^Doors: ([\w, ]+)\.", text, re.M)[1].split(", ")
+    assert doors == sorted(used)
+
+
+def test_nothing_is_imported_in_a_circle():
+    arrows = {file.with_suffix(""): set(imported_modules(file)) for file in SOURCES}
+    while done := {file for file, needs in arrows.items() if not needs & set(arrows)}:
+        arrows = {file: needs for file, needs in arrows.items() if file not in done}
+    assert sorted(map(str, arrows)) == []

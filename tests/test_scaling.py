@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from models.backbones import find_backbone
+from models.building.backbones import find_backbone
+from models.building.network import build_backbone
 from models.errors import WeightsUnreadable
-from models.network import build_backbone
 
 # A member for each way of scaling, with the module that holds its `preprocess_input`.
 MEMBERS = {

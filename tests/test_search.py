@@ -21,13 +21,9 @@ from models.errors import PhotosError, SettingError, StorageError
 from tests.making import write_sides
 from tests.test_rooms import loaded_by
 from training.__main__ import training
-from training.config import FitConfig
-from training.console import Stages
 from training.fit import fit
-from training.heads import FittedHead
-from training.hyperparameters import HEAD, HiddenLayers
-from training.search import Budget, OutOfTime, Run, search, study_path
-from training.search_report import (
+from training.heads.fit import FittedHead
+from training.search.outcome import (
     ENOUGH_TRIALS,
     Finalist,
     compare,
@@ -35,8 +31,12 @@ from training.search_report import (
     verdict,
     what_mattered,
 )
-from training.search_space import Neural, Plain, parameters, recall
-from training.study import Study
+from training.search.run import Budget, OutOfTime, Run, search, study_path
+from training.search.space import Neural, Plain, parameters, recall
+from training.search.study import Study
+from training.settings.config import FitConfig
+from training.settings.console import Stages
+from training.settings.hyperparameters import HEAD, HiddenLayers
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"train": 6, "validation": 10, "test": 4}  # of each colour: 30 to choose by
@@ -255,7 +255,7 @@ def test_the_difference_is_that_of_each_photo_with_itself():
 
 
 def test_a_search_loads_no_keras_until_a_neural_head_comes():
-    assert not {"tensorflow", "keras"} & loaded_by("training.search")
+    assert not {"tensorflow", "keras"} & loaded_by("training.search.run")
 
 
 def test_importances_are_told_from_twenty_finished_neural_heads_on(place):

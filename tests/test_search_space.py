@@ -3,11 +3,9 @@
 import optuna
 import pytest
 
-from training.candidate import told_to_fit
-from training.config import FitConfig
-from training.hyperparameters import HEAD, Descent, HiddenLayers
-from training.linear_heads import KINDS
-from training.search_space import (
+from training.heads.kinds import KINDS
+from training.search.candidate import told_to_fit
+from training.search.space import (
     NEURAL,
     STRENGTH_RANGES,
     TURNS,
@@ -20,6 +18,8 @@ from training.search_space import (
     recall,
     suggest,
 )
+from training.settings.config import FitConfig
+from training.settings.hyperparameters import HEAD, Descent, HiddenLayers
 
 KINDS_ALL = kinds_for(photos=100, classes=4)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from models.errors import PhotosError
-from training.photos import Photo
-from training.split import Split, split_photos
+from training.photos.find import Photo
+from training.photos.split import Split, split_photos
 
 
 def photos_of(*groups: tuple[str, int, str | None]) -> tuple[list[Photo], list[bytes]]:

@@ -10,9 +10,9 @@ import types
 import numpy as np
 import pytest
 
-from models.backbones import BACKBONES
+from models.building.backbones import BACKBONES
+from models.building.state_dict import MAGIC, read_state_dict
 from models.errors import WeightsUnreadable
-from models.state_dict import MAGIC, read_state_dict
 
 
 class _Tensor:

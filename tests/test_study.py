@@ -6,7 +6,7 @@ from optuna.trial import FixedTrial
 
 from models.errors import SettingError, StorageError
 from tests.making import small_disk
-from training.study import Study
+from training.search.study import Study
 
 RECIPE = {"photos": "abc", "size": 32}
 

@@ -5,8 +5,8 @@ import pytest
 
 from models.bundle import ImageEntry, Manifest
 from tests.test_report import numbers
-from training.curves import Verdict
-from training.summary import class_rows, next_steps, summarise
+from training.report.summary import class_rows, next_steps, summarise
+from training.report.verdicts import Verdict
 
 
 def manifest(truth: list[int], predicted: list[int], **changes: object) -> Manifest:

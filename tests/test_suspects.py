@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from models.images import Framing
-from training import suspects
-from training.cache import FeatureCache
-from training.features import Features
-from training.photos import Photo
-from training.suspects import find_suspects, judge, suspects_of
+from training.doctor import suspects
+from training.doctor.suspects import find_suspects, judge, suspects_of
+from training.features.cache import FeatureCache
+from training.features.compute import Features
+from training.photos.find import Photo
 
 LABELS = ("ape", "bee", "cat")
 

@@ -8,8 +8,14 @@ import pytest
 
 from models.errors import SettingError, StorageError
 from tests.making import small_disk
-from training.epochs import Epoch
-from training.tracking import MlflowTracker, TensorBoardTracker, Untracked, observer, tracking
+from training.optimisation.epochs import Epoch
+from training.optimisation.tracking import (
+    MlflowTracker,
+    TensorBoardTracker,
+    Untracked,
+    observer,
+    tracking,
+)
 
 EPOCHS = [Epoch(1.5, 0.25, 1.25, 0.5, 1e-3, 1.125), Epoch(0.5, 0.75, 0.625, 0.875, 5e-4, 0.5)]
 
@@ -81,7 +87,7 @@ def test_event_files_are_written_without_tensorflow(tmp_path):
 
     program = (
         "import sys; from pathlib import Path\n"
-        "from training.tracking import tracking\n"
+        "from training.optimisation.tracking import tracking\n"
         "with tracking('a', tensorboard=Path(sys.argv[1])) as tracker:\n"
         "    tracker.epoch(1, {'loss': 0.5})\n"
         "print('tensorflow' in sys.modules, 'torch' in sys.modules, 'keras' in sys.modules)"

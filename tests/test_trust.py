@@ -12,10 +12,10 @@ from models.bundle import Bundle
 from models.classifier import Classifier
 from models.inside import look_inside
 from models.runtime import Graph
-from training.config import FitConfig
-from training.console import Stages
 from training.fit import fit
-from training.trust import STEPS, cover_in_order, randomise
+from training.insight.trust import STEPS, cover_in_order, randomise
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 

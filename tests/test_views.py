@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.backbones import find_backbone
-from models.export import to_onnx
+from models.building.backbones import find_backbone
+from models.building.export import to_onnx
+from models.building.network import build_backbone
 from models.images import Framing, Limits, decode_image
-from models.network import build_backbone
 from models.runtime import Graph
-from training.map_store import MapStore
-from training.photos import Photo
-from training.views import Augmentation, compute_views, draw_view
+from training.fine_tuning.map_store import MapStore
+from training.fine_tuning.views import Augmentation, compute_views, draw_view
+from training.photos.find import Photo
 
 SIZE, FRAMING, LIMITS = 32, Framing(32), Limits()
 HOW = Augmentation(0.45, seed=7)

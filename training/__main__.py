@@ -14,17 +14,14 @@ from typing import Any
 
 import click
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-
-from models.backbones import BACKBONES
+from models.building.backbones import BACKBONES
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.cores import usable_cores
 from models.errors import LayerscopeError
-from training.config import FitConfig
-from training.console import Stages
-from training.options import settings
+from training.settings.config import FitConfig
+from training.settings.console import Stages
+from training.settings.options import settings
 
 FOLDER = click.Path(path_type=Path)
 
@@ -81,7 +78,7 @@ def fit(photos: Path, out: Path, quiet: bool, **chosen: Any) -> None:
 @quiet
 def imagenet(out: Path, backbone: str, quiet: bool) -> None:
     """Save the pretrained network itself, with its 1,000 classes."""
-    from training.imagenet import save_imagenet
+    from training.demo.imagenet import save_imagenet
 
     manifest = save_imagenet(out, FitConfig(backbone=backbone), Stages(quiet))
     click.echo(f"saved {out}: {len(manifest.class_names)} classes")
@@ -95,8 +92,8 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @quiet
 def evaluate(bundle: Path, photos: Path, against: Path | None, quiet: bool) -> None:
     """Measure BUNDLE on labelled PHOTOS (those of test/, if there is one); prints JSON."""
-    from training.compare import compare_bundles
-    from training.evaluate import evaluate_bundle
+    from training.evaluation.compare import compare_bundles
+    from training.evaluation.evaluate import evaluate_bundle
 
     stages, models = Stages(quiet), []
     for path in (bundle, *([against] if against else [])):
@@ -135,7 +132,7 @@ def insight(
     bundle: Path, photos: Path, layers: tuple[str, ...], visualise: tuple[str, ...], quiet: bool
 ) -> None:
     """Find out with PHOTOS what each layer of BUNDLE detects, and add it to the bundle."""
-    from training.add_insight import add_insight
+    from training.insight.add import add_insight
 
     stages = Stages(quiet)
     manifest = add_insight(bundle, photos, layers, visualise, stages)
@@ -161,8 +158,8 @@ def search(
     The trials are kept in OUT.study.jsonl: the same command goes on after a kill, and one with
     more minutes or trials after its end.
     """
-    from training.search import Budget
-    from training.search import search as run
+    from training.search.run import Budget
+    from training.search.run import search as run
 
     manifest = run(photos, out, FitConfig(**chosen), Budget(minutes, trials), Stages(quiet))
     found = manifest.training["search"]
@@ -186,7 +183,7 @@ def backbones() -> None:
 @quiet
 def check(photos: Path, out: Path | None, exclude: Path | None, quiet: bool, **chosen: Any) -> None:
     """Find what is wrong with PHOTOS: damaged files, copies, doubtful labels. Deletes nothing."""
-    from training.check import check as run
+    from training.doctor.check import check as run
 
     checkup, page = run(photos, out, exclude, FitConfig(**chosen), Stages(quiet))
     for line in checkup.in_words():

@@ -1,6 +1,20 @@
-"""What every bundle holds beside its manifest: the network, its graphs, sample photos."""
+"""What every bundle holds: the network, its graphs, sample photos, and what it was made with."""
 
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+# The name on the page -> the packages it may be installed as.
+LIBRARIES = {
+    "keras": ("keras",),
+    "tensorflow": ("tensorflow-cpu", "tensorflow"),
+    "onnx": ("onnx",),
+    "onnxruntime": ("onnxruntime",),
+    "scikit-learn": ("scikit-learn",),
+    "numpy": ("numpy",),
+    "pillow": ("pillow",),
+}
 
 
 def write_contents(
@@ -21,3 +35,21 @@ def write_contents(
     for number, (picture, _) in enumerate(samples):
         (folder / "samples" / f"{number}.jpg").write_bytes(picture)
     return [{"name": f"{number}.jpg", "label": label} for number, (_, label) in enumerate(samples)]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {"python": sys.version.split()[0]}
+    for name, packages in LIBRARIES.items():
+        for package in packages:
+            try:
+                found.setdefault(name, version(package))
+            except PackageNotFoundError:
+                continue
+    return found
+
+
+def peak_memory_mib() -> int:
+    """The most memory this process has held, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak // (1024 if sys.platform == "linux" else 1024 * 1024)  # macOS counts bytes

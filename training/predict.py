@@ -11,8 +11,8 @@ from models.bundle import writing
 from models.classifier import Classifier
 from models.cores import usable_cores
 from models.errors import ImageError, PhotosError, StorageError
-from training.console import Stages
-from training.photos import hidden
+from training.photos.find import hidden
+from training.settings.console import Stages
 
 CHUNK = 256  # photos in flight
 

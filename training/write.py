@@ -1,35 +1,32 @@
 """What was trained, written as a bundle: network, samples, insight, manifest, report, card."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from models.bundle import ImageEntry, Manifest, new_bundle, seal
-from training import pictures
-from training.cache import FeatureCache
-from training.calibration_report import calibration_section
-from training.compiled import attach
-from training.config import FitConfig
-from training.console import Stages
-from training.contents import write_contents
-from training.cost import estimate_cost
-from training.doctor_page import render_section
-from training.epochs import Curves
-from training.gallery import Gallery, gather
-from training.hyperparameters import BLOCKS, HEAD
-from training.insight import Material, choose_layers, write_insight
-from training.mistakes import Explainer, Mistake, worst_mistakes
-from training.model_card import write_model_card
-from training.photos import Skipped
-from training.provenance import library_versions, peak_memory_mib
-from training.report import Descended, Extras, Section, environment, write_report
-from training.sides import split_settings, write_sides
-from training.split import fingerprint
-
-if TYPE_CHECKING:
-    from training.fit import Dataset, Trained
+from training.contents import library_versions, peak_memory_mib, write_contents
+from training.doctor.page import render_section
+from training.features.backbone import attach
+from training.features.cache import FeatureCache
+from training.insight.write import Material, choose_layers, write_insight
+from training.optimisation.epochs import Curves
+from training.photos import pictures
+from training.photos.find import Skipped
+from training.photos.sides import split_settings, write_sides
+from training.photos.split import fingerprint
+from training.report.cost import estimate_cost
+from training.report.gallery import Gallery, gather
+from training.report.mistakes import Explainer, Mistake, worst_mistakes
+from training.report.model_card import write_model_card
+from training.report.page import Descended, Extras, Section, environment, write_report
+from training.report.reliability import calibration_section
+from training.results import Dataset, Trained
+from training.settings.config import FitConfig
+from training.settings.console import Stages
+from training.settings.hyperparameters import BLOCKS, HEAD
 
 DOCTOR_PICTURES = 12  # of each problem
 SIDES = ("train", "validation", "test")
@@ -40,7 +37,7 @@ def write_bundle(
     out: Path,
     config: FitConfig,
     stages: Stages,
-    trained: "Trained",
+    trained: Trained,
     cache: FeatureCache,
 ) -> Manifest:
     """Write `out`. Raises ParityError, StorageError; nothing half written is left."""
@@ -99,7 +96,7 @@ def _below(source: Path, item: Skipped) -> Skipped:
     return Skipped(item.path.relative_to(source) if inside else Path(item.path.name), item.reason)
 
 
-def _describe_data(data: "Dataset") -> dict[str, Any]:
+def _describe_data(data: Dataset) -> dict[str, Any]:
     """How many photos of which class stood where, and which they were."""
     split, features = data.split, data.features
     sides = {side: getattr(split, side) for side in SIDES}
@@ -119,7 +116,7 @@ def _describe_data(data: "Dataset") -> dict[str, Any]:
 
 
 def _pictures(
-    trained: "Trained", files: dict[str, bytes], config: FitConfig
+    trained: Trained, files: dict[str, bytes], config: FitConfig
 ) -> tuple[list[Mistake], Gallery]:
     """The worst mistakes, explained; and the test photos behind the confusion matrix."""
     data = trained.data
@@ -130,7 +127,7 @@ def _pictures(
     return worst_mistakes(*asked, explainer), gather(*asked, config.workers)
 
 
-def _descents(trained: "Trained", config: FitConfig) -> list[Descended]:
+def _descents(trained: Trained, config: FitConfig) -> list[Descended]:
     """What was trained by gradient descent."""
     found = []
     if "curves" in trained.head.settings:
@@ -143,7 +140,7 @@ def _descents(trained: "Trained", config: FitConfig) -> list[Descended]:
 
 
 def _sections(
-    source: Path, manifest: Manifest, trained: "Trained", config: FitConfig
+    source: Path, manifest: Manifest, trained: Trained, config: FitConfig
 ) -> list[Section]:
     """Parts of the report that other files render."""
     sections = [calibration_section(manifest)]

@@ -1,0 +1,14 @@
+"""Building: a pretrained network in Keras, and its way to ONNX. The service has no part of it.
+
+Doors: attach, backbones, export, graph, head, network. Begin at network.py.
+
+- backbones.py          the table of pretrained networks, and where their weights come from
+- efficientnet_lite.py  the embedded backbone;  state_dict.py  reads its weights
+- network.py            scaling -> backbone -> `pool`, one flat graph
+- flatten.py            makes any keras.applications network fit in
+- graph.py              that graph read: which layers can be shown, what each one sees
+- head.py               the weights of a head, before it is part of a network
+- attach.py             a head put on a written backbone, without Keras
+- export.py             Keras network -> ONNX
+- onnx_layers.py        one kind of layer after the other;  onnx_graph.py  the graph they go into
+"""

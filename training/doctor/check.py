@@ -1,0 +1,80 @@
+"""The command `check`: photos -> features -> findings -> a page, and a list beside it."""
+
+from contextlib import closing
+from pathlib import Path
+
+from models.errors import SettingError, StorageError
+from models.runtime import Graph
+from training.doctor.examine import Checkup, examine
+from training.doctor.exclusions import leave_out, write_list
+from training.doctor.near_copies import near_copies_of
+from training.doctor.page import write_page
+from training.doctor.suspects import suspects_of
+from training.features.backbone import compile_backbone
+from training.features.cache import FeatureCache
+from training.features.compute import compute_features
+from training.photos.find import find_photos
+from training.settings.config import FitConfig
+from training.settings.console import Stages
+
+
+def check(
+    source: Path, out: Path | None, exclude: Path | None, config: FitConfig, stages: Stages
+) -> tuple[Checkup, Path]:
+    """Examine the photos of `source`; returns what was found, and where the page is.
+
+    Args:
+        out: the page to write, *.html; None: beside nothing that is there, in the current folder.
+        exclude: a list of photos to leave out.
+
+    Raises:
+        LayerscopeError: the photos, the list or the place is unusable.
+    """
+    page = _place(source, out, exclude)
+    table = page.with_suffix(".csv")
+    listing = find_photos(source)
+    if exclude:
+        listing = leave_out(listing, source, exclude)
+    compiled = compile_backbone(listing, config, stages)
+    graph = Graph(compiled.answering(["features"]))
+    cache = FeatureCache(
+        config.cache, config.row.name, compiled.identity, config.framing, config.limits
+    )
+    with closing(cache):
+        with stages.counted("compute features", len(listing.photos), "photos") as advance:
+            features = compute_features(
+                *(listing.photos, graph, config.framing, config.limits),
+                *(cache, config.workers, advance),
+            )
+        looks = cache.looks()
+        with stages.stage("look for near copies"):
+            near = near_copies_of(features, cache)
+        with stages.stage("examine labels and photos"):
+            suspects = suspects_of(features, near, cache)
+            checkup = examine(listing, features, looks, near, config.framing.size, suspects)
+    with stages.stage("write the page"):
+        try:
+            write_list(table, checkup.findings, source)
+            write_page(page, checkup, source, table.name, config.limits)
+        except OSError as error:
+            raise StorageError(f"--out {page}: {error.strerror}; name another place") from error
+    return checkup, page
+
+
+def _place(source: Path, out: Path | None, exclude: Path | None) -> Path:
+    """Where the page goes; a list that a person may have edited is never overwritten."""
+    if out is None:
+        name = source.resolve().stem if source.is_file() else source.resolve().name
+        stem, number = f"{name or 'photos'}-check", 1
+        out = Path(f"{stem}.html")
+        while out.exists() or out.with_suffix(".csv").exists():
+            number += 1
+            out = Path(f"{stem}-{number}.html")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"--out is {out}; expected a name that ends in .html")
+    if not out.parent.is_dir():
+        raise StorageError(f"--out {out}: there is no folder {out.parent}; make it first")
+    if exclude and out.with_suffix(".csv").resolve() == exclude.resolve():
+        raise SettingError(f"--out {out} would overwrite {exclude}, the list of --exclude: "
+                           "give another --out")  # fmt: skip
+    return out

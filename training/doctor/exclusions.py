@@ -1,0 +1,107 @@
+"""The list of findings: written for a person to edit, and read again as photos to leave out.
+
+A row stands for a photo. What stands in the list is left out, unless its column `exclude` says
+no; nothing is deleted or moved. Paths are relative to the photos, so the list travels with them.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from models.errors import PhotosError
+from training.doctor.examine import PROBLEMS, Finding
+from training.photos.find import Listing, Skipped
+
+COLUMNS = ("photo", "problem", "detail", "other", "exclude")
+_NO = {"no", "n", "false", "0", "keep"}
+
+
+def write_list(path: Path, findings: Sequence[Finding], source: Path) -> None:
+    """A CSV of `findings` with paths below `source`, the folder or CSV of the photos."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for found in findings:
+            exclude = "yes" if PROBLEMS[found.code].exclude else "no"
+            other = below(found.other, source) if found.other else ""
+            writer.writerow(
+                (below(found.photo, source), found.code, _plain(found.detail), other, exclude)
+            )
+
+
+def below(path: Path, source: Path) -> str:
+    """A path as the list has it. Of spreadsheets none takes one that begins so for a formula."""
+    base = _base(source)
+    text = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+    return f"./{text}" if text[:1] in "=+-@\t\r" else text
+
+
+def leave_out(listing: Listing, source: Path, wanted: Path) -> Listing:
+    """The listing without the photos that the file `wanted` names; those are among the skipped.
+
+    Args:
+        wanted: a CSV with a column photo (or image) and perhaps exclude; or a path on each line.
+            Paths are relative to `source`, to the file itself, or to where the command runs.
+
+    Raises:
+        PhotosError: it cannot be read.
+    """
+    try:
+        with wanted.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+            names = _names(file.read())
+    except (OSError, csv.Error) as error:
+        raise PhotosError(f"--exclude {wanted} cannot be read: {error}") from error
+    bases = (_base(source), wanted.parent, Path())
+    here = {_absolute(photo.path) for photo in listing.photos}
+    gone, unknown = set(), []
+    for name in names:
+        found = [place for base in bases if (place := _absolute(base / name)) in here]
+        gone |= set(found[:1])
+        if not found:
+            reason = f"{wanted.name} names it, but no photo is there"
+            unknown.append(Skipped(Path(name), reason))
+    return replace(
+        listing,
+        photos=[photo for photo in listing.photos if _absolute(photo.path) not in gone],
+        skipped=[
+            *listing.skipped,
+            *(
+                Skipped(photo.path, f"left out by {wanted.name}", asked=True)
+                for photo in listing.photos
+                if _absolute(photo.path) in gone
+            ),
+            *unknown,
+        ],
+    )
+
+
+def _names(text: str) -> list[str]:
+    """Of the photos to leave out, in the order of the file, each once."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
+    key = columns.get("photo", columns.get("image"))
+    if key is None:
+        return list(dict.fromkeys(line.strip("\r") for line in text.split("\n") if line.strip()))
+    answers = columns.get("exclude")
+    rows = [row for row in reader if row[key]]
+    return list(
+        dict.fromkeys(
+            row[key] for row in rows if (row.get(answers or "") or "").strip().lower() not in _NO
+        )
+    )
+
+
+def _plain(text: str) -> str:
+    """One line, whatever a class is called."""
+    return " ".join(text.split())
+
+
+def _base(source: Path) -> Path:
+    return source.parent if source.is_file() else source
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)

@@ -1,0 +1,152 @@
+"""Probabilities that mean what they say, and sets of classes that hold the truth.
+
+Both are fitted on logits of photos that the head did not see in training. One number, the
+temperature, divides all logits (Guo et al. 2017, arXiv:1706.04599); it is folded into the last
+layer, so the saved network gives calibrated probabilities by itself. A second number says how
+probable a class must be to belong to a photo's prediction set (split conformal prediction,
+least ambiguous sets: Sadinle et al. 2019, arXiv:1609.00451): the sets hold the truth for the
+chosen share of photos, whatever the network, as long as photos come from where these did.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from models.building.head import DenseLayer, Head
+from models.errors import SettingError
+from training.evaluation.intervals import wilson
+
+BINS = 10  # of the reliability diagram, by confidence, equally wide
+COVERAGE = 0.9
+PRIOR = 1.0  # spread of log temperature that is expected: decides only where photos are few
+LOG_RANGE = 12.0  # searched on both sides of 1: cosines need 0.03, squared distances 100
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A head with its temperature folded in, and what goes into the manifest."""
+
+    layers: Head
+    calibration: dict[str, Any]
+    prediction_set: dict[str, Any]  # goes into `thresholds`; empty where photos are too few
+
+
+def calibrate(
+    head: Head, logits: np.ndarray, labels: np.ndarray, coverage: float = COVERAGE
+) -> Calibration:
+    """Fit temperature and prediction sets on photos that were not trained on.
+
+    Args:
+        head: as it was trained; its last layer is a linear DenseLayer.
+        logits: (N, K) of such a head for photos it did not see: those of validation, or of
+            cross-fitting, or both. labels: (N,) int. N may be 0.
+        coverage: share of photos whose set is to hold the truth; 0.5 to 0.999.
+
+    Raises:
+        SettingError: a coverage out of its range.
+    """
+    if not 0.5 <= coverage <= 0.999:
+        raise SettingError(f"--coverage is {coverage}; expected 0.5 to 0.999")
+    temperature = fit_temperature(logits, labels) if len(labels) else 1.0
+    probabilities = softmax(logits / temperature, axis=1)
+    least = least_probability(probabilities, labels, coverage)
+    chosen = {} if least is None else {"coverage": coverage, "least_probability": least}
+    facts = {"method": "temperature", "temperature": temperature, "photos": len(labels)}
+    return Calibration(scale_head(head, temperature), facts, chosen)
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The number that logits are best divided by: where the log loss has no slope, by halving.
+
+    A weak prior on its logarithm, worth less than one photo, keeps it finite where every
+    answer is right. Scores on another scale than logits are first brought to a spread of 1.
+
+    Args:
+        logits: (N, K), or any scores; labels: (N,) int; N is 1 or more.
+    """
+    spread = float((logits - logits.mean(axis=1, keepdims=True)).std()) or 1.0
+    scores = logits.astype(np.float64) / spread
+    truth = scores[np.arange(len(labels)), labels].sum()
+    low, high = -LOG_RANGE, LOG_RANGE  # of the logarithm of 1 / temperature
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        sharpness = math.exp(middle)
+        expected = (softmax(scores * sharpness, axis=1) * scores).sum()
+        slope = sharpness * (expected - truth) + middle / (2 * PRIOR**2)
+        low, high = (middle, high) if slope < 0 else (low, middle)
+    return spread / math.exp((low + high) / 2)
+
+
+def scale_head(head: Head, temperature: float) -> Head:
+    """The same head with its logits divided by `temperature`."""
+    *hidden, last = head
+    if not isinstance(last, DenseLayer):
+        raise TypeError("the last layer of a head is a DenseLayer: its outputs are the logits")
+    kernel = (last.kernel.astype(np.float64) / temperature).astype(np.float32)
+    bias = (last.bias.astype(np.float64) / temperature).astype(np.float32)
+    return [*hidden, replace(last, kernel=kernel, bias=bias)]
+
+
+def least_probability(
+    probabilities: np.ndarray, labels: np.ndarray, coverage: float
+) -> float | None:
+    """How probable a class must be to stand in a prediction set; None: too few photos to say.
+
+    The truth's probability on all but the least probable share of photos, with one photo
+    more counted against: then the promise holds for the next photo, not for these alone.
+    """
+    truth = np.sort(probabilities[np.arange(len(labels)), labels])[::-1]
+    rank = math.ceil((len(truth) + 1) * coverage)  # 9 photos are the fewest for 0.9
+    return float(truth[rank - 1]) if rank <= len(truth) else None
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """How often the network is right when it says it is so sure.
+
+    Returns:
+        `bins`: for each with photos `low`, `high`, `photos`, the mean `confidence` in the
+        predicted class, and the `accuracy` with its 95 % interval; `expected_calibration_error`:
+        the mean distance of the two, by photos (Naeini et al. 2015).
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins, error = [], 0.0
+    for number in range(BINS):
+        here = place == number
+        photos, hits = int(here.sum()), int(right[here].sum())
+        if photos:
+            mean = float(confidence[here].mean())
+            error += abs(hits - mean * photos) / len(labels)
+            bins.append({
+                "low": number / BINS, "high": (number + 1) / BINS, "photos": photos,
+                "confidence": mean, "accuracy": hits / photos,
+                "accuracy_interval": wilson(hits, photos),
+            })  # fmt: skip
+    return {"expected_calibration_error": error, "bins": bins}
+
+
+def measure_sets(
+    probabilities: np.ndarray, labels: np.ndarray, prediction_set: dict[str, Any]
+) -> dict[str, Any]:
+    """What the prediction sets do on other photos: how many hold the truth, and their size."""
+    member = probabilities >= prediction_set["least_probability"]
+    member[np.arange(len(labels)), probabilities.argmax(axis=1)] = True  # never empty
+    held = int(member[np.arange(len(labels)), labels].sum())
+    sizes = member.sum(axis=1)
+    return {
+        "promised": prediction_set["coverage"],
+        "coverage": held / len(labels),
+        "coverage_interval": wilson(held, len(labels)),
+        "mean_size": float(sizes.mean()),
+        "one_class": float((sizes == 1).mean()),
+    }
+
+
+def both(*parts: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Several pairs of logits and labels as one."""
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]] = parts
+    return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])

@@ -1,0 +1,10 @@
+"""Features: each photo once through the frozen backbone, and kept.
+
+Doors: backbone, cache, compute, summaries, thumbnails. Begin at compute.py.
+
+- backbone.py    the backbone compiled to ONNX once and kept; a head attached; parity checked
+- compute.py     photos -> pooled features, in threads, from the cache where it has them
+- cache.py       features on disk, by the content of the photo
+- thumbnails.py  size, type and a thumbnail of each photo, for the doctor
+- summaries.py   what each channel did with each photo, for the insight
+"""

@@ -1,0 +1,206 @@
+"""The frozen backbone, compiled once and kept: later runs need no TensorFlow.
+
+Keras builds it from its weights; it is written as ONNX and as a Keras file, and what Keras
+says of some real photos is kept beside them, so that every network made from these files can
+be compared with Keras' own answers.
+"""
+
+import ast
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import building
+from models.building.attach import attach_to_keras, attach_to_onnx, head_graph, keep_outputs
+from models.building.backbones import weights_identity
+from models.building.head import Head
+from models.bundle import LayerEntry, writing
+from models.errors import ParityError
+from models.parity import LOGITS_LIMIT, Parity
+from models.runtime import Graph
+from training.photos import pictures
+from training.photos.find import Listing
+from training.settings.config import FitConfig
+from training.settings.console import Stages
+from training.settings.quiet import load_keras
+from training.settings.recipe import name_of
+
+# The code that decides what a network is, in models/building.
+CODE = ("efficientnet_lite", "flatten", "graph", "network", "export", "onnx_graph", "onnx_layers",
+        "state_dict")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A backbone in the two forms a network is made from."""
+
+    identity: str  # of its weights
+    layers: list[LayerEntry]
+    keras: bytes  # the .keras file, up to `pool`
+    graph: bytes  # photos -> `features` and every mapped layer
+    photos: np.ndarray  # (P, S, S, 3) uint8 that Keras was asked about
+    features: np.ndarray  # (P, F) float32: what it said
+    maps: float  # largest difference of a mapped layer between the two forms, on these
+
+    def answering(self, outputs: Sequence[str]) -> bytes:
+        """The graph with these outputs only: ONNX Runtime computes no more than is asked for."""
+        return keep_outputs(self.graph, outputs)
+
+
+def compile_network(backbone: Any, identity: str, photos: np.ndarray) -> Compiled:
+    """Both forms of a Keras backbone, compared on (P, S, S, 3) uint8 photos."""
+    load_keras()
+    import keras
+
+    from models.building import export, graph
+
+    layers = [LayerEntry(**layer.as_json()) for layer in graph.mapped_layers(backbone)]
+    tensors = graph.map_tensors(backbone)
+    written = export.to_onnx(backbone, {"features": backbone.output} | tensors)
+    batch = photos.astype(np.float32)
+    model = keras.Model(backbone.input, [backbone.output, *tensors.values()])
+    called = model(batch, training=False)  # `predict` would compile first: seconds for one batch
+    expected, *maps = (np.asarray(tensor) for tensor in keras.tree.flatten(called))
+    answers = Graph(written).run(batch, list(tensors)) if tensors else []
+    pairs = zip(answers, maps, strict=True)
+    difference = max((np.abs(a.transpose(0, 2, 3, 1) - m).max() for a, m in pairs), default=0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "backbone.keras"
+        backbone.save(file)
+        return Compiled(
+            identity, layers, file.read_bytes(), written, photos, expected, float(difference)
+        )
+
+
+def attach(compiled: Compiled, head: Head) -> tuple[dict[str, bytes], Parity]:
+    """The files of the whole network, and how closely ONNX follows Keras.
+
+    Raises:
+        ParityError: logits differ by more than `LOGITS_LIMIT`, or are not finite.
+    """
+    files = {
+        "model.keras": attach_to_keras(compiled.keras, head),
+        "predict.onnx": attach_to_onnx(compiled.graph, head, maps=False),
+        "layers.onnx": attach_to_onnx(compiled.graph, head, maps=True),
+        "head.onnx": head_graph(head),
+    }
+    predict, layers = Graph(files["predict.onnx"]), Graph(files["layers.onnx"])
+    expected = Graph(files["head.onnx"]).run(compiled.features, ["logits"])[0]
+    predict.run(compiled.photos[:1], ["logits"])  # the first run makes room
+    started = time.perf_counter()
+    found = predict.run(compiled.photos, ["logits"])[0]
+    onnx_ms = (time.perf_counter() - started) * 1000 / len(compiled.photos)
+    both = [found, layers.run(compiled.photos, ["logits"])[0]]
+    logits = float(np.max([np.abs(one - expected).max() for one in both]))  # NaN wins
+    if not logits <= LOGITS_LIMIT:
+        raise ParityError(logits, LOGITS_LIMIT)
+    return files, Parity(len(compiled.photos), logits, compiled.maps, onnx_ms)
+
+
+class CompiledStore:
+    """Compiled backbones on disk, one folder each, written aside and renamed."""
+
+    def __init__(self, config: FitConfig):
+        row, source = config.row, config.weights_source
+        self.identity = weights_identity(row, source, config.seed)
+        parts = (row, config.framing.size, self.identity, _versions(), _code())
+        self.path = config.cache / f"compiled-{row.name}-{name_of(parts)}"
+
+    def load(self) -> Compiled | None:
+        """What is kept, if it is whole."""
+        try:
+            facts = json.loads((self.path / "facts.json").read_bytes())
+            content = {name: (self.path / name).read_bytes() for name in facts["sha256"]}
+            sums = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+            if sums != facts["sha256"]:
+                return None
+            with np.load(self.path / "reference.npz", allow_pickle=False) as reference:
+                photos, features = reference["photos"], reference["features"]
+        except (OSError, ValueError, KeyError):
+            return None
+        layers = [LayerEntry(**layer) for layer in facts["layers"]]
+        keras, graph = content["backbone.keras"], content["backbone.onnx"]
+        return Compiled(self.identity, layers, keras, graph, photos, features, facts["maps"])
+
+    def save(self, compiled: Compiled) -> None:
+        """Keep it. Raises StorageError."""
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=".compiled.", dir=self.path.parent))
+            try:
+                np.savez(
+                    folder / "reference.npz", photos=compiled.photos, features=compiled.features
+                )
+                (folder / "backbone.keras").write_bytes(compiled.keras)
+                (folder / "backbone.onnx").write_bytes(compiled.graph)
+                sums = {
+                    path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                    for path in folder.iterdir()
+                }
+                layers = [layer.model_dump() for layer in compiled.layers]
+                facts = {"sha256": sums, "layers": layers, "maps": compiled.maps}
+                (folder / "facts.json").write_text(json.dumps(facts))
+                shutil.rmtree(self.path, ignore_errors=True)
+                folder.rename(self.path)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _versions() -> list[str]:
+    found = []
+    for package in ("keras", "tensorflow-cpu", "tensorflow", "onnx"):
+        try:
+            found.append(version(package))
+        except PackageNotFoundError:
+            found.append("")
+    return found
+
+
+def _code() -> str:
+    """Hash the code that decides what a network is: not its comments, docstrings and errors."""
+    together = hashlib.sha256()
+    for name in CODE:
+        tree = ast.parse((Path(building.__path__[0]) / f"{name}.py").read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise):
+                node.exc = node.cause = None
+            elif isinstance(
+                node, ast.Module | ast.ClassDef | ast.FunctionDef
+            ) and ast.get_docstring(node):
+                del node.body[0]
+        together.update(ast.dump(tree).encode())
+    return together.hexdigest()
+
+
+def build(config: FitConfig) -> Any:
+    """The backbone in Keras, up to `pool`."""
+    load_keras()
+    from models.building import network
+
+    return network.build_backbone(
+        config.row, config.framing.size, config.weights_source, config.seed
+    )
+
+
+def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Compiled:
+    """The backbone in both forms, from the cache or from Keras. Raises StorageError."""
+    store = CompiledStore(config)
+    if kept := store.load():
+        return kept
+    if store.path.exists():
+        stages.say(f"the cache {store.path.name} was not whole and is made anew")
+    with stages.stage("build and compile the backbone"):
+        backbone = build(config)
+        photos = pictures.for_parity(listing.photos, config.framing, config.limits)
+        compiled = compile_network(backbone, store.identity, photos)
+    store.save(compiled)
+    return compiled

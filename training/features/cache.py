@@ -1,0 +1,169 @@
+"""Pooled features kept on disk: one SQLite file for each backbone and framing.
+
+The key is the content of the photo, so a file may be moved, renamed or copied. Size and
+time of change of each file are remembered too: a photo that did not change is not even
+opened again. A cache that cannot be read is set aside and made anew.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from models.errors import StorageError
+from models.images import Framing, Limits
+from training.features.summaries import SUMMARY, Record
+from training.features.thumbnails import Look, as_pixels
+from training.settings.recipe import name_of
+
+FORMAT = 3  # of the cache and of the decoder: raise it when either changes
+_TABLES = """
+CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, changed_ns INTEGER NOT NULL, digest BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS findings (key BLOB PRIMARY KEY, rows TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS summaries (
+    layers TEXT, digest BLOB, record BLOB NOT NULL, PRIMARY KEY (layers, digest)
+);
+CREATE TABLE IF NOT EXISTS looks (
+    digest BLOB PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL,
+    kind TEXT NOT NULL, spread REAL NOT NULL, thumbnail BLOB NOT NULL
+);
+"""
+
+
+class FeatureCache:
+    """Digest -> features, for one backbone, its weights, one framing and its limits."""
+
+    def __init__(
+        self,
+        folder: Path,
+        backbone: str,
+        weights_identity: str,
+        framing: Framing,
+        limits: Limits = Limits(),
+    ):
+        """Open or make the cache. Raises StorageError where it cannot be written."""
+        parts = (FORMAT, PIL.__version__, backbone, weights_identity, framing, limits)
+        name = name_of(parts)
+        self.path = folder / f"{backbone}-{name}.sqlite"
+        self.renewed = False  # a damaged cache was thrown away
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise StorageError(self._hint(error)) from error
+            self.path.unlink()
+            self.renewed = True
+            self._open()
+        except OSError as error:
+            raise StorageError(self._hint(error)) from error
+
+    def _open(self) -> None:
+        self._db = sqlite3.connect(self.path)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA wal_autocheckpoint = 10000")  # pages: 40 MB
+            self._db.executescript(_TABLES)
+            if self._db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("damaged")
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _hint(self, error: Exception) -> str:
+        return f"cache {self.path}: {error}; free space, or set LAYERSCOPE_CACHE to another folder"
+
+    def known_files(self) -> dict[bytes, tuple[int, int, bytes]]:
+        """Path -> size, time of change and digest, of every file seen before."""
+        rows = self._db.execute("SELECT path, size, changed_ns, digest FROM files")
+        return {path: (size, changed, digest) for path, size, changed, digest in rows}
+
+    def vectors(self) -> dict[bytes, np.ndarray]:
+        """Digest -> (F,) float32, of every photo seen before."""
+        rows = self._db.execute("SELECT digest, vector FROM features")
+        return {digest: np.frombuffer(vector, np.float32) for digest, vector in rows}
+
+    def looks(self) -> dict[bytes, Look]:
+        """Digest -> size, type and spread, of every photo seen before."""
+        rows = self._db.execute("SELECT digest, width, height, kind, spread FROM looks")
+        return {digest: Look(*rest) for digest, *rest in rows}
+
+    def thumbnails(self, digests: Sequence[bytes]) -> np.ndarray:
+        """(N, SIDE, SIDE, 3) uint8: what was kept of the pixels of these photos."""
+        find = "SELECT thumbnail FROM looks WHERE digest = ?"
+        return as_pixels([self._db.execute(find, (each,)).fetchone()[0] for each in digests])
+
+    def summarised(self, record: Record) -> set[bytes]:
+        """Digests of the photos that have such a record."""
+        find = "SELECT digest FROM summaries WHERE layers = ?"
+        return {digest for (digest,) in self._db.execute(find, (record.key,))}
+
+    def summaries(
+        self, record: Record, layer: str, digests: Sequence[bytes], channels: range
+    ) -> np.ndarray:
+        """(N, len(channels)) of SUMMARY: what some channels of `layer` did with these photos."""
+        start, size = record.place(layer, channels)
+        find = "SELECT substr(record, ?, ?) FROM summaries WHERE layers = ? AND digest = ?"
+        parts = [
+            self._db.execute(find, (start + 1, size, record.key, digest)).fetchone()[0]
+            for digest in digests
+        ]
+        return np.frombuffer(b"".join(parts), SUMMARY).reshape(len(parts), -1)
+
+    def add(
+        self,
+        vectors: Iterable[tuple[bytes, np.ndarray]],
+        files: Iterable[tuple[bytes, int, int, bytes]],
+        records: Iterable[tuple[str, bytes, bytes]] = (),
+        looks: Iterable[tuple[bytes, Look, bytes]] = (),
+    ) -> None:
+        """Keep new features, the files they came from, records, and looks with thumbnails.
+
+        Raises StorageError.
+        """
+        rows = [(digest, vector.astype(np.float32).tobytes()) for digest, vector in vectors]
+        try:
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
+                self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
+                keep = "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?)"
+                self._db.executemany(keep, records)
+                seen = [(digest, *look, thumbnail) for digest, look, thumbnail in looks]
+                self._db.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?)", seen)
+        except sqlite3.OperationalError as error:
+            raise StorageError(self._hint(error)) from error
+
+    def remembered(
+        self, what: str, digests: Sequence[bytes], find: Callable[[], Sequence[tuple[Any, ...]]]
+    ) -> list[tuple[Any, ...]]:
+        """Rows of plain values that `find` makes of these photos in this order; made once.
+
+        Raises:
+            StorageError: they cannot be written.
+        """
+        key = hashlib.sha256(b"".join([what.encode(), *digests])).digest()
+        kept = self._db.execute("SELECT rows FROM findings WHERE key = ?", (key,)).fetchone()
+        if kept:
+            return [tuple(row) for row in json.loads(kept[0])]
+        rows = [tuple(row) for row in find()]
+        try:
+            with self._db:
+                self._db.execute("INSERT INTO findings VALUES (?, ?)", (key, json.dumps(rows)))
+        except sqlite3.OperationalError as error:
+            raise StorageError(self._hint(error)) from error
+        return rows
+
+    def close(self) -> None:
+        """Write everything out and close the file; what does not fit stays in its log."""
+        with closing(self._db), suppress(sqlite3.OperationalError):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

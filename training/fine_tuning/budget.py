@@ -1,0 +1,74 @@
+"""How many views and epochs fit into the minutes a person has."""
+
+import time
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+
+from models.runtime import Graph
+from training.settings.hyperparameters import Descent
+
+MOST_EPOCHS = 16
+MOST_VIEWS = 8
+AFTERWARDS_S = 35.0  # exporting, measuring and writing what was trained
+MARGIN = 0.9  # of the time that is left: machines are not always equally quick
+DECODE_MS = 5.0  # a view on one core: decoding, cutting out, writing its maps
+ASKING = 0.5  # of a step, that a validation photo takes after each epoch
+TRIED_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What fine-tuning will do."""
+
+    views: int  # of each training photo, the plain one among them
+    epochs: int
+
+    def settings(self, usual: Descent) -> Descent:
+        """The usual hyperparameters with this many epochs."""
+        return replace(usual, epochs=self.epochs)
+
+
+def plan_within(left_s: float, photos: int, asked: int, view_s: float, step_s: float) -> Plan:
+    """The most epochs, each with about a view of its own, that `left_s` seconds allow.
+
+    Args:
+        photos: that are trained on; asked: of validation, after each epoch.
+        view_s: for one view of one photo; step_s: for one photo in a training step.
+    """
+    usable = MARGIN * (left_s - AFTERWARDS_S)
+    for epochs in range(MOST_EPOCHS, 0, -1):
+        views = min(MOST_VIEWS, max(2, epochs))
+        for count in range(views, 1, -1):
+            cost = (count * photos + asked) * view_s + epochs * (photos + ASKING * asked) * step_s
+            if cost <= usable and 2 * count >= epochs:
+                return Plan(count, epochs)
+    return Plan(2, 1)
+
+
+def measure_view(lower: Graph, workers: int) -> float:
+    """Seconds for one view of one photo, with `workers` threads."""
+    photo = np.zeros((1, *lower.input_shape[1:]), np.float32)
+    lower.run(photo, ["cut"])
+    started = time.perf_counter()
+    for _ in range(TRIED_STEPS):
+        lower.run(photo, ["cut"])
+    return ((time.perf_counter() - started) / TRIED_STEPS + DECODE_MS / 1000) / workers
+
+
+def measure_step(model: keras.Model, batch: int) -> float:
+    """Seconds for one photo in a training step of `model`, which stays as it is."""
+    before = model.get_weights()
+    model.compile(
+        "adamw", keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False
+    )
+    inputs = np.zeros((batch, *model.input_shape[1:]), np.float32)
+    targets = np.eye(model.output_shape[-1], dtype=np.float32)[np.zeros(batch, int)]
+    model.train_on_batch(inputs, targets)
+    started = time.perf_counter()
+    for _ in range(TRIED_STEPS):
+        model.train_on_batch(inputs, targets)
+    taken = time.perf_counter() - started
+    model.set_weights(before)
+    return taken / TRIED_STEPS / batch

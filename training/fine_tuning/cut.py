@@ -1,0 +1,67 @@
+"""Where a backbone is cut: below, nothing is trained; above, everything is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from models.building import export
+from models.building.head import Head
+from models.bundle import LayerEntry
+from models.errors import SettingError, UnknownLayer
+from models.runtime import Graph
+from training.heads.neural import trainable_head
+
+DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
+
+
+@dataclass(frozen=True)
+class Upper:
+    """The network on both sides of a cut."""
+
+    cut: str  # name of the layer
+    tensor: Any  # its output, in Keras
+    lower: Graph  # photos -> `cut`
+    model: keras.Model  # from the cut to logits
+    dense: list[keras.layers.Dense | None]  # the head's own layers
+
+
+def choose_cut(layers: Sequence[LayerEntry], asked: str | None) -> str:
+    """The layer that is asked for, or the last block at `DEEPEST_STRIDE` or less.
+
+    Raises:
+        UnknownLayer: no such layer.
+        SettingError: one that not every path passes through, or the last.
+    """
+    trunk = [layer for layer in layers if layer.trunk][:-1]
+    if asked is None:
+        fine = [layer for layer in trunk if layer.block and layer.stride <= DEEPEST_STRIDE]
+        if not fine:
+            raise SettingError("no layer to cut at: this backbone has no block below its last")
+        return fine[-1].name
+    if asked not in {layer.name for layer in layers}:
+        raise UnknownLayer(asked, [layer.name for layer in trunk])
+    if asked not in {layer.name for layer in trunk}:
+        names = ", ".join(layer.name for layer in trunk if layer.block)
+        raise SettingError(f"--cut {asked}: not every path passes there; these can be cut: {names}")
+    return asked
+
+
+def later_cut(layers: Sequence[LayerEntry], cut: str) -> str | None:
+    """The next block after a cut, where less is left to be trained; None if it is the last."""
+    names = [layer.name for layer in layers if layer.trunk and layer.block][:-1]
+    after = names.index(cut) + 1 if cut in names else len(names)
+    return names[after] if after < len(names) else None
+
+
+def cut_network(backbone: keras.Model, head: Head, cut: str, dropout: float, seed: int) -> Upper:
+    """Divide a network at a cut; both sides share their layers with the backbone."""
+    tensor = backbone.get_layer(cut).output
+    lower = Graph(export.to_onnx(backbone, {"cut": tensor}))
+    logits, dense = trainable_head(backbone.output, head, dropout, seed)
+    model = keras.Model(tensor, logits)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    return Upper(cut, tensor, lower, model, dense)

@@ -1,0 +1,129 @@
+"""Insight for a bundle that has none: the same bundle, with the folder added.
+
+Needs no Keras: the bundle's own graphs are asked.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from models.bundle import Bundle, LayerEntry, Manifest, check_target, new_bundle, seal
+from models.errors import PhotosError, SettingError, UnknownChannel, UnknownLayer
+from models.insight import INDEX
+from models.runtime import Graph
+from training.doctor.near_copies import near_copies_of
+from training.features.cache import FeatureCache
+from training.features.compute import compute_features
+from training.features.summaries import Record
+from training.insight.write import Material, choose_layers, write_insight
+from training.photos.find import find_photos
+from training.photos.sides import read_sides, split_settings
+from training.photos.split import fingerprint, split_photos
+from training.settings.config import FitConfig
+from training.settings.console import Stages
+
+KEPT = ("seed", "validation_share", "test_share", "max_megapixels", "more_formats")
+
+
+def add_insight(
+    path: Path,
+    source: Path,
+    layers: Sequence[str],
+    visualised: Sequence[str],
+    stages: Stages,
+) -> Manifest:
+    """Look into the bundle at `path` with the photos of `source`, and write it anew.
+
+    Args:
+        layers: names of layers; none: every block.
+        visualised: `LAYER:CHANNEL`, to be computed from noise as well.
+
+    Raises:
+        LayerscopeError: the bundle, a name or the photos are unusable; the bundle stays as
+            it was.
+    """
+    check_target(path)
+    bundle = Bundle(path)
+    bundle.verify()
+    manifest = bundle.manifest
+    watched = choose_layers(manifest.layers, layers)
+    wanted = [_channel(text, manifest.layers) for text in visualised]
+    if not watched:
+        raise PhotosError(f"{path} has no layer with feature maps to look into")
+    settings = {key: manifest.training[key] for key in KEPT if key in manifest.training}
+    config = FitConfig(**settings)
+    listing = find_photos(source)
+    graph = Graph(bundle.read("layers.onnx"))
+    identity = (manifest.backbone["name"], str(manifest.backbone.get("weights", path.name)))
+    cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
+    with closing(cache), new_bundle(path) as folder:
+        with stages.counted("compute features", len(listing.photos), "photos") as advance:
+            features = compute_features(
+                *(listing.photos, graph, manifest.framing, config.limits),
+                *(cache, config.workers, advance, Record(watched)),
+            )
+        for item in listing.skipped + features.skipped:
+            stages.say(f"skipped {item.path}: {item.reason}")
+        known = read_sides(path, split_settings(config))
+        near = near_copies_of(features, cache)
+        split = split_photos(
+            *(features.photos, features.digests, config.seed),
+            *(config.validation_share, config.test_share),
+            near=[(pair.one, pair.other) for pair in near] if known else (),
+            known=known,
+        )
+        trained_on = manifest.data.get("fingerprint")
+        if trained_on and trained_on != fingerprint(split, features.photos, features.digests):
+            stages.say("these are not the photos the model was trained on, or not all of them")
+        material = Material(features, split, manifest.framing, config)
+        for name in manifest.files:
+            if not name.startswith("insight/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path / name, folder / name)
+        index = write_insight(folder, watched, material, cache, stages)
+        if wanted:
+            _visualise(folder, manifest.layers, wanted, index, config.seed, stages)
+        return seal(folder, manifest.model_copy(update={"files": {}}), path)
+
+
+def _channel(text: str, layers: Sequence[LayerEntry]) -> tuple[str, int]:
+    """`LAYER:CHANNEL` -> both. Raises SettingError, UnknownLayer, UnknownChannel."""
+    layer, colon, channel = text.rpartition(":")
+    if not colon or not (channel.isascii() and channel.isdigit()):
+        raise SettingError(f"--visualise is {text!r}; expected LAYER:CHANNEL, such as head_relu:5")
+    entry = next((entry for entry in layers if entry.name == layer), None)
+    if entry is None:
+        raise UnknownLayer(layer, [entry.name for entry in layers])
+    if int(channel) >= entry.channels:
+        raise UnknownChannel(channel, entry.channels)
+    return layer, int(channel)
+
+
+def _visualise(
+    folder: Path,
+    layers: Sequence[LayerEntry],
+    wanted: Sequence[tuple[str, int]],
+    index: dict[str, Any],
+    seed: int,
+    stages: Stages,
+) -> None:
+    """Compute a picture for each channel; insight.json says which of them converged."""
+    from training.insight.visualise import visualise
+
+    with stages.counted("compute what excites a channel", len(wanted), "channels") as advance:
+        pictures = visualise(folder / "model.keras", wanted, seed, advance)
+    place = folder / "insight" / "visualised"
+    place.mkdir()
+    numbers = {entry.name: number for number, entry in enumerate(layers)}
+    index["visualised"] = []
+    for (layer, channel), found in zip(wanted, pictures, strict=True):
+        name = f"{numbers[layer]}-{channel}.webp"
+        (place / name).write_bytes(found.picture)
+        facts = {"layer": layer, "channel": channel, "file": f"insight/visualised/{name}"}
+        index["visualised"].append(facts | {"answer": found.answer, "converged": found.converged})
+        if not found.converged:
+            stages.say(f"{layer}:{channel} did not converge: take its picture with doubt")
+    (folder / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")

@@ -1,0 +1,217 @@
+"""What each layer detects, found out from the training photos and written into a bundle.
+
+For every channel: how it answers, for which class it fires, and the photos that excite it
+most. For every layer: what a linear probe can tell from it, and how many of its channels are
+dead or near copies. All from the summaries that were kept when the features were computed,
+so the photos are opened once more only to cut the exemplars out of them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.bundle import LayerEntry, pick_blocks, spread
+from models.errors import UnknownLayer
+from models.images import Framing, decode_image
+from models.runtime import Graph
+from models.saliency import is_pooled
+from training.features.cache import FeatureCache
+from training.features.compute import Features
+from training.features.summaries import Record
+from training.heads.fit import fit_logistic
+from training.insight.channel_facts import channel_facts, class_weights, near_copies, selectivity
+from training.insight.exemplars import COLUMNS, TILE, Exemplars, cut_sprites, find_exemplars
+from training.insight.trust import score_saliency
+from training.photos.pictures import still_readable
+from training.photos.split import Split, class_indices
+from training.settings.config import FitConfig
+from training.settings.console import Stages
+
+PROBE_STRENGTHS = (1e-2,)  # C of a probe: its accuracy is compared, not tuned
+CHANNELS_AT_ONCE = 256  # whose summaries of all photos are in memory
+TRUST_PHOTOS = 12  # on which the saliency is put to the test
+
+
+class Material:
+    """Photos, where they stand, and how they become the network's input."""
+
+    def __init__(self, features: Features, split: Split, framing: Framing, config: FitConfig):
+        self.photos, self.digests = features.photos, features.digests
+        self.split = split
+        self.class_names, self.labels = class_indices(split, features.photos)
+        self.framing = framing
+        self.limits, self.workers, self.seed = config.limits, config.workers, config.seed
+
+
+@dataclass
+class LayerFacts:
+    """What was found out about one layer, but for the pictures."""
+
+    numbers: dict[str, np.ndarray]  # goes into the layer's .npz
+    exemplars: Exemplars
+    summary: dict[str, Any]  # goes into insight.json
+
+
+def choose_layers(layers: Sequence[LayerEntry], asked: Sequence[str] = ()) -> list[LayerEntry]:
+    """The layers to look into, from photo to answer: those asked for, or every block.
+
+    The last layer, which is pooled, is always among them. Raises UnknownLayer.
+    """
+    known = [layer.name for layer in layers]
+    for name in asked:
+        if name not in known:
+            raise UnknownLayer(name, known)
+    if not asked:
+        return pick_blocks(layers)
+    return [layer for layer in layers if layer.name in asked or layer is layers[-1]]
+
+
+def write_insight(
+    bundle: Path,
+    layers: Sequence[LayerEntry],
+    material: Material,
+    cache: FeatureCache,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Fill `bundle`/insight, from the graphs that are in the bundle already.
+
+    Args:
+        layers: of which the cache has a summary of every photo; the last is pooled.
+
+    Returns:
+        What was written into insight.json.
+    """
+    facts = []
+    record = Record(layers)
+    with stages.counted("find out what each layer detects", len(layers), "layers") as advance:
+        for layer in layers:
+            facts.append(_study(layer, record, material, cache))
+            advance(1)
+    head_model = (bundle / "head.onnx").read_bytes()
+    inner = Graph((bundle / "layers.onnx").read_bytes(), material.workers)
+    pooled = is_pooled(inner, layers[-1].name, material.framing.size)
+    if pooled:
+        facts[-1].numbers["weights"] = class_weights(Graph(head_model), facts[-1].numbers["mean"])
+    folder = bundle / "insight"
+    folder.mkdir()
+    chosen = np.unique(np.concatenate([each.exemplars.photo.ravel() for each in facts]))
+    chosen = chosen[chosen >= 0]  # the photos that are an exemplar of some channel
+    paths = [photo.path for photo in material.photos]
+    with stages.counted("cut out exemplars", len(chosen), "photos") as advance:
+        sprites = cut_sprites(
+            [each.exemplars for each in facts],
+            *(paths, material.framing, material.limits, folder, material.workers, advance),
+        )
+    for number, (each, pictures) in enumerate(zip(facts, sprites, strict=True)):
+        name = f"layer{number:02}.npz"
+        each.summary["file"] = name
+        _write_layer(folder / name, each, chosen, pictures)
+    trust, photos = None, _trial_photos(material)
+    if photos and pooled:  # else they were moved since
+        with stages.stage("put the saliency to the test"):
+            trust = score_saliency(
+                Graph((bundle / "predict.onnx").read_bytes(), material.workers),
+                inner,
+                *(head_model, layers[-1].name, photos, material.seed),
+            )
+    index = {
+        "class_names": material.class_names,
+        "photos": {
+            "train": len(material.split.train),
+            "validation": len(material.split.validation),
+        },
+        "chance": _chance(material),
+        "tile": TILE,
+        "columns": COLUMNS,
+        "exemplar_names": [material.photos[i].path.name for i in chosen],
+        "exemplar_labels": [material.photos[i].label for i in chosen],
+        "layers": [each.summary for each in facts],
+        "trust": trust,
+    }
+    text = json.dumps(index, indent=1)  # a file's name may be no Unicode
+    (folder / "insight.json").write_text(text, encoding="utf-8")
+    return index
+
+
+def _study(
+    layer: LayerEntry, record: Record, material: Material, cache: FeatureCache
+) -> LayerFacts:
+    """One layer, from its summaries."""
+    split, labels = material.split, material.labels
+    digests = [material.digests[index] for index in (*split.train, *split.validation)]
+    trained, classes = len(split.train), len(material.class_names)
+    first = _first_copies(digests[:trained])
+    distinct = [split.train[row] for row in first]
+    pooled = np.empty((len(digests), layer.channels), np.float32)
+    facts, exemplars = [], []
+    for start in range(0, layer.channels, CHANNELS_AT_ONCE):
+        channels = range(start, min(start + CHANNELS_AT_ONCE, layer.channels))
+        rows = cache.summaries(record, layer.name, digests, channels)
+        pooled[:, channels.start : channels.stop] = rows["mean"]
+        facts.append(channel_facts(rows[:trained], labels[split.train], classes))
+        size = material.framing.size
+        exemplars.append(find_exemplars(rows[:trained][first], distinct, layer, size))
+    numbers = {key: np.concatenate([each[key] for each in facts]) for key in facts[0]}
+    numbers["selectivity"] = selectivity(numbers.pop("own"), numbers.pop("others"))
+    probe = fit_logistic(
+        *(pooled[:trained], labels[split.train]),
+        *(pooled[trained:], labels[split.validation]),
+        classes=classes,
+        strengths=PROBE_STRENGTHS,
+    )
+    numbers |= {"probe_kernel": probe.last.kernel, "probe_bias": probe.last.bias}
+    return LayerFacts(
+        numbers,
+        Exemplars.join(exemplars),
+        {
+            "name": layer.name,
+            "probe_accuracy": probe.settings["validation_accuracy"],
+            "dead_share": float((numbers["class"] < 0).mean()),
+            "duplicate_share": near_copies(pooled[:trained]),
+        },
+    )
+
+
+def _write_layer(path: Path, facts: LayerFacts, chosen: np.ndarray, pictures: list[bytes]) -> None:
+    """Numbers and sprites of one layer as one file of plain arrays."""
+    exemplars = facts.exemplars
+    found = exemplars.photo >= 0
+    shown = np.where(found, np.searchsorted(chosen, exemplars.photo), -1)
+    arrays: dict[str, Any] = facts.numbers | {
+        "exemplar_photo": shown.astype(np.int32),
+        "exemplar_value": exemplars.value.astype(np.float32),
+        "exemplar_box": exemplars.box,
+        "exemplar_at": exemplars.at,
+        "sprites": np.frombuffer(b"".join(pictures), np.uint8),
+        "sprite_ends": np.cumsum([len(picture) for picture in pictures]),
+    }
+    np.savez(path, **arrays)
+
+
+def _first_copies(digests: Sequence[bytes]) -> list[int]:
+    """The rows whose content has not come before."""
+    seen: dict[bytes, int] = {}
+    for row, digest in enumerate(digests):
+        seen.setdefault(digest, row)
+    return list(seen.values())
+
+
+def _trial_photos(material: Material) -> list[np.ndarray]:
+    """Some validation photos, spread over the classes."""
+    validation = material.split.validation
+    chosen = [validation[place] for place in spread(len(validation), TRUST_PHOTOS)]
+    paths = [material.photos[index].path for index in chosen]
+    pictures = still_readable(
+        paths, TRUST_PHOTOS, lambda data: decode_image(data, material.framing, material.limits)
+    )
+    return [pixels for _, pixels in pictures]
+
+
+def _chance(material: Material) -> float:
+    """The accuracy of always naming the commonest class."""
+    counts = np.bincount(material.labels[material.split.validation])
+    return float(counts.max() / counts.sum())

@@ -1,0 +1,80 @@
+"""What a run of gradient descent went through, epoch by epoch. No Keras: reports read it too."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training photos came to."""
+
+    loss: float  # as it was minimised: with label smoothing, mixup and dropout
+    accuracy: float  # of the same answers
+    validation_loss: float  # log loss
+    validation_accuracy: float
+    rate: float  # learning rate of the last step
+    calibrated_loss: float | None = None  # validation log loss at its best temperature
+
+    @property
+    def judged(self) -> float:
+        """What epochs are chosen by: a network is saved with its temperature, so at its best."""
+        return self.validation_loss if self.calibrated_loss is None else self.calibrated_loss
+
+
+@dataclass
+class Curves:
+    """The epochs of a run, and which of them was kept."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    best: int = -1  # the epoch whose weights are kept; -1: those from before
+    start_loss: float = math.inf  # validation log loss before training
+    stopped: str = ""  # why it ended
+    start_judged: float | None = None  # as `Epoch.judged`, before training
+
+    @property
+    def best_loss(self) -> float:
+        """Validation log loss of what is kept."""
+        return self.epochs[self.best].validation_loss if self.best >= 0 else self.start_loss
+
+    @property
+    def best_judged(self) -> float:
+        """By what it is kept."""
+        start = self.start_loss if self.start_judged is None else self.start_judged
+        return self.epochs[self.best].judged if self.best >= 0 else start
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types, for the manifest and the checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> "Curves":
+        """What `as_json` gave; a manifest may say more beside it."""
+        epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
+        return cls(
+            *(epochs, facts["best"], facts["start_loss"], facts["stopped"]),
+            facts.get("start_judged"),
+        )
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """The rates that were tried and what became of the loss."""
+
+    rates: np.ndarray  # (S,) ascending
+    losses: np.ndarray  # (S,) smoothed training loss
+    suggested: float
+    found: bool  # False: no rate lowered the loss, and the suggestion is the usual rate
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain types, for the manifest."""
+        told = {"rates": self.rates.tolist(), "losses": self.losses.tolist()}
+        return told | {"suggested": self.suggested, "found": self.found}
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> "RateSearch":
+        """What `as_json` gave."""
+        rates, losses = np.array(told["rates"]), np.array(told["losses"])
+        return cls(rates, losses, told["suggested"], told["found"])

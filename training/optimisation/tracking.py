@@ -1,0 +1,226 @@
+"""A run told to a tracker while it goes on: TensorBoard's files, MLflow, both or none.
+
+The one interface is `Tracker`. TensorBoard's event files are written by tensorboardX, which
+needs no TensorFlow; MLflow is an extra that is imported only when it is asked for.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from models.bundle import writing
+from models.errors import SettingError
+from training.optimisation.epochs import Epoch
+
+MLFLOW_MISSING = (
+    "--mlflow needs a package that is not installed: pip install mlflow-skinny "
+    "(enough to send a run to a server; mlflow itself brings the server too)"
+)
+LONGEST_VALUE = 500  # characters of a setting that MLflow takes
+
+
+class Tracker(Protocol):
+    """What is told of a run. Numbers go under slash-separated names, such as `head/loss`."""
+
+    def settings(self, told: Mapping[str, Any]) -> None:
+        """What the run was told, once, before it begins."""
+
+    def epoch(self, number: int, told: Mapping[str, float]) -> None:
+        """Numbers of an epoch, counted from 1."""
+
+    def result(self, told: Mapping[str, float]) -> None:
+        """Numbers of the whole run, once, when it has ended well."""
+
+    def close(self, failed: bool = False) -> None:
+        """Nothing more will be told."""
+
+
+class Untracked:
+    """The tracker of a run that nobody follows."""
+
+    def settings(self, told: Mapping[str, Any]) -> None:
+        """Forgotten."""
+
+    def epoch(self, number: int, told: Mapping[str, float]) -> None:
+        """Forgotten."""
+
+    def result(self, told: Mapping[str, float]) -> None:
+        """Forgotten."""
+
+    def close(self, failed: bool = False) -> None:
+        """Nothing to close."""
+
+
+class TensorBoardTracker:
+    """Event files in a folder; `tensorboard --logdir FOLDER` shows them.
+
+    Each event is written here and now: tensorboardX's own SummaryWriter hands it to a thread,
+    whose end on a full disk would block the run for good, and whose flush does not wait.
+    """
+
+    def __init__(self, folder: Path):
+        """Raises StorageError: the folder cannot be written."""
+        from tensorboardX.event_file_writer import EventsWriter
+
+        self.folder = folder
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self.writer = EventsWriter(str(folder / "events"))
+
+    def settings(self, told: Mapping[str, Any]) -> None:
+        """A table under the tab Text."""
+        from tensorboardX.summary import text
+
+        lines = [f"| {name} | {_cell(value)} |" for name, value in told.items()]
+        table = "\n".join(["| setting | value |", "|---|---|", *lines])
+        self._write([text("settings", table)], 0)
+
+    def epoch(self, number: int, told: Mapping[str, float]) -> None:
+        """A point of each curve, on disk at once: somebody is watching."""
+        from tensorboardX.summary import scalar
+
+        self._write([scalar(name, value) for name, value in told.items()], number)
+
+    def result(self, told: Mapping[str, float]) -> None:
+        """Curves of one point, under `result/`."""
+        self.epoch(0, {f"result/{name}": value for name, value in told.items()})
+
+    def close(self, failed: bool = False) -> None:
+        """Write what is left."""
+        with writing(self.folder):
+            self.writer.close()
+
+    def _write(self, summaries: Sequence[Any], step: int) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        with writing(self.folder):
+            for summary in summaries:
+                self.writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+            self.writer.flush()
+
+
+class MlflowTracker:
+    """A run at an MLflow server, or in a database: whatever the address names.
+
+    A server that is lost on the way does not end the run: that is said, and no more is sent.
+    """
+
+    def __init__(self, address: str, name: str, say: Callable[[str], None] = lambda line: None):
+        """Raises SettingError: MLflow is not installed, or no run can be begun at the address."""
+        try:
+            import mlflow
+        except ImportError as error:
+            raise SettingError(MLFLOW_MISSING) from error
+        self.mlflow, self.say, self.lost = mlflow, say, False
+        try:
+            mlflow.set_tracking_uri(address)
+            mlflow.start_run(run_name=name)
+        except Exception as error:  # MLflow's own, requests', the database's: no common base
+            reason = f"no run could be begun: {_line(error)}"
+            raise SettingError(f"--mlflow {address}: {reason}") from error
+
+    def settings(self, told: Mapping[str, Any]) -> None:
+        """Parameters of the run."""
+        cut = {name: str(value)[:LONGEST_VALUE] for name, value in told.items()}
+        self._send(lambda: self.mlflow.log_params(cut))
+
+    def epoch(self, number: int, told: Mapping[str, float]) -> None:
+        """Metrics at a step."""
+        self._send(lambda: self.mlflow.log_metrics(dict(told), step=number))
+
+    def result(self, told: Mapping[str, float]) -> None:
+        """Metrics without a step."""
+        self._send(lambda: self.mlflow.log_metrics(dict(told)))
+
+    def close(self, failed: bool = False) -> None:
+        """The run is finished, or failed."""
+        self._send(lambda: self.mlflow.end_run("FAILED" if failed else "FINISHED"))
+
+    def _send(self, call: Callable[[], object]) -> None:
+        if self.lost:
+            return
+        try:
+            call()
+        except Exception as error:  # likewise
+            self.lost = True
+            self.say(f"MLflow took no more: {_line(error)}; the run goes on without it")
+
+
+class _Several:
+    """Each is told everything."""
+
+    def __init__(self, trackers: Sequence[Tracker]):
+        self.trackers = trackers
+
+    def settings(self, told: Mapping[str, Any]) -> None:
+        for tracker in self.trackers:
+            tracker.settings(told)
+
+    def epoch(self, number: int, told: Mapping[str, float]) -> None:
+        for tracker in self.trackers:
+            tracker.epoch(number, told)
+
+    def result(self, told: Mapping[str, float]) -> None:
+        for tracker in self.trackers:
+            tracker.result(told)
+
+    def close(self, failed: bool = False) -> None:
+        with ExitStack() as stack:  # one that cannot be closed does not keep the others open
+            for tracker in self.trackers:
+                stack.callback(tracker.close, failed)
+
+
+@contextmanager
+def tracking(
+    name: str,
+    tensorboard: Path | None = None,
+    mlflow: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> Iterator[Tracker]:
+    """The tracker of a run called `name`; closed when the block ends, well or not.
+
+    Args:
+        tensorboard: the folder for event files; mlflow: the address of a server. Neither: the
+            run is not tracked.
+        say: told, in a line, when a server is lost on the way.
+
+    Raises:
+        SettingError: MLflow is not installed or does not answer. StorageError: no such folder.
+    """
+    trackers: list[Tracker] = []
+    if mlflow:
+        trackers.append(MlflowTracker(mlflow, name, say))
+    if tensorboard:
+        trackers.append(TensorBoardTracker(tensorboard / name))
+    tracker: Tracker = _Several(trackers) if trackers else Untracked()
+    try:
+        yield tracker
+    except BaseException:
+        tracker.close(failed=True)
+        raise
+    tracker.close()
+
+
+def observer(tracker: Tracker, stage: str) -> Callable[[Epoch], None]:
+    """What `descend` calls after each epoch: the epochs of `stage`, such as `head`."""
+    number = 0
+
+    def observe(epoch: Epoch) -> None:
+        nonlocal number
+        number += 1
+        tracker.epoch(
+            number,
+            {f"{stage}/{key}": value for key, value in vars(epoch).items() if value is not None},
+        )
+
+    return observe
+
+
+def _cell(value: Any) -> str:
+    return " ".join(str(value).replace("|", "\\|").split())
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

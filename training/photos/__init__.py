@@ -1,0 +1,10 @@
+"""Photos: from a folder or a list to labelled photos, each on its side.
+
+Doors: find, pictures, sides, split, units. Begin at find.py, then split.py.
+
+- find.py      folders or a CSV -> labelled photos, and what was skipped and why
+- units.py     photos that must stand on one side: copies, near copies, groups
+- split.py     train, validation and test sides that share no copy and no group
+- sides.py     the sides remembered in a bundle, for the next one
+- pictures.py  photos read once more, to be tried or shown
+"""

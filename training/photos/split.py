@@ -1,0 +1,211 @@
+"""Train, validation and test sides that share no photo, no copy and no group.
+
+Each unit (see units.py) goes to a side by a number between 0 and 1 that is drawn from the
+seed and its content, and from nothing else: below the test share it tests. So neither file
+names nor other photos decide anything, and photos that are added move none that is there.
+The price is that shares are met on average, not exactly: whoever keeps them exact within each
+class must move photos when the class grows.
+
+Two things would still move a photo: a class so small that a side must be given one, and a
+new copy that joins a unit. For these there is `known`: sides that an earlier bundle recorded.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.errors import PhotosError
+from training.photos.find import Photo, Skipped
+from training.photos.units import Pair, join_units, label_of
+
+_STRICTEST = ("test", "validation", "train")  # a unit on several sides stays on the first
+_NUMBERS = 2**64  # that can be drawn
+
+
+@dataclass
+class Split:
+    """Indices into the list of photos."""
+
+    train: list[int]
+    validation: list[int]
+    test: list[int]
+    skipped: list[Skipped]  # copies that would have stood on two sides or in two classes
+    notes: list[str] = field(default_factory=list)  # what could not be kept apart
+
+
+def fingerprint(split: Split, photos: list[Photo], digests: list[bytes]) -> str:
+    """The same for the same photos with the same labels on the same sides."""
+    sides = {"train": split.train, "validation": split.validation, "test": split.test}
+    lines = sorted(
+        f"{side} {digests[index].hex()} {photos[index].label}"
+        for side, members in sides.items()
+        for index in members
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def class_indices(split: Split, photos: list[Photo]) -> tuple[list[str], np.ndarray]:
+    """The classes that are trained on, in order of name, and the index of each photo's.
+
+    A label that training never sees has the index -1.
+    """
+    names = sorted({photos[index].label for index in split.train})
+    known = {name: index for index, name in enumerate(names)}
+    return names, np.array([known.get(photo.label, -1) for photo in photos])
+
+
+def split_photos(
+    photos: list[Photo],
+    digests: list[bytes],
+    seed: int,
+    validation_share: float,
+    test_share: float,
+    near: Iterable[Pair] = (),
+    known: Mapping[bytes, str] | None = None,
+) -> Split:
+    """Sides for photos; those that came with a side keep it.
+
+    Args:
+        digests: of each photo's content; equal bytes, equal digest.
+        validation_share, test_share: of the photos of each class that came without a side,
+            on average. A side that is missing altogether is taken out of train.
+        near: pairs of near copies: they stand on one side.
+        known: content -> side, of an earlier split. A photo keeps that side unless its owner
+            gave it, or a copy of it, another, or gave the whole side.
+
+    Raises:
+        PhotosError: fewer than two classes, a class too small to divide, a side without
+            photos, or a class that is tested but never trained on.
+    """
+    in_two_classes = _in_two_classes(photos, digests)
+    split = Split([], [], [], list(in_two_classes.values()))
+    units, crowded = join_units(photos, digests, near, in_two_classes)
+    split.notes += [
+        f"class {label!r} is hardly more than one picture: its near copies may stand on two sides"
+        for label in crowded
+    ]
+    owned = [_strictest(_given(photos, unit)) for unit in units]
+    shares = {
+        "test": 0.0 if "test" in owned else test_share,
+        "validation": 0.0 if "validation" in owned else validation_share,
+    }
+    dealt = {"train", *(side for side, share in shares.items() if share)}
+    earlier = {digest: side for digest, side in (known or {}).items() if side in dealt}
+    classes: dict[str, _Class] = defaultdict(_Class)
+    for unit, owner in zip(units, owned, strict=True):
+        sides = _given(photos, unit) if owner else [earlier.get(digests[i]) for i in unit]
+        side = _strictest(sides)
+        members = classes[label_of(photos, digests, unit)]
+        if side is None:
+            members.free.append((_draw(seed, min(digests[i] for i in unit)), unit))
+        else:
+            joins = {side} if owner else {side, None}  # a copy that is new stands with the known
+            stays = [i for i, each in zip(unit, sides, strict=True) if each in joins]
+            split.skipped += _left_out(photos, digests, unit, stays, side)
+            members.settled[side].append(stays)
+    for label, members in classes.items():
+        _deal(label, members, shares)
+        for side, settled in members.settled.items():
+            getattr(split, side).extend(index for unit in settled for index in unit)
+    for side in _STRICTEST:
+        getattr(split, side).sort()
+    _check_sides(photos, split)
+    return split
+
+
+class _Class:
+    """The units of one class: those on a side, and those to be dealt out with their numbers."""
+
+    def __init__(self) -> None:
+        self.settled: dict[str, list[list[int]]] = {side: [] for side in _STRICTEST}
+        self.free: list[tuple[float, list[int]]] = []
+
+
+def _given(photos: Sequence[Photo], unit: list[int]) -> list[str | None]:
+    """Sides that owners gave; `train` is none, because other sides may be taken out of it."""
+    sides = [photos[index].side for index in unit]
+    return [None if side == "train" else side for side in sides]
+
+
+def _strictest(sides: Iterable[str | None]) -> str | None:
+    """The first side of `_STRICTEST` among these."""
+    return min((side for side in sides if side), key=_STRICTEST.index, default=None)
+
+
+def _in_two_classes(photos: Sequence[Photo], digests: Sequence[bytes]) -> dict[int, Skipped]:
+    """Photos whose file stands in several classes, by index."""
+    labels = defaultdict(set)
+    for photo, digest in zip(photos, digests, strict=True):
+        labels[digest].add(photo.label)
+    reason = "the same file stands in the classes "
+    return {
+        index: Skipped(photo.path, reason + ", ".join(sorted(labels[digest])))
+        for index, (photo, digest) in enumerate(zip(photos, digests, strict=True))
+        if len(labels[digest]) > 1
+    }
+
+
+def _left_out(
+    photos: Sequence[Photo], digests: Sequence[bytes], unit: list[int], stays: list[int], side: str
+) -> list[Skipped]:
+    """Why the other photos of a unit are not used."""
+    skipped = []
+    for index in unit:
+        if index not in stays:
+            group = photos[index].group
+            same = [i for i in stays if digests[i] == digests[index]]
+            akin = [i for i in stays if group and photos[i].group == group]
+            what = "the same file as" if same else "of one group with" if akin else "a near copy of"
+            kept = photos[(same or akin or stays)[0]].path
+            reason = f"{what} {kept}, which is on the side {side}"
+            skipped.append(Skipped(photos[index].path, reason))
+    return skipped
+
+
+def _deal(label: str, members: _Class, shares: dict[str, float]) -> None:
+    """Deal the free units of one class out in the order of their numbers, the lowest to test."""
+    wanted = ["train", *(side for side, share in shares.items() if share)]
+    order = sorted(members.free)
+    count = len(order) + sum(len(members.settled[side]) for side in wanted)
+    if order and count < len(wanted):
+        raise PhotosError(
+            f"class {label!r} has {count} usable distinct photo(s); {len(wanted)} or more are "
+            "needed (one for each side): add photos, or leave the class out"
+        )
+    lacking = [side for side in wanted if not members.settled[side]][: len(order)]
+    begin, limit = 0, 0.0
+    for side, share in shares.items():
+        limit += share
+        count = sum(number < limit for number, _ in order[begin:]) if share else 0
+        if side in lacking:
+            lacking.remove(side)
+            count = max(1, count)
+        end = begin + min(count, len(order) - begin - len(lacking))  # the others get one, too
+        members.settled[side] += [unit for _, unit in order[begin:end]]
+        begin = end
+    members.settled["train"] += [unit for _, unit in order[begin:]]
+
+
+def _check_sides(photos: Sequence[Photo], split: Split) -> None:
+    """See that there is something to tell apart, and nothing tested that was never seen."""
+    trained = {photos[index].label for index in split.train}
+    for side in ("test", "validation"):
+        unseen = {photos[index].label for index in getattr(split, side)} - trained
+        if unseen:
+            names = ", ".join(sorted(unseen))
+            raise PhotosError(f"{side} has classes without training photos: {names}; add some")
+    if len(trained) < 2:
+        only = ", ".join(sorted(trained)) or "none"
+        raise PhotosError(f"found one class or fewer ({only}): two are needed to tell apart")
+    for side in _STRICTEST:
+        if not getattr(split, side):
+            raise PhotosError(f"no photo is left for {side}: add photos, or begin a new bundle")
+
+
+def _draw(seed: int, digest: bytes) -> float:
+    """A number from 0 to 1 that only the seed and one photo's content decide."""
+    drawn = hashlib.sha256(str(seed).encode() + digest).digest()
+    return int.from_bytes(drawn[:8]) / _NUMBERS

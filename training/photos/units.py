@@ -1,0 +1,78 @@
+"""Photos that must stand on one side: copies, near copies, and groups, joined to units.
+
+Two frames of one film, one shoe from two angles, one picture saved twice: a network that was
+trained on one of them is not tested by the other.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterable, Sequence
+
+from training.photos.find import Photo
+
+Pair = tuple[int, int]  # indices of two photos
+FEWEST = 3  # units that a class needs: one for each side
+
+
+def join_units(
+    photos: Sequence[Photo],
+    digests: Sequence[bytes],
+    near: Iterable[Pair],
+    without: Collection[int] = (),
+) -> tuple[list[list[int]], list[str]]:
+    """Indices of the photos of each unit, ascending; and classes whose near copies stay apart.
+
+    Args:
+        digests: of each photo's content; equal bytes, equal digest.
+        near: pairs of near copies. In a class that they would leave with fewer than FEWEST
+            units, they join nothing: pictures that differ by a little noise are all it has.
+        without: indices of photos that belong to no unit.
+    """
+    pairs = [pair for pair in near if all(index not in without for index in pair)]
+    exact = _join(photos, digests, [], without)
+    units = _join(photos, digests, pairs, without)
+    before, after = (_count(photos, digests, parts) for parts in (exact, units))
+    crowded = sorted(label for label in before if after[label] < min(FEWEST, before[label]))
+    if crowded:
+        pairs = [p for p in pairs if not {photos[index].label for index in p} & set(crowded)]
+        units = _join(photos, digests, pairs, without)
+    return units, crowded
+
+
+def label_of(photos: Sequence[Photo], digests: Sequence[bytes], unit: Sequence[int]) -> str:
+    """The class that a unit counts for, whatever the names and the order of its files."""
+    return photos[min(unit, key=digests.__getitem__)].label
+
+
+def _count(
+    photos: Sequence[Photo], digests: Sequence[bytes], units: list[list[int]]
+) -> Counter[str]:
+    return Counter(label_of(photos, digests, unit) for unit in units)
+
+
+def _join(
+    photos: Sequence[Photo],
+    digests: Sequence[bytes],
+    pairs: Iterable[Pair],
+    without: Collection[int],
+) -> list[list[int]]:
+    """Connected components of equal bytes, equal groups and pairs."""
+    parent = list(range(len(photos)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    used = [index for index in range(len(photos)) if index not in without]
+    first: dict[Hashable, int] = {}
+    for index in used:
+        group = photos[index].group
+        for key in (digests[index], group) if group else (digests[index],):
+            parent[root(index)] = root(first.setdefault(key, index))
+    for one, other in pairs:
+        parent[root(one)] = root(other)
+    units = defaultdict(list)
+    for index in used:
+        units[root(index)].append(index)
+    return sorted(units.values())

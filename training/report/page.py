@@ -1,0 +1,129 @@
+"""The numbers of a run as one page that opens with the network off.
+
+Pictures and styles lie inside the page, and it holds no script: a cell of the confusion matrix
+opens its photos by the browser's own popovers, so names of classes and files, which come from
+strangers, have nothing to run in. `templates/` holds the page, a file for each section.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from models.bundle import Manifest
+from training.optimisation.epochs import Curves
+from training.photos.find import Skipped
+from training.report.confusion import confused_pairs, matrix, most_confused
+from training.report.cost import WATTS_PER_CORE, Cost, watt_hours
+from training.report.drawings import draw_curves, draw_probes, short
+from training.report.gallery import Gallery
+from training.report.mistakes import Mistake
+from training.report.quantities import duration, energy, percent
+from training.report.summary import class_rows, summarise
+from training.report.verdicts import diagnose
+from training.settings.hyperparameters import Descent
+
+TEMPLATES = Path(__file__).with_name("templates")
+SKIPPED_SHOWN = 200
+CLASSES_OPEN = 30  # rows of the table of classes that are shown without a click
+
+
+@dataclass(frozen=True)
+class Section:
+    """A ready-made part of the page that another file renders: a whole <section>, with its h2."""
+
+    title: str  # in the list of contents
+    anchor: str  # an id that no other section has
+    content: Markup  # escaped already
+
+
+@dataclass(frozen=True)
+class Descended:
+    """Something that was trained by gradient descent."""
+
+    title: str
+    curves: Curves
+    settings: Descent
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What not every run has."""
+
+    insight: dict[str, Any] | None = None  # what `write_insight` found
+    gallery: Gallery = field(default_factory=Gallery)  # photos behind the matrix
+    descents: Sequence[Descended] = ()
+    sections: Sequence[Section] = ()
+
+
+def write_report(
+    path: Path,
+    manifest: Manifest,
+    cost: Cost,
+    skipped: Sequence[Skipped],
+    mistakes: Sequence[Mistake],
+    extras: Extras = Extras(),
+) -> None:
+    """Write the page; pictures and styles are inside it."""
+    metrics = manifest.metrics["test"]
+    learnt = [
+        {
+            "title": one.title,
+            "curves": one.curves,
+            "verdict": diagnose(one.curves, one.settings),
+            "picture": draw_curves(one.curves),
+        }
+        for one in extras.descents
+        if one.curves.epochs
+    ]
+    rows = class_rows(metrics)
+    page = environment().get_template("report.html.j2").render(
+        manifest=manifest,
+        metrics=metrics,
+        summary=summarise(manifest, [each["verdict"] for each in learnt]),  # type: ignore[misc]
+        confused=most_confused(metrics),
+        matrix=matrix(metrics, extras.gallery),
+        pairs=confused_pairs(metrics, extras.gallery),
+        gallery=extras.gallery,
+        classes=rows[:CLASSES_OPEN],
+        more_classes=rows[CLASSES_OPEN:],
+        mistakes=mistakes,
+        mistake_count=metrics["photos"] - round(metrics["accuracy"] * metrics["photos"]),
+        learnt=learnt,
+        insight=extras.insight,
+        probes=draw_probes(extras.insight) if extras.insight else None,
+        sections=extras.sections,
+        cost=cost,
+        watts=WATTS_PER_CORE,
+        skipped=skipped[:SKIPPED_SHOWN],
+        skipped_count=len(skipped),
+    )  # fmt: skip
+    path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode
+
+
+def environment() -> jinja2.Environment:
+    """Where templates and their filters are found."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "duration": duration,
+        "picture": picture,
+        "short": short,
+        "energy": lambda cpu_seconds: energy(watt_hours(cpu_seconds)),
+    }
+    return environment
+
+
+def picture(content: bytes, kind: str) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

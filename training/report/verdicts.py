@@ -1,0 +1,193 @@
+"""Learning curves in words: what they say about the run, and what to try next.
+
+Training loss alone deceives: dropout, mixup, label smoothing and random views raise it, so it
+may lie above the validation loss of a network that has overfitted. The verdict therefore rests
+on how the validation loss went, and on accuracies; the better of training and validation
+accuracy stands for what the network can tell of its training photos, because what is held
+back in training only lowers the first. Each threshold says below what it was set by.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from training.optimisation.epochs import Curves
+from training.report.quantities import percent
+from training.settings.hyperparameters import Descent
+
+Kind = Literal["overfitting", "underfitting", "unstable", "still improving", "good fit"]
+
+JUMP = 0.2  # of a loss, and
+JUMP_NATS = 0.1  # this much: a rise between two epochs that batches do not explain
+JUMPS = 0.25  # share of epochs, 2 at least, that rise so: the rate is too large, not unlucky
+RISE = 0.1  # of the lowest validation loss, and
+RISE_NATS = 0.02  # this much, at the end: far above the noise of one epoch to the next
+GAP = 0.15  # of accuracy, from validation up to training, where training has
+HELD = 0.05  # of accuracy, that dropout may hold back: who is further below learns nothing by heart
+BY_HEART = 0.98  # this accuracy: it knows its photos one by one
+LITTLE = 0.3  # of the loss of the start that must be gone, unless the accuracy is above
+USEFUL = 0.7  # this: a head that was trained before begins low and has little left to lose
+UNSOLVED = 0.8  # accuracy below which a run that stands still has too little to learn with
+LATE = 3  # a third of the epochs is the end of the run: with a cosine rate the last few stand still
+GAIN = 0.03  # of the validation loss, gained in that third: more epochs would gain more
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the curves say."""
+
+    kind: Kind
+    sentence: str  # with the numbers it rests on
+    advice: list[str]  # the first is the most likely to help
+
+
+def diagnose(curves: Curves, settings: Descent) -> Verdict:
+    """The first that holds of: unstable, overfitting, underfitting, still improving, good fit.
+
+    Args:
+        curves: 1 epoch or more.
+
+    Raises:
+        ValueError: no epoch, so nothing to judge.
+    """
+    if not curves.epochs:
+        raise ValueError("no curves to judge: the run ended before its first epoch did")
+    for judge in (_unstable, _overfitting, _underfitting, _still_improving):
+        if found := judge(curves, settings):
+            return found
+    return _good_fit(curves)
+
+
+def _unstable(curves: Curves, settings: Descent) -> Verdict | None:
+    jumps = max(_jumps(_training(curves)), _jumps(_validation(curves)))
+    runaway = _training(curves)[-1] > 1.5 * _training(curves).min() + JUMP_NATS
+    if jumps < max(2, JUMPS * (len(curves.epochs) - 1)) and not runaway and not _lost(curves):
+        return None
+    lower = f"a lower learning rate: {settings.learning_rate / 5:.2g} instead of "
+    advice = [f"{lower}{settings.learning_rate:.2g}, or find one with --find-rate"]
+    if settings.warm_up < 0.1:
+        advice.append("a warm-up of 0.1")
+    advice.append(f"a larger batch than {settings.batch}, or averaging of the weights (0.99)")
+    what = f"the loss jumped up {jumps} times in {len(curves.epochs)} epochs"
+    if _lost(curves):
+        what = (
+            f"what was known at the start was lost at once (validation loss "
+            f"{curves.start_loss:.2f} before, {_validation(curves)[0]:.2f} after an epoch)"
+        )
+        advice.append(f"less dropout than {settings.dropout:g}")
+    elif runaway:
+        low, last = _training(curves).min(), _training(curves)[-1]
+        what = f"the training loss ended at {last:.2f}, after {low:.2f} before"
+    return Verdict("unstable", f"Unstable: {what}; the steps are too large.", advice)
+
+
+def _overfitting(curves: Curves, settings: Descent) -> Verdict | None:
+    losses, last = _validation(curves), curves.epochs[-1]
+    gap = last.accuracy - last.validation_accuracy
+    rose = losses[-1] - curves.best_loss
+    learns_on = last.loss < curves.epochs[max(curves.best, 0)].loss or last.accuracy >= BY_HEART
+    later = len(losses) - 1 - curves.best >= 2 and (settings.mixup or gap > -HELD)
+    risen = rose > max(RISE * curves.best_loss, RISE_NATS) and later and learns_on
+    if not risen and not (gap > GAP and last.accuracy >= BY_HEART):
+        return None
+    said = (
+        f"the validation loss rose from {curves.best_loss:.2f} to {losses[-1]:.2f} after "
+        f"{_when(curves)}, while training went on to {percent(last.accuracy, 0)} accuracy"
+        if risen
+        else f"{percent(last.accuracy, 0)} of the training photos are right, but "
+        f"{percent(last.validation_accuracy, 0)} of the validation photos"
+    )
+    advice = ["more photos, or more views of each (--views)"]
+    if settings.dropout < 0.5:
+        advice.append(f"more dropout: {min(0.6, settings.dropout + 0.2):.1f} instead of "
+                      f"{settings.dropout:g}")  # fmt: skip
+    if not settings.mixup:
+        advice.append("mixup of 0.2")
+    advice.append(f"more weight decay than {settings.weight_decay:g}, or fewer neurons")
+    kept = f"What is kept is {_when(curves)}, so the model itself does not suffer."
+    kept = kept if risen else "It knows its photos by heart."
+    return Verdict("overfitting", f"Overfitting: {said}. {kept}", advice)
+
+
+def _underfitting(curves: Curves, settings: Descent) -> Verdict | None:
+    last = curves.epochs[-1]
+    knows = max(_known(curves))
+    gone = 1 - curves.best_loss / curves.start_loss if np.isfinite(curves.start_loss) else 1.0
+    little = gone < LITTLE and knows < USEFUL
+    still = _late_gain(curves) < GAIN and knows < UNSOLVED
+    if last.accuracy - last.validation_accuracy > GAP or not (little or still):
+        return None
+    advice = []
+    if little:
+        rate = settings.learning_rate
+        advice.append(f"a larger learning rate than {rate:.2g}: find one with --find-rate")
+        advice.append(f"more epochs than {len(curves.epochs)}")
+    if settings.dropout > 0.3 or settings.label_smoothing > 0.1 or settings.mixup:
+        advice.append("less dropout, mixup and label smoothing: they hold it back")
+    advice.append("a wider head (--hidden), or training the upper blocks (--fine-tune yes)")
+    said = f"at best {percent(knows, 0)} of the photos are right, and the validation loss "
+    lost = f"lost {percent(max(0.0, gone), 0)} of where it began"
+    said += lost if little else "no longer falls"
+    return Verdict("underfitting", f"Underfitting: {said}; it has not learnt enough.", advice)
+
+
+def _still_improving(curves: Curves, settings: Descent) -> Verdict | None:
+    count, gain = len(curves.epochs), _late_gain(curves)
+    if gain < GAIN or curves.best < count - max(1, count // LATE):
+        return None
+    said = f"the last third of {count} epochs still took {percent(gain, 0)} off the validation loss"
+    advice = [f"more epochs: {2 * settings.epochs}"]
+    return Verdict("still improving", f"Still improving: {said}.", advice)
+
+
+def _good_fit(curves: Curves) -> Verdict:
+    kept = curves.epochs[max(curves.best, 0)]
+    if curves.best < 0:
+        said = "no epoch was better on validation photos than the start, which is kept"
+    else:
+        said = (
+            f"the validation loss settled at {curves.best_loss:.2f}, with "
+            f"{percent(kept.validation_accuracy, 0)} of the validation photos right"
+        )
+    return Verdict("good fit", f"A good fit: {said}.", [])
+
+
+def _training(curves: Curves) -> np.ndarray:
+    return np.array([epoch.loss for epoch in curves.epochs])
+
+
+def _validation(curves: Curves) -> np.ndarray:
+    return np.array([epoch.validation_loss for epoch in curves.epochs])
+
+
+def _known(curves: Curves) -> list[float]:
+    """Epoch by epoch, the better of the two accuracies."""
+    return [max(epoch.accuracy, epoch.validation_accuracy) for epoch in curves.epochs]
+
+
+def _jumps(losses: np.ndarray) -> int:
+    """Epochs whose loss is so far above the one before, and that fell again or fell before."""
+    before, after = losses[:-1], losses[1:]
+    rises = after - before > np.maximum(JUMP * before, JUMP_NATS)
+    falls = before - after > np.maximum(JUMP * after, JUMP_NATS)
+    return min(int(rises.sum()), int(falls.sum()) + 1)  # a steady climb is no jumping
+
+
+def _lost(curves: Curves) -> bool:
+    """Whether no epoch came near the start, and not because photos were learnt by heart."""
+    first = curves.epochs[0]
+    near = curves.start_loss * (1 + RISE) + RISE_NATS
+    return bool(_validation(curves).min() > near and first.accuracy < first.validation_accuracy)
+
+
+def _late_gain(curves: Curves) -> float:
+    """The share of the validation loss that the last third of the epochs took off."""
+    losses = np.concatenate([[curves.start_loss], _validation(curves)])
+    late = max(1, len(curves.epochs) // LATE)
+    before = losses[: len(losses) - late].min()
+    return float(1 - losses.min() / before) if np.isfinite(before) and before > 0 else 0.0
+
+
+def _when(curves: Curves) -> str:
+    return f"epoch {curves.best + 1}" if curves.best >= 0 else "the start"
