@@ -180,7 +180,7 @@ def test_a_probe_answers_for_a_class_with_its_weight_times_the_answer(insight_bu
 def test_channels_in_several_runs_give_the_same_insight(insight_bundle, tmp_path, monkeypatch):
     from tests.making import write_classes
     from training.fit import fit
-    from training.insight.write import write as room
+    from training.insight import write as room
     from training.settings.config import FitConfig
     from training.settings.console import Stages
 
