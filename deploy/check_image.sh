@@ -114,10 +114,15 @@ echo "copying what the Dockerfile copies"
 app=$work/app
 mkdir "$app"
 while IFS=$'\t' read -r source target; do
-    # as COPY does: a folder's content into the target, a file by its name; .dockerignore's caches stay
+    # as COPY does: a folder's content into the target, a file by its name; what .dockerignore
+    # names stays
     if [[ -d $root/$source ]]; then
         mkdir -p "$app/$target"
-        tar -C "$root/$source" --exclude=__pycache__ --exclude='*.py[cod]' -cf - . | tar -C "$app/$target" -xf -
+        left_out=(--exclude=__pycache__ '--exclude=*.py[cod]')
+        while IFS= read -r folder; do
+            left_out+=("--exclude=./${folder#"$source"/}")
+        done < <(grep "^$source/" "$root/.dockerignore" || true)
+        tar -C "$root/$source" "${left_out[@]}" -cf - . | tar -C "$app/$target" -xf -
     else
         cp "$root/$source" "$app/$target"
     fi
@@ -125,6 +130,11 @@ while IFS=$'\t' read -r source target; do
 done <"$work/copy.txt"
 chmod -R u+w,go-w,a+rX "$app"
 cp -R -- "$bundle" "$work/bundle" # with its own access rights, as a mount has
+
+if [[ -e $app/models/building ]]; then
+    echo "error: the image must not hold models/building, which only training needs" >&2
+    exit 1
+fi
 
 requirements=$(<"$work/pip.txt")
 echo "installing $requirements into a new virtual environment"

@@ -1,6 +1,8 @@
 """The backbone is compiled once and kept; what is made from it answers as Keras does."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -146,3 +148,32 @@ def test_a_backbone_without_feature_maps_is_compiled_too():
     asked = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3), dtype=np.uint8)
     found = compile_network(keras.Model(image, vector), "one", asked)
     assert (found.layers, found.maps, found.features.shape) == ([], 0.0, (2, 5))
+
+
+WORDS = [(r"(raise \w+\(\s*f?\")", r"\1In other words: "), ('^"""', '"""In other words: ')]
+
+
+@pytest.mark.parametrize(("pattern", "words"), WORDS, ids=["errors", "docstrings"])
+def test_other_words_in_the_code_keep_what_is_compiled(tmp_path, monkeypatch, pattern, words):
+    before, after = named_before_and_after(tmp_path, monkeypatch, pattern, words)
+    assert before == after
+
+
+def test_other_layers_in_the_code_are_another_backbone(tmp_path, monkeypatch):
+    before, after = named_before_and_after(tmp_path, monkeypatch, '"Relu"', '"Elu"')
+    assert before != after
+
+
+def named_before_and_after(tmp_path, monkeypatch, pattern, replacement):
+    """The name of a compiled backbone, and that after an edit of the code that writes ONNX."""
+    from models import building
+
+    config = FitConfig(backbone="tiny", cache=tmp_path)
+    before, folder = CompiledStore(config).path, tmp_path / "building"
+    shutil.copytree(building.__path__[0], folder)
+    code = folder / "onnx_layers.py"
+    edited = re.sub(pattern, replacement, code.read_text(encoding="utf-8"))
+    assert edited != code.read_text(encoding="utf-8")
+    code.write_text(edited, encoding="utf-8")
+    monkeypatch.setattr(building, "__path__", [str(folder)])
+    return before, CompiledStore(config).path

@@ -23,12 +23,12 @@ def load_keras() -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _without_remarks(STDERR):
+    with without_remarks(STDERR):
         import keras  # noqa: F401
 
 
 @contextmanager
-def _without_remarks(descriptor: int) -> Iterator[None]:
+def without_remarks(descriptor: int) -> Iterator[None]:
     """Hold back what is written to `descriptor`; Python's own messages still appear at once."""
     try:
         shown = os.fdopen(os.dup(descriptor), "w", buffering=1)
