@@ -29,6 +29,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MORE_FORMATS = ("TIFF", "AVIF")  # by a setting: large decoders that few photo services need
 RESAMPLING = Image.Resampling.BILINEAR  # a triangle over all pixels; bicubic is no more accurate
 DRAFT_GAP = 2.0  # a JPEG is decoded smaller only to this multiple of the size needed
+SIZES_PX = (8, 2048)  # of the network's square input, least and most
+FRACTIONS = (0.1, 1.0)  # of the shorter side that a crop keeps, likewise
 Resize = Literal["crop", "squash"]
 Box = tuple[float, float, float, float]  # left, top, right, bottom in px
 
@@ -70,12 +72,14 @@ class Framing:
     fraction: float = 0.875  # as in ImageNet evaluation: Szegedy et al. 2015, arXiv:1512.00567
 
     def __post_init__(self) -> None:
-        if not 8 <= self.size <= 2048:
-            raise SettingError(f"size is {self.size} px; expected 8 to 2048")
+        if not SIZES_PX[0] <= self.size <= SIZES_PX[1]:
+            expected = f"{SIZES_PX[0]} to {SIZES_PX[1]}"
+            raise SettingError(f"size is {self.size} px; expected {expected}")
         if self.resize not in ("crop", "squash"):
             raise SettingError(f"resize is {self.resize!r}; expected crop or squash")
-        if not 0.1 <= self.fraction <= 1:
-            raise SettingError(f"fraction is {self.fraction}; expected 0.1 to 1")
+        if not FRACTIONS[0] <= self.fraction <= FRACTIONS[1]:
+            expected = f"{FRACTIONS[0]:g} to {FRACTIONS[1]:g}"
+            raise SettingError(f"fraction is {self.fraction}; expected {expected}")
 
     def box(self, width: int, height: int) -> Box:
         """The part of a width x height photo that is kept."""
