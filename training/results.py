@@ -73,7 +73,7 @@ class Searched:
 
     @property
     def verdict(self) -> str:
-        """One paragraph for people."""
+        """The outcome in one paragraph, for people."""
         return str(self.summary["verdict"])
 
 

@@ -1,4 +1,4 @@
-"""What was trained, written as a bundle: network, samples, insight, manifest, report, card."""
+"""Write results as a bundle: network, samples, insight, manifest, report, model card."""
 
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,13 @@ def write_bundle(
 
 
 def _below(source: Path, item: Skipped) -> Skipped:
-    """The same with a path below `source`: a report may be shown to others."""
+    """Shorten the path to what is below `source`: a report may be shown to others."""
     inside = item.path.is_relative_to(source)
     return Skipped(item.path.relative_to(source) if inside else Path(item.path.name), item.reason)
 
 
 def _describe_data(data: Dataset) -> dict[str, Any]:
-    """How many photos of which class stood where, and which they were."""
+    """Count the photos of each class on each side, and name the whole by a fingerprint."""
     split, features = data.split, data.features
     sides = {side: getattr(split, side) for side in SIDES}
     counts = {
@@ -116,7 +116,7 @@ def _describe_data(data: Dataset) -> dict[str, Any]:
 def _pictures(
     trained: Trained, files: dict[str, bytes], config: FitConfig
 ) -> tuple[list[Mistake], Gallery]:
-    """The worst mistakes, explained; and the test photos behind the confusion matrix."""
+    """Explain the worst mistakes, and collect the test photos behind the confusion matrix."""
     data = trained.data
     tested = [data.features.photos[index] for index in data.split.test]
     truth = data.labels[data.split.test]
@@ -140,7 +140,7 @@ def _descents(trained: Trained) -> list[Descended]:
 def _sections(
     source: Path, manifest: Manifest, trained: Trained, config: FitConfig
 ) -> list[Section]:
-    """Parts of the report that other files render."""
+    """Render the parts of the report that other files make."""
     sections = [calibration_section(manifest)]
     if trained.searched:
         search = environment().get_template("search.html.j2").render(search=trained.searched)

@@ -83,7 +83,7 @@ class MapStore:
         return [key for key in dict.fromkeys(keys) if key not in self.rows]
 
     def check_space(self, count: int) -> str:
-        """See that `count` more maps fit. Returns what they take, in words.
+        """Check that `count` more maps fit. Returns what they take, in words.
 
         Raises:
             StorageError: with what is needed and what is free.

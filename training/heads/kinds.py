@@ -50,7 +50,7 @@ class HeadKind:
 
 
 def logistic(samples: Samples) -> Solver:
-    """Multinomial logistic regression on standardised features; the setting is C."""
+    """Fit multinomial logistic regression on standardised features; the setting is C."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -80,7 +80,7 @@ def logistic(samples: Samples) -> Solver:
 
 
 def svm(samples: Samples) -> Solver:
-    """Linear support vector machines, one against the rest, on unit vectors; the setting is C.
+    """Fit linear support vector machines, one against the rest; the setting is C.
 
     On features of unit length: standardised ones take ten times as long and do worse
     (log loss 0.400 and 0.463 on the clothing photos).
@@ -103,7 +103,7 @@ def svm(samples: Samples) -> Solver:
 
 
 def lda(samples: Samples) -> Solver:
-    """Linear discriminant analysis; the setting is how far its covariance is shrunk.
+    """Fit linear discriminant analysis; the setting is how far its covariance is shrunk.
 
     scikit-learn would estimate the covariance anew for every setting.
     """
@@ -147,7 +147,7 @@ def discriminant(
 
 
 def centroid(samples: Samples) -> Solver:
-    """The nearest class mean: minus the squared distance to each, but for what all share.
+    """Score by the nearest class mean: minus the squared distance to it, but for what all share.
 
     Distances are in units of the means' own spread, so that no backbone's scale matters.
     """
@@ -158,7 +158,7 @@ def centroid(samples: Samples) -> Solver:
 
 
 def prototypes(samples: Samples) -> Solver:
-    """Cosine to each class's mean direction: works from one photo a class.
+    """Score by the cosine to each class's mean direction: works from one photo a class.
 
     The mean of unit vectors, at unit length again (Snell et al. 2017, arXiv:1703.05175, with
     the cosine of Chen et al. 2019, arXiv:1904.04232).
@@ -182,7 +182,7 @@ KINDS = {
 def as_dense(
     coefficients: np.ndarray, intercept: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel (F, K) and bias (K,) of a linear model of scikit-learn.
+    """Turn a linear model of scikit-learn into a kernel (F, K) and a bias (K,).
 
     For two classes it keeps one row, x, for the second; they become -x and x, each times
     `share`: a half where the model's probability is a sigmoid of x.

@@ -25,7 +25,7 @@ class Checkpoint:
     """A file that always holds a whole state, or none."""
 
     def __init__(self, folder: Path, recipe: Any):
-        """`recipe`: all that the run's result depends on; another recipe, another file."""
+        """Name the file after `recipe`, all that the run's result depends on."""
         self.path = folder / f"run-{name_of(recipe)}.npz"
 
     def save(self, facts: dict[str, Any], arrays: Sequence[Any]) -> None:

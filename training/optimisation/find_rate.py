@@ -35,8 +35,8 @@ def find_rate(
     Neither weights nor the state of dropout nor what the model was compiled with change.
 
     Args:
-        hyperparameters: of which optimiser, batch, label smoothing and mixup are used; its
-            learning rate is the answer where no rate lowers the loss.
+        hyperparameters: optimiser, batch, label smoothing and mixup are used; the learning
+            rate is the answer where no rate lowers the loss.
     """
     trial = keras.Model(model.inputs, model.outputs)  # shares weights, not the compilation
     before = [np.asarray(variable).copy() for variable in model.variables]

@@ -45,7 +45,7 @@ class TensorBoardTracker:
     """
 
     def __init__(self, folder: Path):
-        """Raises StorageError: the folder cannot be written."""
+        """Make the folder and begin a file. Raises StorageError."""
         from tensorboardX.event_file_writer import EventsWriter
 
         self.folder = folder
@@ -92,7 +92,7 @@ class MlflowTracker:
     """
 
     def __init__(self, address: str, name: str, say: Callable[[str], None] = lambda line: None):
-        """Raises SettingError: MLflow is not installed, or no run can be begun at the address."""
+        """Begin a run. Raises SettingError: no MLflow is installed, or none at the address."""
         try:
             import mlflow
         except ImportError as error:

@@ -44,7 +44,7 @@ class OutOfTime(Exception):
 
 
 def study_path(out: Path) -> Path:
-    """Where the study of the bundle `out` is kept: beside it."""
+    """Name the file that keeps the study of the bundle `out`: next to it."""
     return out.with_name(f"{out.name}.study.jsonl")
 
 
@@ -55,7 +55,7 @@ def search(
 
     Raises:
         PhotosError: among others, too few validation photos to choose by.
-        SettingError: the study beside `out` is of other photos or settings.
+        SettingError: the study next to `out` is of other photos or settings.
         StorageError: another search is at it, or there is no space.
     """
     check_target(out)
@@ -140,7 +140,7 @@ class Trials:
         self.first = defaults(self.kinds)
 
     def late(self) -> bool:
-        """Whether the time is up."""
+        """Return whether the time is up."""
         return time.monotonic() >= self.ends
 
     def run_next(self) -> None:

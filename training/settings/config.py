@@ -155,7 +155,7 @@ class FitConfig:
                 _clash(name, "--minutes, which chooses it", "one of the two")
 
     def _given(self, kind: type) -> dict[str, Any]:
-        """The fields of another dataclass that this one repeats and that are given."""
+        """Collect the fields of another dataclass that this one repeats, where they are given."""
         known = {name: getattr(self, s.option or name) for name, s in settings_of(kind).items()}
         return {name: value for name, value in known.items() if value is not None}
 

@@ -50,12 +50,12 @@ def setting(
 
 
 def settings_of(kind: type) -> dict[str, Setting]:
-    """The settings that a dataclass declares, by the name of the field, in order."""
+    """List the settings that a dataclass declares, by the name of the field, in order."""
     return {e.name: e.metadata["setting"] for e in fields(kind) if "setting" in e.metadata}
 
 
 def default_in_words(entry: Field[Any]) -> str:
-    """The default of a setting as help and docs show it."""
+    """Write the default of a setting as help and docs show it."""
     shown: str = entry.metadata["setting"].shown
     if shown:
         return shown
@@ -68,7 +68,7 @@ def default_in_words(entry: Field[Any]) -> str:
 
 
 def option_name(name: str) -> str:
-    """The name of a field as an option, without its two dashes."""
+    """Turn the name of a field into that of an option, without its two dashes."""
     return name.replace("_", "-")
 
 
