@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from models.images import Framing, decode_image
 from models.runtime import Graph
 from tests.conftest import encode_photo
+from tests.digits import draw_digits
 from tests.real import dataset
-from training.demo.digits import write_digits
 from training.features.backbone import compile_backbone
 from training.heads.calibrated_head import CalibratedHead, calibrate_head
 from training.heads.choose import choose_head
@@ -139,12 +139,8 @@ def test_what_is_no_photo_of_clothing_is_called_unlike_the_training_photos(known
     assert (scores < calibrated.familiarity.familiarity.least).mean() >= 0.95
 
 
-def test_handwritten_digits_are_called_so_too(known, calibrated, tmp_path):
-    write_digits(tmp_path)
-    files = sorted(tmp_path.rglob("*.png"))[::18]
-    scores = calibrated.familiarity.familiarity.score(
-        known.features([file.read_bytes() for file in files])
-    )
+def test_handwritten_digits_are_called_so_too(known, calibrated):
+    scores = calibrated.familiarity.familiarity.score(known.features(draw_digits()[::18]))
     assert (scores < calibrated.familiarity.familiarity.least).mean() >= 0.95
 
 
