@@ -13,7 +13,7 @@ import pytest
 from service.__main__ import main as service
 from tests.conftest import encode_photo, paint_photo
 from tests.serving import ROOT
-from tests.test_rooms import ABOVE, BELOW
+from tests.test_rooms import ABOVE, BELOW, SOURCES
 from training.__main__ import training
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -164,6 +164,12 @@ def test_every_file_that_is_named_exists(page):
     named = r"`((?:models|training|service|tests|benchmarks|docs|deploy)/[\w./-]*)`"
     for path in re.findall(named, page.read_text(encoding="utf-8")):
         assert (ROOT / path).exists(), path
+
+
+def test_every_page_that_the_code_names_exists():
+    for file in SOURCES:
+        for page in re.findall(r"docs/[\w-]+\.md", file.read_text(encoding="utf-8")):
+            assert (ROOT / page).is_file(), (file, page)
 
 
 def test_every_name_stands_in_the_file_that_is_said_to_decide_it():

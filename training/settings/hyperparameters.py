@@ -106,7 +106,7 @@ class Views:
 
 
 HEAD = Hyperparameters()  # of a neural head on cached features
-BLOCKS = Hyperparameters(  # of the upper blocks; see docs/training.md for what was tried
+BLOCKS = Hyperparameters(  # of the upper blocks; see docs/measurements.md for what was tried
     learning_rate=5e-4,
     epochs=8,
     weight_decay=0.02,
