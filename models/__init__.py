@@ -13,6 +13,7 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
 - inside.py        one photo through every block, all at once
 - mosaic.py        feature maps -> pictures
 - parity.py        how closely ONNX follows Keras
+- natural_order.py  names in the order that people read: 2 before 10
 - cores.py         how many cores this process may use
 
 building/ holds all that needs Keras, ONNX or h5py: it makes networks. The service does not need it.

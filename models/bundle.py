@@ -41,17 +41,17 @@ class FileEntry(_Strict):
 
 
 class LayerEntry(_Strict):
-    """A layer with feature maps; `graph.MappedLayer` says what each number means."""
+    """A layer with feature maps, as `GET /layers` shows it."""
 
     name: str
-    kind: str
+    kind: str  # Keras' class name
     height: int
     width: int
     channels: int
-    stride: int
-    receptive_field: int
-    trunk: bool
-    block: bool
+    stride: int  # input pixels from one position to the next
+    receptive_field: int  # input pixels that can influence one position, before clipping
+    trunk: bool  # every path from photo to answer passes through this layer
+    block: bool  # it ends a block of the backbone, or is the last
 
 
 class ImageEntry(_Strict):

@@ -1,4 +1,4 @@
-"""A look at an ONNX file's weights before it is run, with protobuf alone.
+"""Check the weights of an ONNX file before it is run, with protobuf alone.
 
 ONNX Runtime loads weights that are not numbers without complaint, and a ReLU may hide them
 from every answer but the wrong ones. Numbers kept in other files are refused too: a graph is

@@ -181,7 +181,7 @@ def test_the_report_shows_it_in_words_and_as_a_picture(calibrated):
     place = Path(calibration_report.__file__).with_name("templates") / "calibration.html.j2"
     template = environment.from_string(place.read_text())
     page = template.render(calibration=calibrated.calibration, reliability=picture)
-    assert "promise to hold the true class for 90 % of photos" in page
+    assert "are made to contain the true class of 90 % of photos" in page
     assert "data:image/png" in page
     assert template.render(calibration={}, reliability=None).strip() == ""
     table = environment.from_string(place.with_name("heads.html.j2").read_text())

@@ -106,9 +106,7 @@ def test_auto_keeps_the_frozen_backbone_when_validation_does_not_gain(run, tmp_p
 
 def test_the_cut_is_the_last_block_that_is_fine_enough_and_every_path_passes():
     config = FitConfig(backbone="tiny")
-    layers = mapped_layers(build(config))
-
-    entries = [LayerEntry(**layer.as_json()) for layer in layers]
+    entries = mapped_layers(build(config))
     assert choose_cut(entries, None) == "block1_relu"
     with pytest.raises(UnknownLayer, match="block9"):
         choose_cut(entries, "block9")

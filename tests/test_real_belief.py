@@ -45,7 +45,7 @@ class Clothing:
         with closing(open_cache(compiled, config)) as cache:
             found = features_of(listing, compiled, cache, config, stages)
         assert found.computed == 0  # kept since the bundle was trained
-        self.graph = Graph(compiled.answering(["features"]))
+        self.graph = Graph(compiled.graph_with(["features"]))
         names = sorted({photo.label for photo in found.photos})
         labels = np.array([names.index(photo.label) for photo in found.photos])
         sides = np.array([photo.side for photo in found.photos])

@@ -1,8 +1,8 @@
-"""The frozen backbone, compiled once and kept: later runs need no TensorFlow.
+"""Compile the frozen backbone once and keep it, so that later runs need no TensorFlow.
 
-Keras builds it from its weights; it is written as ONNX and as a Keras file, and what Keras
-says of some real photos is kept beside them, so that every network made from these files can
-be compared with Keras' own answers.
+Keras builds it from its weights; it is written as ONNX and as a Keras file. The features that
+Keras computes for some real photos are kept with them, so that every network made from these
+files can be compared with Keras.
 """
 
 import ast
@@ -41,29 +41,29 @@ CODE = ("efficientnet_lite", "flatten", "graph", "network", "export", "onnx_grap
 
 @dataclass(frozen=True)
 class Compiled:
-    """A backbone in the two forms a network is made from."""
+    """A backbone in the two forms that a network is made from."""
 
     identity: str  # of its weights
     layers: list[LayerEntry]
     keras: bytes  # the .keras file, up to `pool`
     graph: bytes  # photos -> `features` and every mapped layer
-    photos: np.ndarray  # (P, S, S, 3) uint8 that Keras was asked about
-    features: np.ndarray  # (P, F) float32: what it said
+    photos: np.ndarray  # (P, S, S, 3) uint8, to compare the forms on
+    features: np.ndarray  # (P, F) float32, as Keras computes them for these photos
     maps: float  # largest difference of a mapped layer between the two forms, on these
 
-    def answering(self, outputs: Sequence[str]) -> bytes:
-        """The graph with these outputs only: ONNX Runtime computes no more than is asked for."""
+    def graph_with(self, outputs: Sequence[str]) -> bytes:
+        """Return the graph with these outputs only: ONNX Runtime then computes no more."""
         return keep_outputs(self.graph, outputs)
 
 
 def compile_network(backbone: Any, identity: str, photos: np.ndarray) -> Compiled:
-    """Both forms of a Keras backbone, compared on (P, S, S, 3) uint8 photos."""
+    """Write a Keras backbone in both forms, and compare them on (P, S, S, 3) uint8 photos."""
     load_keras()
     import keras
 
     from models.building import export, graph
 
-    layers = [LayerEntry(**layer.as_json()) for layer in graph.mapped_layers(backbone)]
+    layers = graph.mapped_layers(backbone)
     tensors = graph.map_tensors(backbone)
     written = export.to_onnx(backbone, {"features": backbone.output} | tensors)
     batch = photos.astype(np.float32)
@@ -116,7 +116,7 @@ class CompiledStore:
         self.path = config.cache / f"compiled-{row.name}-{name_of(parts)}"
 
     def load(self) -> Compiled | None:
-        """What is kept, if it is whole."""
+        """Read the compiled backbone; None where it is missing or not whole."""
         try:
             facts = json.loads((self.path / "facts.json").read_bytes())
             content = {name: (self.path / name).read_bytes() for name in facts["sha256"]}
@@ -132,7 +132,7 @@ class CompiledStore:
         return Compiled(self.identity, layers, keras, graph, photos, features, facts["maps"])
 
     def save(self, compiled: Compiled) -> None:
-        """Keep it. Raises StorageError."""
+        """Write a compiled backbone. Raises StorageError."""
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=".compiled.", dir=self.path.parent))
@@ -182,7 +182,7 @@ def _code() -> str:
 
 
 def build(config: FitConfig) -> Any:
-    """The backbone in Keras, up to `pool`."""
+    """Build the backbone in Keras, up to `pool`."""
     load_keras()
     from models.building import network
 
@@ -192,7 +192,7 @@ def build(config: FitConfig) -> Any:
 
 
 def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Compiled:
-    """The backbone in both forms, from the cache or from Keras. Raises StorageError."""
+    """Return the backbone in both forms, from the cache or from Keras. Raises StorageError."""
     store = CompiledStore(config)
     if kept := store.load():
         return kept

@@ -1,25 +1,27 @@
-"""The reliability diagram of the report: is the network right as often as it says?"""
+"""Draw how often the network is right at each confidence: the report's reliability diagram."""
 
-import io
 from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from models.bundle import Manifest
+from training.report.drawings import as_png
 from training.report.page import Section, environment
 
 
 def draw_reliability(test: dict[str, Any]) -> bytes:
-    """Accuracy by confidence, before and after calibration, as a PNG.
+    """Draw accuracy by confidence, before and after calibration, as a PNG.
 
     Args:
-        test: `calibration["test"]` of a manifest: `before` and `after`, each as
-            `calibrate.reliability` gives it. A whisker is a bin's 95 % interval.
+        test: `calibration["test"]` of a manifest: `before` and `after`, each from
+            `calibrate.reliability`. A whisker is a bin's 95 % interval.
     """
     figure = Figure(figsize=(5.4, 4.6), layout="constrained", dpi=110)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="#999", linestyle="--", linewidth=1, label="as sure as right")
+    axes.plot(
+        [0, 1], [0, 1], color="#999", linestyle="--", linewidth=1, label="confidence = accuracy"
+    )
     for name, colour in (("before", "#c77d3a"), ("after", "#0b7285")):
         bins = test[name]["bins"]
         sure = [each["confidence"] for each in bins]
@@ -42,15 +44,13 @@ def draw_reliability(test: dict[str, Any]) -> bytes:
     axes.set_xlabel("confidence in the predicted class")
     axes.set_ylabel("share that is right")
     axes.legend(loc="lower right", fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return as_png(figure)
 
 
 def calibration_section(manifest: Manifest) -> Section:
-    """How far the probabilities can be believed, for the report."""
+    """Render the section on how far the probabilities can be trusted."""
     content = environment().get_template("calibration.html.j2").render(
         calibration=manifest.calibration,
         reliability=draw_reliability(manifest.calibration["test"]),
     )  # fmt: skip
-    return Section("How far to believe it", "belief", Markup(content))
+    return Section("How far to trust it", "belief", Markup(content))

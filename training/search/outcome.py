@@ -43,7 +43,8 @@ class Finalist:
         chances = head.probabilities(features)
         truth = chances[np.arange(len(labels)), labels]
         features, tested = prepared.side("test")
-        test = measure(head.probabilities(features), tested, prepared.class_names)
+        units = prepared.units[prepared.split.test]
+        test = measure(head.probabilities(features), tested, prepared.class_names, units)
         losses, right = -np.log(np.maximum(truth, 1e-15)), chances.argmax(axis=1) == labels
         return Finalist(trial, candidate, head, losses, right, test)
 
