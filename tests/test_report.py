@@ -193,15 +193,6 @@ def test_it_says_how_good_the_network_is_and_how_sure_that_is(tmp_path):
     assert "seed = 5" in page.text
 
 
-def test_it_says_what_the_run_cost_and_what_it_spared(tmp_path):
-    text = written(tmp_path, ["cat", "dog"]).text
-    assert "compute features 28.0 60.0 0.2 Wh" in text  # 60 core seconds at 12 W
-    assert "30.0 s for the whole run, about 0.2 Wh of electricity" in text
-    assert "about 13 min and 5 Wh" in text
-    assert "12 W for each core at work" in text
-    assert "The frozen network took 14.3 ms a photo on one core" in text
-
-
 def test_a_faultless_network_is_reported_as_such(tmp_path):
     text = written(tmp_path, ["cat", "dog"], predicted=(0, 0, 1, 1)).text
     assert "It made no mistake on them." in text

@@ -87,3 +87,12 @@ def test_of_many_classes_without_test_photos_some_are_named_and_all_are_counted(
     write_report(tmp_path / "r.html", manifest, COST, [], [])
     named = "“class 2”, “class 3”, “class 4”, “class 5”, “class 6” and 13 more"
     assert f"No test photo shows {named}" in Page(tmp_path / "r.html").text
+
+
+def test_it_says_what_the_run_cost_and_what_it_spared(tmp_path):
+    text = written(tmp_path, ["cat", "dog"]).text
+    assert "compute features 28.0 60.0 0.2 Wh" in text  # 60 core seconds at 12 W
+    assert "30.0 s for the whole run, about 0.2 Wh of electricity" in text
+    assert "about 13 min and 5 Wh" in text
+    assert "12 W for each core at work" in text
+    assert "The frozen network took 14.3 ms a photo on one core" in text
