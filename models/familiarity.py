@@ -61,7 +61,7 @@ def nearest(cosines: np.ndarray, neighbours: int) -> np.ndarray:
 
 
 def read_familiarity(bundle: Bundle, features: int) -> Familiarity | None:
-    """What the bundle knows of its training photos; None: nothing.
+    """Read what to compare photos with from a bundle; None if it has no threshold.
 
     Args:
         features: how many its network has.

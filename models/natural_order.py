@@ -1,7 +1,6 @@
-"""The order in which people read names: `class 2` before `class 10`, -5 before 3.
+"""Sort names as people read them: `class 2` before `class 10`, -5 before 3.
 
-The order of the classes in a network is that of its manifest and never changes; this one is for
-tables, matrices and lists.
+Tables, matrices and lists are sorted so; the classes of a network keep the order of its manifest.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Accuracy and the other numbers: of predictions, or of a saved model on labelled photos."""
+"""Measure accuracy and the other numbers, of predictions or of a saved model on labelled photos."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How precisely a share, or a difference of two shares, is known from so many photos."""
+"""Compute how precisely a share, or a difference of two shares, is known from some photos."""
 
 import math
 from statistics import NormalDist

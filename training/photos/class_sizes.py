@@ -1,4 +1,4 @@
-"""How many photos each class has, and when that is uneven enough to be said."""
+"""Decide when the classes have so uneven numbers of photos that reports warn of it."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""The confusion matrix as rows of cells, and the pairs that are confused most often."""
+"""Lay out the confusion matrix as rows of cells, and list the pairs confused most often."""
 
 from dataclasses import dataclass
 from typing import Any

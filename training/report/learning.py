@@ -1,4 +1,4 @@
-"""How a run learnt: each training by gradient descent, with its curves and what they mean."""
+"""Show how a run learnt: the curves of each training by gradient descent, and what they mean."""
 
 from dataclasses import dataclass
 from functools import cached_property
