@@ -15,7 +15,7 @@ from training.settings.console import Stages
 
 
 def test_copies_near_copies_and_groups_share_a_number(tmp_path):
-    photos = [Photo(tmp_path / str(n), "a", group="film" if n in (4, 5) else None)
+    photos = [Photo(tmp_path / str(n), "a", group="film" if n in (4, 5) else "")
               for n in range(9)]  # fmt: skip
     digests = [b"same", b"same", *(bytes([n]) for n in range(2, 9))]
     units = number_units(photos, digests, near=[(2, 3)])
