@@ -225,11 +225,14 @@ def test_a_budget_out_of_range_is_refused(place, words):
     assert f"{words[0]} is {float(words[1]):g}" in result.output.replace(".0;", ";")
 
 
-def finalist(number: int, losses: np.ndarray, right: np.ndarray, accuracy: float) -> Finalist:
+def finalist(
+    number: int, losses: np.ndarray, right: np.ndarray, accuracy: float, copies: int = 1
+) -> Finalist:
     trial = optuna.trial.create_trial(value=0.0)
     trial.number = number
     head, test = FittedHead([], HeadRecord("logistic", "")), {"accuracy": accuracy}
-    return Finalist(trial, LinearCandidate("logistic"), head, losses, right, test)
+    units = np.arange(len(losses)) // copies
+    return Finalist(trial, LinearCandidate("logistic"), head, losses, right, units, test)
 
 
 def test_the_difference_is_that_of_each_photo_with_itself():
@@ -250,6 +253,16 @@ def test_the_difference_is_that_of_each_photo_with_itself():
         "nothing clearly beat the default of fit: it is saved, test accuracy 0.8"
     )
     assert "ahead by 0.0500 log loss on 40 validation photos, within one standard error" in words
+
+
+def test_copies_of_a_validation_photo_make_no_winner():
+    losses, right = np.linspace(0.1, 3, 40), np.arange(40) % 4 > 0
+    pair = finalist(0, losses, right, 0.8), finalist(7, losses[::-1] - 0.05, ~right, 0.9)
+    default, winner = (
+        finalist(n, np.repeat(one.losses, 4), np.repeat(one.right, 4), 0.8, copies=4)
+        for n, one in enumerate(pair)
+    )
+    assert compare_finalists(default, winner) == compare_finalists(*pair)
 
 
 def test_a_search_loads_no_keras_until_a_neural_head_comes():

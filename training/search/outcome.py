@@ -32,6 +32,7 @@ class Finalist:
     head: FittedHead
     losses: np.ndarray  # (V,) float64: log loss of each validation photo
     right: np.ndarray  # (V,) bool
+    units: np.ndarray  # (V,) int, equal for photos that are copies
     test: dict[str, Any]  # `measure` on the test photos
 
     @staticmethod
@@ -43,10 +44,17 @@ class Finalist:
         chances = head.probabilities(features)
         truth = chances[np.arange(len(labels)), labels]
         features, tested = prepared.side("test")
-        units = prepared.units[prepared.split.test]
-        test = measure(head.probabilities(features), tested, prepared.class_names, units)
-        losses, right = -np.log(np.maximum(truth, 1e-15)), chances.argmax(axis=1) == labels
-        return Finalist(trial, candidate, head, losses, right, test)
+        units, split = prepared.units, prepared.split
+        names = prepared.class_names
+        return Finalist(
+            trial=trial,
+            candidate=candidate,
+            head=head,
+            losses=-np.log(np.maximum(truth, 1e-15)),
+            right=chances.argmax(axis=1) == labels,
+            units=units[split.validation],
+            test=measure(head.probabilities(features), tested, names, units[split.test]),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain types, for the manifest."""
@@ -87,13 +95,15 @@ def compare_finalists(
 
     Returns:
         `log_loss`: the mean saved, with its `standard_error` and its 95 % interval; `accuracy`:
-        the difference, with its interval and McNemar's `p_value`; `photos`. Zeros where the
-        winner is the default.
+        the difference, with its interval and McNemar's `p_value`; `photos`, the independent
+        ones: of copies the first counts. Zeros where the winner is the default.
     """
-    saved = default.losses - winner.losses
+    first = np.unique(default.units, return_index=True)[1]
+    saved = (default.losses - winner.losses)[first]
     error = saved.std(ddof=1) / np.sqrt(len(saved))
     half = norm.ppf((1 + confidence) / 2) * error
-    alone = int((winner.right & ~default.right).sum()), int((default.right & ~winner.right).sum())
+    right, other = winner.right[first], default.right[first]
+    alone = int((right & ~other).sum()), int((other & ~right).sum())
     return {
         "photos": len(saved),
         "log_loss": float(saved.mean()),
