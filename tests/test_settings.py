@@ -9,6 +9,9 @@ from click.testing import CliRunner
 
 from models.errors import SettingError
 from training.__main__ import training
+from training.heads.forward import ACTIVATIONS
+from training.heads.kinds import KINDS as KINDS_OF_HEAD
+from training.search.space import STRENGTH_RANGES
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.hyperparameters import BLOCKS, HEAD, HiddenLayers, Hyperparameters, Views
 from training.settings.setting import option_name, settings_of
@@ -92,3 +95,10 @@ def test_what_is_not_given_is_completed_by_the_stage():
 
 def test_every_field_but_the_cache_is_an_option():
     assert {f.name for f in fields(FitConfig)} - set(settings_of(FitConfig)) == {"cache"}
+
+
+def test_every_kind_of_head_and_every_activation_can_be_chosen():
+    choices = settings_of(FitConfig)["head"].choices
+    assert choices == (*KINDS_OF_HEAD, "neural", "auto")
+    assert {kind for kind, row in KINDS_OF_HEAD.items() if row.setting} == set(STRENGTH_RANGES)
+    assert set(settings_of(HiddenLayers)["activation"].choices) == set(ACTIVATIONS) - {"linear"}

@@ -169,6 +169,8 @@ def prototypes(samples: Samples) -> Solver:
     return lambda _: [UnitLength(), layer]
 
 
+# A new kind goes here and into `HEADS` of settings/config.py; one with a setting also into
+# `STRENGTH_RANGES` of search/space.py.
 # Temperatures for where nothing can be judged: the best ones at one photo a class, clothing.
 KINDS = {
     "logistic": HeadKind("logistic regression", logistic, "C", STRENGTHS, 1e-2, probable=True),
