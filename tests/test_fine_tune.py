@@ -144,8 +144,8 @@ def test_where_little_fits_into_the_time_less_is_trained():
 
 def test_minutes_choose_views_and_epochs_and_leave_no_plan_behind(run, tmp_path):
     folder, config, _ = run
-    told = {name: value for name, value in OPTIONS.items() if name != "epochs"}
-    timed = FitConfig(cache=config.cache, minutes=1, **told)
+    options = {name: value for name, value in OPTIONS.items() if name != "epochs"}
+    timed = FitConfig(cache=config.cache, minutes=1, **options)
     manifest = fit(folder / "photos", tmp_path / "timed", timed, Stages(quiet=True))
     tuned = manifest.training["fine_tuning"]
     assert len(tuned["epochs"]) > 8  # tiny: a minute is long

@@ -6,25 +6,27 @@ rather than hard photos is decided by confident learning (Northcutt, Jiang and C
 arXiv:1911.00068), with the authors' library `cleanlab`.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from models.classifier import softmax
 from training.doctor.near_copies import NearCopy
+from training.evaluation.calibrate import fit_temperature
+from training.evaluation.folds import turns
 from training.features.cache import FeatureCache
 from training.features.compute import Features
+from training.heads.kinds import discriminant
+from training.heads.standardise import Standardisation
 from training.photos.find import Photo
 from training.photos.units import join_units, label_of
 
 FOLDS = 5
 FEWEST = 3  # units that a class needs: of fewer, nothing can be learnt with one held out
 SHRINKAGE = 0.3  # of the covariance towards a sphere; best of 0.03 to 0.6 on clothing
-SHARPNESS = np.geomspace(0.01, 100, 33)  # factors for the scores, to choose from
 
 
 class Suspect(NamedTuple):
@@ -96,17 +98,16 @@ def _deal_folds(
     photos: Sequence[Photo], digests: Sequence[bytes], units: Sequence[Sequence[int]]
 ) -> dict[int, int]:
     """Map photos to the folds that hold them out; a unit is in one fold, a class in several."""
-    classes = defaultdict(list)
-    for unit in units:
-        classes[label_of(photos, digests, unit)].append(unit)
-    folds: dict[int, int] = {}
-    for members in classes.values():
-        if len(members) >= FEWEST:
-            members.sort(key=lambda unit: min(digests[index] for index in unit))
-            for place, unit in enumerate(members):
-                folds |= dict.fromkeys(unit, place % FOLDS)
-    judged = {label for label, members in classes.items() if len(members) >= FEWEST}
-    return {index: fold for index, fold in folds.items() if photos[index].label in judged}
+    classes = [label_of(photos, digests, unit) for unit in units]
+    order = sorted(range(len(units)), key=lambda place: min(digests[i] for i in units[place]))
+    folds = turns(np.array(classes), np.array(order, int)) % FOLDS
+    enough = {label for label, count in Counter(classes).items() if count >= FEWEST}
+    return {
+        index: fold
+        for unit, label, fold in zip(units, classes, folds.tolist(), strict=True)
+        for index in unit
+        if label in enough and photos[index].label in enough
+    }
 
 
 def predict_held_out(vectors: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
@@ -116,9 +117,7 @@ def predict_held_out(vectors: np.ndarray, labels: np.ndarray, folds: np.ndarray)
         vectors: (N, F) float32; labels: (N,) 0 to K - 1, each in two folds or more.
         folds: (N,) from 0 on.
     """
-    spread = vectors.std(axis=0)
-    spread = np.where(spread > 1e-6 * np.maximum(1, np.abs(vectors).max(axis=0)), spread, np.inf)
-    scaled = ((vectors - vectors.mean(axis=0)) / spread).astype(np.float32)
+    scaled = Standardisation.of(vectors).apply(vectors)
     members = np.eye(labels.max() + 1, dtype=np.float32)[labels]
     products = scaled.T @ scaled
     scores = np.zeros(members.shape, np.float32)
@@ -126,7 +125,8 @@ def predict_held_out(vectors: np.ndarray, labels: np.ndarray, folds: np.ndarray)
         held, kept = folds == fold, folds != fold
         scatter = products - scaled[held].T @ scaled[held]
         scores[held] = _gaussian_scores(scaled[kept], members[kept], scatter, scaled[held])
-    return _sharpen(scores.astype(np.float64), labels)
+    exact = scores.astype(np.float64)  # Gaussian scores are overconfident
+    return softmax(exact / fit_temperature(exact, labels))
 
 
 def _gaussian_scores(
@@ -136,19 +136,6 @@ def _gaussian_scores(
     counts = members.sum(axis=0)
     means = (members.T @ train) / counts[:, None]  # (K, F)
     covariance = (scatter - (means * counts[:, None]).T @ means) / len(train)
-    level = np.trace(covariance) / len(covariance)
-    covariance *= 1 - SHRINKAGE
-    covariance[np.diag_indices_from(covariance)] += SHRINKAGE * level + 1e-6
-    kernel = cho_solve(cho_factor(covariance, overwrite_a=True), means.T)  # (F, K)
-    scores: np.ndarray = test @ kernel - (means.T * kernel).sum(0) / 2 + np.log(counts / len(train))
+    kernel, bias = discriminant(means, covariance, counts / len(train), SHRINKAGE)
+    scores: np.ndarray = test @ kernel + bias
     return scores
-
-
-def _sharpen(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Turn scores into probabilities; Gaussian scores are overconfident, so a factor is fitted."""
-    rows = np.arange(len(labels))
-
-    def loss(factor: float) -> float:
-        return -float(np.log(softmax(scores * factor)[rows, labels] + 1e-12).mean())
-
-    return softmax(scores * min(SHARPNESS, key=loss))

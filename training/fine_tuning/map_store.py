@@ -9,6 +9,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from models.errors import StorageError
 
 STORES = 3  # that a cache folder keeps: each may take a gigabyte
+LOCKED_S = 5.0  # to wait for another process that writes the same index
 
 Key = tuple[bytes, int]  # digest of a photo, number of the view
 
@@ -70,7 +72,7 @@ class MapStore:
     def _open(self) -> None:
         self.path.touch()
         self._file = self.path.open("r+b")
-        self._db = sqlite3.connect(self._index)
+        self._db = sqlite3.connect(self._index, timeout=LOCKED_S)
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS rows "
             "(digest BLOB, view INTEGER, row INTEGER, PRIMARY KEY (digest, view))"
@@ -128,5 +130,6 @@ class MapStore:
 
     def close(self) -> None:
         """Close both files."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk left in the buffer is in no index
+            self._file.close()
         self._db.close()

@@ -135,12 +135,12 @@ class FitConfig:
 
     def _contradictions(self) -> None:
         """Refuse settings that nothing would obey. Raises SettingError, naming both."""
-        descending = self.head == "neural" or self.fine_tune != "no"
+        by_descent = self.head == "neural" or self.fine_tune != "no"
         for name in settings_of(Hyperparameters):
             given = getattr(self, name) is not None and name != "class_weights"
-            if not descending and given:
+            if not by_descent and given:
                 _clash(name, f"--head {self.head}", "--head neural or --fine-tune yes")
-        if self.find_rate and not descending:
+        if self.find_rate and not by_descent:
             _clash("find_rate", f"--head {self.head}", "--head neural or --fine-tune yes")
         if self.find_rate and self.learning_rate is not None:
             _clash("find_rate", "--learning-rate", "one of the two")
