@@ -11,7 +11,6 @@ import pytest
 
 from models.building.graph import mapped_layers
 from models.building.head import DenseLayer
-from models.bundle import LayerEntry
 from training.fine_tuning.budget import Plan
 from training.fine_tuning.cut import choose_cut
 from training.fine_tuning.plan import ENOUGH_EPOCHS, plan_until
@@ -32,7 +31,7 @@ def begin(photos: int) -> Start:
     split: Any = SimpleNamespace(train=range(photos), validation=range(4))
     return Start(
         backbone=backbone,
-        layers=[LayerEntry(**layer.as_json()) for layer in mapped_layers(backbone)],
+        layers=mapped_layers(backbone),
         identity="",
         features=unused,
         split=split,

@@ -28,10 +28,11 @@ from training.settings.hyperparameters import Hyperparameters
 HOSTILE = "<img src=x onerror=alert(1)>"
 QUOTED = "\" onload='alert(2)"  # would end an attribute
 COST = Cost(
-    {"compute features": 28.0, "train the head": 2.0},
-    *(757.0, 10),
-    {"compute features": 60.0, "train the head": 0.0},
-    1500.0,
+    seconds={"compute features": 28.0, "train the head": 2.0},
+    end_to_end_seconds=757.0,
+    epochs=10,
+    cpu_seconds={"compute features": 60.0, "train the head": 0.0},
+    end_to_end_cpu_seconds=1500.0,
 )
 RED, GREEN, BLUE = (picture(COLOURS[name], kind="JPEG") for name in ("red", "green", "blue"))
 MISTAKE = Mistake("a.png", "cat", "dog", 0.987, RED)
