@@ -59,8 +59,9 @@ class ImageTooLarge(ImageError):
 
     code = "image_too_large"
 
-    def __init__(self, found: int, limit: int, unit: str):
-        super().__init__(f"the image has {found:,} {unit}; the limit is {limit:,}")
+    def __init__(self, found: int, limit: int, unit: str, remedy: str = ""):
+        text = f"the image has {found:,} {unit}; the limit is {limit:,}"
+        super().__init__(f"{text}; {remedy}" if remedy else text)
 
 
 class ImageUnreadable(ImageError):
