@@ -12,10 +12,9 @@ upright by its EXIF tag: at the network's size both cost nothing.
 import io
 from dataclasses import dataclass
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from models import deep_pixels, pixels
 from models.deep_pixels import Levels
@@ -32,6 +31,7 @@ from models.image_stream import Stream, gif_stream, png_stream, webp_stream
 from models.jpeg_stream import jpeg_stream, two_endings
 from models.limits import FORMATS, MORE_FORMATS, Limits, check_limit
 from models.pixels import Picture
+from models.quiet import silence_libraries
 
 __all__ = [  # with what others know by this name
     "FORMATS",
@@ -63,10 +63,7 @@ _MAGIC = {
     b"MM": "TIFF",
 }
 
-Image.MAX_IMAGE_PIXELS = None  # Pillow would warn above 89 Mpx; our own limits are stricter
-# What Pillow remarks on the tags of a TIFF would reach the terminal; a photo is read or refused.
-# Filters of warnings belong to the whole process and are not safe among threads.
-setattr(TiffImagePlugin, "warnings", SimpleNamespace(warn=lambda *args, **kwargs: None))  # noqa: B010
+silence_libraries()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from models.limits import Limits, check_limit
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _FRAMES = [marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC)]
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # not stuffed, no filler, no restart
-_NOISE = bytes(range(1, 255))
+_NOISE = bytes(range(254, 0, -1))  # begins with ones: a decoder without data goes on with zeros
 # Bytes that change every picture whose data does not end before them, restart markers or not.
 _FILLER = _NOISE + b"".join(b"\xff" + bytes([0xD0 + number]) + _NOISE for number in range(8))
 _END = b"\xff\xd9"
@@ -20,6 +20,7 @@ _END = b"\xff\xd9"
 
 def two_endings(data: bytes) -> tuple[bytes, bytes]:
     """A JPEG without an end, ended in two ways: equal pictures if nothing else is missing."""
+    data = data.rstrip(b"\xff")  # half an end
     return data + _END, data + _FILLER + _END
 
 

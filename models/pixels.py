@@ -74,7 +74,8 @@ def _orientation(picture: Picture, metadata: dict[str, Any]) -> int:
         return 1
     if metadata:
         image = Image.Image()
-        image.info = dict(metadata)
+        for name, content in metadata.items():
+            image.info[name] = content
     elif picture.kind not in ("AVIF", "HEIF"):
         return 1
     try:
