@@ -11,7 +11,9 @@ from PIL import Image
 Levels = tuple[float, float]  # what is shown as 0, and as 255
 
 FULL = 65_535.0
+SIXTEEN_BITS: Levels = (0.0, FULL)
 SAMPLED = 256  # rows and columns of a photo that are looked at for its levels
+NARROW = 4  # a range of less than this part of its upper end
 OUTLIERS = 0.1  # percent of pixels below, and above, that may be dead or a glint
 # Pillow keeps the upper byte of 16-bit colour. Taking its bytes for those of the other order
 # gives the lower one.
@@ -22,10 +24,10 @@ _SWAPPED = {
 }
 
 
-def may_be_deep(start: bytes) -> bool:
+def may_be_deep(start: bytes, formats: tuple[str, ...]) -> bool:
     """Whether a file that begins like this can have more than eight bits; cheap to ask."""
     png = start.startswith(b"\x89PNG") and start[24:25] == b"\x10"  # bits of a sample
-    return png or start.startswith((b"II", b"MM"))  # TIFF
+    return png or ("TIFF" in formats and start.startswith((b"II", b"MM")))
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -67,17 +69,24 @@ def measure(values: np.ndarray) -> Levels | None:
 
 
 def join(ranges: list[Levels], fixed: bool) -> Levels | None:
-    """Levels for a set of photos: what they use together, rounded outwards to an eighth.
+    """Levels for a set of photos: the bits that they use, or the range.
+
+    Photos of a camera begin near 0: black is 0, white all the bits in use, so that they are as
+    bright as the same photos in eight bits. Where numbers have no fixed range, or all lie in a
+    narrow one, as temperatures do, it is that range, rounded outwards to an eighth.
 
     Args:
-        fixed: all of them are of 16 bits, and so have a range of their own.
+        fixed: all of them are of 16 bits.
 
     Returns:
-        None: they use more than half of the 16 bits, and are taken as they are.
+        None: they use all 16 bits, or one number, and are taken as they are.
     """
     low, high = min(one for one, _ in ranges), max(other for _, other in ranges)
-    if fixed and (high - low > FULL / 2 or high == low):
+    if fixed and high == low:
         return None
+    if fixed and high - low >= high / NARROW:
+        bits = int(np.ceil(high)).bit_length()
+        return (0.0, 2.0**bits - 1) if bits < 16 else None
     span = high - low if high > low else 1.0
     step = 2.0 ** (np.floor(np.log2(span)) - 3)  # photos that are added seldom move the levels
     first = np.floor(low / step)

@@ -30,7 +30,7 @@ from models.framing import Framing, Resize, place
 from models.image_stream import Stream, gif_stream, png_stream, webp_stream
 from models.jpeg_stream import jpeg_stream, two_endings
 from models.limits import FORMATS, MORE_FORMATS, Limits, check_limit
-from models.pixels import Picture
+from models.pixels import OwnLevels, Picture
 from models.quiet import silence_libraries
 
 __all__ = [  # with what others know by this name
@@ -116,11 +116,14 @@ def shrink_image(
 ) -> bytes:
     """The whole photo as a JPEG, upright, at most `longest` px, without its metadata.
 
+    Args:
+        levels: of deep pixels; None: those of this photo alone, to be looked at.
+
     Raises:
         ImageEmpty, ImageUnsupported, ImageTooLarge, ImageUnreadable.
     """
     buffer = io.BytesIO()
-    _decode(data, limits, longest, levels).image.save(buffer, "JPEG", quality=88)
+    _decode(data, limits, longest, levels or "own").image.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
@@ -130,7 +133,7 @@ def measure_levels(data: bytes, limits: Limits = Limits()) -> tuple[Levels, bool
     Returns:
         None: it has eight bits, or cannot be read.
     """
-    if not deep_pixels.may_be_deep(data[:32]) or len(data) > limits.size_bytes:
+    if not deep_pixels.may_be_deep(data[:32], limits.formats) or len(data) > limits.size_bytes:
         return None
     try:
         stream = _stream(data, limits)
@@ -144,7 +147,9 @@ def measure_levels(data: bytes, limits: Limits = Limits()) -> tuple[Levels, bool
     return (levels, values.dtype == np.uint16) if levels else None
 
 
-def _decode(data: bytes, limits: Limits, target: Framing | int, levels: Levels | None) -> Picture:
+def _decode(
+    data: bytes, limits: Limits, target: Framing | int, levels: Levels | OwnLevels
+) -> Picture:
     """Upright RGB, framed for a network or shrunk to a longest side; any failure named."""
     if not data:
         raise ImageEmpty("the image is empty: 0 bytes; was its download or copy finished?")

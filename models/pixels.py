@@ -1,7 +1,7 @@
 """A picture that is decoded -> upright RGB of eight bits, at the size that is wanted."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from models.framing import Framing, place
 
 FILTER = Image.Resampling.BILINEAR  # a triangle over all pixels; bicubic is no more accurate
 ORIENTATION = 0x0112  # the EXIF tag
+OwnLevels = Literal["own"] | None
 OPAQUE = 128  # of 255: at least half
 HIDDEN = 1000  # an alpha channel hides nearly all where fewer than one pixel in so many is opaque
 
@@ -42,18 +43,20 @@ class Picture:
 
 
 def finish(
-    picture: Picture, metadata: dict[str, Any], target: Framing | int, levels: Levels | None
+    picture: Picture, metadata: dict[str, Any], target: Framing | int, levels: Levels | OwnLevels
 ) -> Picture:
     """Bring a loaded picture to eight bits, resize it, flatten it over white, turn it upright.
 
     Args:
         metadata: what its file says of its orientation.
-        levels: what deep pixels show as 0 and 255; None: all of 16 bits.
+        levels: what deep pixels show as 0 and 255; None: all of 16 bits; own: what it uses.
 
     Raises:
         ImageUnreadable: pixels without a fixed range, and no levels.
     """
     orientation = _orientation(picture, metadata)
+    if levels == "own":
+        levels = _own_levels(picture)
     image = _resizable(picture, levels)
     box, size = place(target, image.width, image.height)
     image = image.resize(size, FILTER, box=box)
@@ -93,6 +96,12 @@ def deep_values(picture: Picture) -> np.ndarray:
         return upper | np.asarray(picture.lower)[..., :3] if picture.lower else upper
     values = np.asarray(image)
     return values.astype(np.uint16) if image.mode.startswith("I;16") else values
+
+
+def _own_levels(picture: Picture) -> Levels | None:
+    """The range of one photo, as if it were a set."""
+    used = deep_pixels.measure(deep_values(picture)) if picture.deep else None
+    return deep_pixels.join([used], fixed=picture.image.mode not in ("I", "F")) if used else None
 
 
 def _resizable(picture: Picture, levels: Levels | None) -> Image.Image:

@@ -171,7 +171,8 @@ def test_the_range_of_a_photo_leaves_out_dead_pixels():
 
 
 def test_levels_of_a_set_hold_the_range_of_all_its_photos_and_are_round():
-    assert join([(3.0, 4080.0), (10.0, 2000.0)], fixed=True) == (0, 4096)
+    assert join([(3.0, 4080.0), (10.0, 2000.0)], fixed=True) == (0, 4095)
+    assert join([(0.0, 1000.2)], fixed=True) == (0, 1023)
     assert join([(7010.0, 8900.0)], fixed=True) == (6912.0, 8960.0)  # of a thermal camera
     assert join([(0.01, 0.98)], fixed=False) == (0, 1)
     assert join([(-1.0, -1.0)], fixed=False) == (-1.0, -0.875)

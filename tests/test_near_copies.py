@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from models.images import Decoded
 from training.doctor.near_copies import NearCopy, find_near_copies
 from training.doctor.overlay import compare
 from training.features.thumbnails import SIDE, Look, as_pixels, look_at
@@ -94,12 +95,10 @@ def test_one_photo_has_no_copies():
 
 
 def test_a_look_says_what_the_file_is_and_how_colourful():
-    buffer = io.BytesIO()
-    Image.new("RGB", (90, 60), "navy").save(buffer, "BMP")
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:32] = 200
-    look, thumbnail = look_at(buffer.getvalue(), pixels, ("BMP",))
-    assert look == Look(90, 60, "BMP", 100.0)  # half 0, half 200
+    look, thumbnail = look_at(Decoded(pixels, 90, 60, "BMP", alpha_ignored=True))
+    assert look == Look(90, 60, "BMP", 100.0, True)  # half 0, half 200
     kept = as_pixels([thumbnail, thumbnail])
     assert kept.shape == (2, SIDE, SIDE, 3)
     assert kept[:, 0].min() == 200

@@ -47,7 +47,9 @@ def write_bundle(
     with stages.stage("write and check the network"):
         files, parity = attach(trained.compiled, belief.layers)
     with new_bundle(out) as folder:
-        samples = write_contents(folder, files, pictures.for_samples(validation, config.limits))
+        samples = write_contents(
+            folder, files, pictures.for_samples(validation, config.framing, config.limits)
+        )
         belief.write(folder)
         write_sides(folder, split, data.features.digests, data.known, split_settings(config))
         if trained.searched:

@@ -28,6 +28,8 @@ _KINDS = {
     ".tif": ("TIFF",),
     ".tiff": ("TIFF",),
     ".avif": ("AVIF",),
+    ".heic": ("HEIF",),
+    ".heif": ("HEIF",),
 }
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 2}  # of copies, as in the split
 
@@ -60,6 +62,8 @@ _ALL = (
     ("label", "labels that are likely wrong", False,
      "A model of the other photos takes them for another class; the surest come first. Hard "
      "photos are among them: look before you leave any out."),
+    ("alpha", "photos whose alpha hides nearly all of them", False,
+     "Their alpha channel is another band, or was lost: colours are used as they are."),
     ("one-colour", "photos of one colour", True, "Nothing can be learnt from them."),
     ("tiny", "tiny photos", False,
      "Both sides have less than half the pixels that the network looks at."),
@@ -205,6 +209,8 @@ def _near_copy(
 def _appearance(photo: Photo, look: Look, size: int) -> list[Finding]:
     """What one photo alone says against itself."""
     found = []
+    if look.alpha_ignored:
+        found.append(("alpha", "alpha hides nearly the whole photo: colours are used as they are"))
     if look.spread < ONE_COLOUR:
         found.append(("one-colour", f"its colours spread by {look.spread:.1f} of 127"))
     if 2 * max(look.width, look.height) < size:

@@ -22,7 +22,7 @@ from training.features.summaries import SUMMARY, Record
 from training.features.thumbnails import Look, as_pixels
 from training.settings.recipe import name_of
 
-FORMAT = 3  # of the cache and of the decoder: raise it when either changes
+FORMAT = 4  # of the cache and of the decoder: raise it when either changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS summaries (
 );
 CREATE TABLE IF NOT EXISTS looks (
     digest BLOB PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL,
-    kind TEXT NOT NULL, spread REAL NOT NULL, thumbnail BLOB NOT NULL
+    kind TEXT NOT NULL, spread REAL NOT NULL, alpha_ignored INTEGER NOT NULL,
+    thumbnail BLOB NOT NULL
 );
 """
 
@@ -95,7 +96,9 @@ class FeatureCache:
 
     def looks(self) -> dict[bytes, Look]:
         """Digest -> size, type and spread, of every photo seen before."""
-        rows = self._db.execute("SELECT digest, width, height, kind, spread FROM looks")
+        rows = self._db.execute(
+            "SELECT digest, width, height, kind, spread, alpha_ignored FROM looks"
+        )
         return {digest: Look(*rest) for digest, *rest in rows}
 
     def thumbnails(self, digests: Sequence[bytes]) -> np.ndarray:
@@ -139,7 +142,9 @@ class FeatureCache:
                 keep = "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?)"
                 self._db.executemany(keep, records)
                 seen = [(digest, *look, thumbnail) for digest, look, thumbnail in looks]
-                self._db.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?)", seen)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?, ?)", seen
+                )
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
 

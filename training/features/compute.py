@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from models.errors import ImageError
-from models.images import Framing, Limits, decode_image
+from models.images import Framing, Limits, decode_photo
 from models.runtime import Graph
 from training.features.cache import FeatureCache
 from training.features.summaries import Record
@@ -97,10 +97,10 @@ def compute_features(
             digest = hashlib.sha256(data).digest()
             if digest in vectors:
                 return _Result(photo, stamp, digest, vectors[digest])
-            pixels = decode_image(data, framing, limits)
-            vector, *maps = (output[0] for output in graph.run(pixels[None], outputs))
+            decoded = decode_photo(data, framing, limits)
+            vector, *maps = (output[0] for output in graph.run(decoded.pixels[None], outputs))
             record = watched.write(maps) if watched else b""
-            look, thumbnail = look_at(data, pixels, limits.formats)
+            look, thumbnail = look_at(decoded)
             return _Result(photo, stamp, digest, vector, record, look, thumbnail, computed=True)
         except ImageError as error:
             return _Result(photo, (0, 0), reason=str(error))

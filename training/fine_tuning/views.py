@@ -121,7 +121,9 @@ def _views(
     how: Augmentation,
 ) -> Iterator[np.ndarray]:
     """The views of one photo, decoded once for all the random ones."""
-    whole = decode_whole(data, round(CANVAS * framing.size), limits) if any(numbers) else None
+    whole = None
+    if any(numbers):
+        whole = decode_whole(data, round(CANVAS * framing.size), limits, framing.levels)
     for number in numbers:
         if whole is None or number == 0:
             yield decode_image(data, framing, limits)

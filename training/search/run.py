@@ -19,6 +19,7 @@ from models.bundle import Manifest, check_target
 from models.errors import Diverged, PhotosError
 from training.features.backbone import Compiled, compile_backbone
 from training.heads.held_out import ENOUGH
+from training.photos.levels import settle_levels
 from training.photos.split import fingerprint
 from training.prepare import list_photos, open_cache, prepare
 from training.results import Dataset, measure_head
@@ -73,6 +74,7 @@ def search(source: Path, out: Path, config: FitConfig, budget: Budget, stages: S
     """
     check_target(out)
     listing = list_photos(source, config, stages)
+    config = settle_levels(listing, config, stages)
     compiled = compile_backbone(listing, config, stages)
     with closing(open_cache(compiled, config)) as cache:
         prepared = prepare(listing, out, compiled, cache, config, stages)
@@ -106,6 +108,7 @@ def recipe(prepared: Dataset, compiled: Compiled, config: FitConfig) -> dict[str
         "size": config.framing.size,
         "resize": config.framing.resize,
         "fraction": config.framing.fraction,
+        **({"levels": config.levels} if config.levels else {}),
         "seed": config.seed,
         "space": VERSION,
     }

@@ -11,7 +11,7 @@ from typing import Any
 from models.building.backbones import Backbone, find_backbone
 from models.cores import usable_cores
 from models.errors import SettingError
-from models.images import FORMATS, MORE_FORMATS, Framing, Limits, Resize
+from models.images import FORMATS, MORE_FORMATS, Framing, Levels, Limits, Resize
 from training.settings.hyperparameters import (
     ACTIVATIONS,
     HEAD,
@@ -59,7 +59,7 @@ class FitConfig:
     test_share: float = _set(0.15, "Likewise.")
     threads: int = _set(0, "That decode and compute features; 0: one for each core.")
     max_megapixels: float = _set(25.0, "Larger photos are skipped; 0.001 to 1000.")
-    more_formats: bool = _set(False, "Also read TIFF and AVIF.")
+    more_formats: bool = _set(False, "Also read TIFF, AVIF and HEIC (pip install pi-heif).")
     insight: bool = _set(True, "Find out what each layer detects.")
     layers: tuple[str, ...] = _set((), "To look into, with commas.", shown="every block")
     check: bool = _set(True, "Let the data doctor examine photos and labels.")
@@ -107,6 +107,7 @@ class FitConfig:
     tensorboard: Path | None = _set(None, "A folder for TensorBoard's logs.", shown="none")
     mlflow: str = _set("", "The address of an MLflow server, or a folder.", shown="none")
     cache: Path = field(default_factory=default_cache)
+    levels: Levels | None = None  # of deep pixels: what the photos use (photos/levels.py)
 
     def __post_init__(self) -> None:
         find_backbone(self.backbone)
@@ -175,7 +176,7 @@ class FitConfig:
         """How a photo meets the network's square."""
         usual = FRACTION if self.fine_tune == "no" else FRACTION_TUNED
         fraction = usual if self.fraction is None else self.fraction
-        return Framing(self.size or self.row.size, self.resize, fraction)
+        return Framing(self.size or self.row.size, self.resize, fraction, self.levels)
 
     @property
     def limits(self) -> Limits:
