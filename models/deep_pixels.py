@@ -5,6 +5,8 @@ them is black and which is white is then decided once, for a whole set of photos
 with the model; each photo alone cannot say.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from PIL import Image
 
@@ -12,6 +14,7 @@ Levels = tuple[float, float]  # what is shown as 0, and as 255
 
 FULL = 65_535.0
 SIXTEEN_BITS: Levels = (0.0, FULL)
+ROWS = 64  # that are scaled at a time, which takes eight bytes a number
 SAMPLED = 256  # rows and columns of a photo that are looked at for its levels
 NARROW = 4  # a range of less than this part of its upper end
 OUTLIERS = 0.1  # percent of pixels below, and above, that may be dead or a glint
@@ -95,12 +98,22 @@ def join(ranges: list[Levels], fixed: bool) -> Levels | None:
 
 def to_bytes(values: np.ndarray, levels: Levels) -> np.ndarray:
     """Numbers as uint8: the levels become 0 and 255, what is beyond them too; NaN is black."""
-    low, high = levels
-    if values.dtype == np.uint16:  # a table: no number of four bytes for each pixel
-        table = to_bytes(np.arange(65_536, dtype=np.float64), levels)
-        return np.asarray(table[values])
+    if values.dtype == np.uint16:  # a table: no number of eight bytes for each pixel
+        return np.asarray(_table(levels)[values])
     shown = np.empty(values.shape, np.uint8)
-    for row, numbers in enumerate(values):
-        scaled = (numbers.astype(np.float64) - low) * (255 / (high - low))
-        shown[row] = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0).clip(0, 255).round()
+    for start in range(0, len(values), ROWS):
+        shown[start : start + ROWS] = _scale(values[start : start + ROWS], levels)
     return shown
+
+
+@lru_cache(maxsize=8)
+def _table(levels: Levels) -> np.ndarray:
+    """(65536,) uint8: what each number of 16 bits shows."""
+    return _scale(np.arange(65_536), levels)
+
+
+def _scale(values: np.ndarray, levels: Levels) -> np.ndarray:
+    low, high = levels
+    scaled = (values.astype(np.float64) - low) * (255 / (high - low))
+    finite = np.nan_to_num(scaled, nan=0.0, posinf=255.0, neginf=0.0)
+    return finite.clip(0, 255).round().astype(np.uint8)

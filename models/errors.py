@@ -148,11 +148,11 @@ class ParityError(ExportError):
 
     code = "parity"
 
-    def __init__(self, difference: float, limit: float):
+    def __init__(self, difference: float, limit: float, what: str = "logits"):
         LayerscopeError.__init__(
             self,
-            f"the ONNX graph's logits differ from Keras' by {difference:.2g}, more than {limit:g}; "
-            "nothing was saved: please report the backbone and the versions",
+            f"the ONNX graph's {what} differ from Keras' by {difference:.2g}, more than "
+            f"{limit:.3g}; nothing was saved: please report the backbone and the versions",
         )
 
 

@@ -84,7 +84,7 @@ def test_twelve_bits_of_sixteen_are_learnt_as_well_as_eight_and_served_alike(
     pixels = classifier.decode(data)
     twin = (eight / "red" / "000.png").read_bytes()
     assert np.abs(pixels.astype(int) - classifier.decode(twin)).max() <= 1  # as in eight bits
-    assert evaluate_bundle(classifier, twelve)["accuracy"] > 0.9
+    assert evaluate_bundle(classifier, twelve, 1)["accuracy"] > 0.9
     sample = next((tmp_path / "deep" / "samples").glob("*.jpg")).read_bytes()
     shown = decode_image(sample, classifier.framing).astype(int)
     assert 60 < shown.mean() < 200  # as bright as what was learnt

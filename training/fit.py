@@ -40,7 +40,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     config = settle_levels(listing, config, stages)
     with tracking(out.name, config.tensorboard, config.mlflow, stages.say) as tracker:
         tracker.settings(config.as_json())
-        compiled = compile_backbone(listing, config, stages)
+        compiled = compile_backbone(config, stages)
         with ExitStack() as opened:
             cache = opened.enter_context(closing(open_cache(compiled, config)))
             data = prepare(listing, out, compiled, cache, config, stages)

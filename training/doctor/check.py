@@ -37,7 +37,7 @@ def check(
     if exclude:
         listing = leave_out(listing, source, exclude)
     config = settle_levels(listing, config, stages)
-    compiled = compile_backbone(listing, config, stages)
+    compiled = compile_backbone(config, stages)
     graph = Graph(compiled.answering(["features"]))
     cache = FeatureCache(
         config.cache, config.row.name, compiled.identity, config.framing, config.limits

@@ -75,7 +75,7 @@ def search(source: Path, out: Path, config: FitConfig, budget: Budget, stages: S
     check_target(out)
     listing = list_photos(source, config, stages)
     config = settle_levels(listing, config, stages)
-    compiled = compile_backbone(listing, config, stages)
+    compiled = compile_backbone(config, stages)
     with closing(open_cache(compiled, config)) as cache:
         prepared = prepare(listing, out, compiled, cache, config, stages)
         held = len(prepared.split.validation)
