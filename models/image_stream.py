@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 from models.limits import Limits, check_limit
 
-ENOUGH = 100_000  # steps, to know that there are too many
+FILLED = 256  # bytes; an encoder puts thousands into each chunk of pixels
+ENOUGH = 20_000  # steps, to know that there are too many
+_PNG_END = bytes(4) + b"IEND" + b"\xae\x42\x60\x82"
 PROFILE = "Raw profile type exif"  # the text in which ImageMagick kept EXIF
 
 
@@ -43,22 +45,21 @@ def png_stream(data: bytes, limits: Limits) -> Stream:
     """Header, palette, transparency and pixels (PNG, third edition, section 5).
 
     As in libpng, a chunk that is not critical and whose checksum is wrong counts for nothing.
+    The pixels become one chunk: Pillow reads each in Python. Their own checksum, that of zlib,
+    says whether they are damaged.
     """
-    stream, kept = Stream(data), [data[:8]]
-    at, chunks, pictures, run = 8, 0, 0, 0  # run: where chunks of pixels began that follow
+    stream = Stream(data)
+    kept, pixels = [data[:8]], []
+    at, chunks, pictures = 8, 0, 0
     while at + 8 <= len(data):
         length, kind = big_endian(data, at, 4), data[at + 4 : at + 8]
         end = at + 12 + length
-        if run and kind != b"IDAT":
-            kept.append(data[run:at])
-            run = 0
-        pixels = kind in (b"IDAT", b"fdAT")
-        chunks += length < 64 if pixels else kind != b"fcTL"
+        chunks += length < FILLED if kind in (b"IDAT", b"fdAT") else kind != b"fcTL"
         pictures += kind == b"fcTL"
-        if chunks > ENOUGH or pictures > limits.frames:
+        if chunks > ENOUGH or pictures > limits.frames or kind == b"IEND":
             break
         if kind == b"IDAT":
-            run = run or at
+            pixels.append(memoryview(data)[at + 8 : end - 4])
         elif not kind.isalpha() or end > len(data):  # a damaged length: go on at the pixels
             end = data.find(b"IDAT", at + 8) - 4
             if end < 0:
@@ -71,16 +72,12 @@ def png_stream(data: bytes, limits: Limits) -> Stream:
         else:
             kept.append(data[at:end])
         at = end
-        if kind == b"IEND":
-            break
     check_limit(chunks, limits.parts, "chunks beside its pixels")
     check_limit(pictures, limits.frames, "frames")
-    if run:
-        kept.append(data[run:])
-    stream.size = (
-        (big_endian(data, 16, 4), big_endian(data, 20, 4)) if data[12:16] == b"IHDR" else None
-    )
-    stream.data = b"".join(kept)
+    if data[12:16] == b"IHDR":
+        stream.size = (big_endian(data, 16, 4), big_endian(data, 20, 4))
+    size = sum(map(len, pixels)).to_bytes(4, "big")
+    stream.data = b"".join([*kept, size, b"IDAT", *pixels, bytes(4), _PNG_END])
     return stream
 
 
@@ -146,29 +143,36 @@ def gif_stream(data: bytes, limits: Limits) -> Stream:
     def colours(flags: int) -> int:
         return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
-    stream, control, frames, at = Stream(data), b"", 0, 13
+    stream, control, frames, at = Stream(data[:13]), b"", 0, 13
     blocks, most = 0, 10_000 + len(data) // 64  # an encoder fills its sub-blocks of 255 bytes
     try:
         at += colours(data[10])
         head = data[:at]
-        while data[at] in (0x21, 0x2C) and frames <= limits.frames:  # an extension, an image
-            start = at
-            if data[at] == 0x2C:
+        while frames <= limits.frames and data[at] != 0x3B:
+            start, kind = at, data[at]
+            if kind == 0x2C:  # an image: its descriptor, its colours, its code size
                 frames += 1
-                at += 11 + colours(data[at + 9])  # its descriptor, its colours, its code size
-            else:
+                at += 11 + colours(data[at + 9])
+            elif kind == 0x21:  # an extension
                 at += 2
-            while data[at]:  # sub-blocks: a length, then so many bytes; 0 ends them
+            else:  # of neither; Pillow passes over it, too
+                at += 1
+            while kind in (0x21, 0x2C) and data[at]:  # sub-blocks: a length, so many bytes, a 0
                 at += data[at] + 1
                 blocks += 1
                 if blocks > most:
-                    check_limit(blocks, most, "blocks")
-            at += 1
+                    break
+            at += kind in (0x21, 0x2C)
+            blocks += 1
+            if blocks > most:
+                break
             if data[start : start + 2] == b"\x21\xf9" and not frames:
                 control = data[start:at]
-            elif frames == 1 and data[start] == 0x2C:
+            elif frames == 1 and kind == 0x2C:
                 stream.data = head + control + data[start:at] + b";"
-    except IndexError:  # cut off: Pillow will say so, if the first frame is not whole
-        pass
+    except IndexError:  # cut off
+        if frames <= 1:  # Pillow will say so
+            stream.data = data
+    check_limit(blocks, most, "blocks")
     check_limit(frames, limits.frames, "frames")
     return stream

@@ -268,10 +268,14 @@ def _check_header(image: Image.Image, stream: Stream, limits: Limits) -> None:
 def _unidentified(data: bytes, limits: Limits) -> ImageError:
     """Why Pillow did not know a file: it is of another kind, or its header is damaged."""
     names = ", ".join(limits.formats)
-    if what := describe_kind(data, limits.formats):
+    there = "HEIF" in limits.formats and is_heif(data) and _heif_is_there()
+    what = "" if there else describe_kind(data, limits.formats)
+    if what:
         return ImageUnsupported(
             f"not an image in one of the accepted formats ({names}): it is {what}"
         )
+    if "HEIF" in limits.formats and is_heif(data):
+        return ImageUnreadable("the image is damaged: a HEIC that cannot be opened")
     for magic, kind in _MAGIC.items():
         if data.startswith(magic) and kind in limits.formats:
             return ImageUnreadable(f"the image is damaged: the header of a {kind} with no picture")

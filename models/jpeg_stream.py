@@ -53,6 +53,8 @@ def jpeg_stream(data: bytes, limits: Limits) -> Stream:
     if len(frame) >= 9:
         stream.size = (big_endian(frame, 6, 2), big_endian(frame, 4, 2))
         if data[at : at + 2] == b"\xff\xda":
+            fillers = data.find(b"\xff" * (limits.parts + 1), at)  # libjpeg begins again at each
+            data = data[:fillers] if fillers > 0 else data
             end = _scans(data, at, frame, stream, limits)
     stream.data = b"".join([*kept, memoryview(data)[at:end]])
     return stream

@@ -258,7 +258,7 @@ def test_a_bundle_does_not_depend_on_what_the_cache_saw_before(tmp_path):
     run(write_classes(tmp_path / "photos", 12), tmp_path / "other", tmp_path / "cache")
     after = run(dark, tmp_path / "after", tmp_path / "cache", insight=False).manifest
     alone = run(dark, tmp_path / "alone", tmp_path / "empty", insight=False).manifest
-    for name in ("model.keras", "predict.onnx", "layers.onnx", "head.onnx", "samples/0.jpg"):
+    for name in ("predict.onnx", "layers.onnx", "head.onnx", "samples/0.jpg"):
         assert after.files[name] == alone.files[name], name
     times = {"onnx_ms": 0.0}
     assert after.parity | times == alone.parity | times
