@@ -50,11 +50,11 @@ def png_stream(data: bytes, limits: Limits) -> Stream:
     """
     stream = Stream(data)
     kept, pixels = [data[:8]], []
-    at, chunks, pictures = 8, 0, 0
-    while at + 8 <= len(data):
+    at, chunks, pictures, most = 8, 0, 0, limits.parts + len(data) // FILLED
+    while at + 8 <= len(data) and len(pixels) <= most:
         length, kind = big_endian(data, at, 4), data[at + 4 : at + 8]
         end = at + 12 + length
-        chunks += length < FILLED if kind in (b"IDAT", b"fdAT") else kind != b"fcTL"
+        chunks += length < 64 if kind in (b"IDAT", b"fdAT") else kind != b"fcTL"
         pictures += kind == b"fcTL"
         if chunks > ENOUGH or pictures > limits.frames or kind == b"IEND":
             break
@@ -74,6 +74,7 @@ def png_stream(data: bytes, limits: Limits) -> Stream:
         at = end
     check_limit(chunks, limits.parts, "chunks beside its pixels")
     check_limit(pictures, limits.frames, "frames")
+    check_limit(len(pixels), most, "chunks of pixels")
     if data[12:16] == b"IHDR":
         stream.size = (big_endian(data, 16, 4), big_endian(data, 20, 4))
     size = sum(map(len, pixels)).to_bytes(4, "big")

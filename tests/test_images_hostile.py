@@ -240,6 +240,13 @@ def test_empty_pixel_chunks_are_counted(encode, paint):
         decode_image(data[:at] + empty * 2_000 + data[at:], SMALL)
 
 
+def test_chunks_of_few_pixels_each_are_counted(encode, paint):
+    data = encode(paint(16, 16), "PNG")
+    chunk = struct.pack(">I", 64) + b"IDAT" + bytes(68)
+    with pytest.raises(ImageTooLarge, match="chunks of pixels"):
+        decode_image(data[:33] + chunk * 20_000, SMALL)
+
+
 def test_scans_of_a_large_photo_are_weighed_with_its_pixels():
     buffer = io.BytesIO()
     Image.new("L", (5000, 4800)).save(buffer, "JPEG", progressive=True, quality=30)
