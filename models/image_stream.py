@@ -49,7 +49,8 @@ def png_stream(data: bytes, limits: Limits) -> Stream:
     says whether they are damaged.
     """
     stream = Stream(data)
-    kept, pixels = [data[:8]], []
+    kept = [data[:8]]
+    pixels: list[memoryview] = []
     at, chunks, pictures, most = 8, 0, 0, limits.parts + len(data) // FILLED
     while at + 8 <= len(data) and len(pixels) <= most:
         length, kind = big_endian(data, at, 4), data[at + 4 : at + 8]

@@ -205,7 +205,7 @@ def _load(
             _check_pixels(image.width, image.height, limits)
         image.load()
     if deep and picture.deep and image.mode in ("RGB", "RGBA"):
-        with Image.open(io.BytesIO(data), formats=limits.formats) as lower:
+        with Image.open(io.BytesIO(data), formats=_openable(data, limits)) as lower:
             if deep_pixels.take_lower_bytes(lower):
                 lower.load()
                 picture.lower = lower
