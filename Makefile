@@ -31,8 +31,8 @@ help: ## list the tasks
 
 setup: $(DEV) ## create .venv with everything that demo, test, check and bench need
 
-demo: $(RUNTIME) out/imagenet/manifest.json out/digits/manifest.json ## build two models and serve them with their page
-	$(PY) -m service out/imagenet out/digits --host $(HOST) --port $(PORT)
+demo: $(RUNTIME) out/things/manifest.json out/imagenet/manifest.json ## build two models and serve them with their page
+	$(PY) -m service out/things out/imagenet --host $(HOST) --port $(PORT)
 
 # Two calls: tests marked `alone` start several processes, or measure, and would disturb the rest.
 # Both run, whatever the first one says. Exit code 5, no test found, is a failure here too.
@@ -75,6 +75,5 @@ $(DEV): $(RUNTIME) requirements-dev.txt
 out/imagenet/manifest.json: | $(RUNTIME)
 	$(PY) -m training imagenet --out out/imagenet
 
-out/digits/manifest.json: | $(RUNTIME)
-	$(PY) -m training.demo.digits out/digits-photos
-	$(PY) -m training fit out/digits-photos --out out/digits
+out/things/manifest.json: | $(RUNTIME)
+	$(PY) -m training fit training/demo/photos --out out/things

@@ -27,7 +27,7 @@ from models.runtime import Graph
 from training.features.backbone import build
 from training.fine_tuning.cut import choose_cut
 from training.fine_tuning.map_store import MapStore
-from training.fine_tuning.views import Augmentation, compute_views
+from training.fine_tuning.views import PhotoViews, ViewRecipe, compute_views
 from training.photos.find import find_photos
 from training.settings.config import FitConfig
 
@@ -51,11 +51,9 @@ def main() -> None:
         closing(MapStore(Path(folder), "maps", cut.shape[1:])) as store,
     ):
         started = time.perf_counter()
-        spans = [range(1)] * len(photos)
-        compute_views(
-            *(photos, digests, spans, lower, store, config.framing, config.limits),
-            *(Augmentation(1.0, 0), config.workers),
-        )
+        views = [PhotoViews(*each, [0]) for each in zip(photos, digests, strict=True)]
+        recipe = ViewRecipe(config.framing, config.limits, smallest_area=1.0, seed=0)
+        compute_views(views, recipe, lower, store, config.workers)
         caching = (time.perf_counter() - started) / len(photos)
 
         def decode(rows: range) -> np.ndarray:

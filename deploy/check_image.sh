@@ -120,8 +120,8 @@ while IFS=$'\t' read -r source target; do
         mkdir -p "$app/$target"
         left_out=(--exclude=__pycache__ '--exclude=*.py[cod]')
         while IFS= read -r folder; do
-            left_out+=("--exclude=./${folder#"$source"/}")
-        done < <(grep "^$source/" "$root/.dockerignore" || true)
+            left_out+=("--exclude=./${folder#"${source%/}"/}")
+        done < <(grep "^${source%/}/" "$root/.dockerignore" || true)
         tar -C "$root/$source" "${left_out[@]}" -cf - . | tar -C "$app/$target" -xf -
     else
         cp "$root/$source" "$app/$target"

@@ -4,7 +4,7 @@ A classifier names one of its classes whatever it is shown, and is often sure of
 photo's features are compared with those of training photos: familiarity is the cosine to the
 k-th nearest of them (Sun et al. 2022, arXiv:2204.06507). The training vectors are kept in the
 few directions that they vary in; what a photo has beside these only makes it less familiar.
-`training/familiarity.py` wrote the file.
+`training/evaluation/familiarity.py` wrote the file.
 """
 
 import io

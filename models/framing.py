@@ -7,6 +7,8 @@ from typing import Literal
 from models.deep_pixels import Levels
 from models.errors import SettingError
 
+SIZES_PX = (8, 2048)  # of the network's square input, least and most
+FRACTIONS = (0.1, 1.0)  # of the shorter side that a crop keeps, likewise
 Resize = Literal["crop", "squash"]
 Box = tuple[float, float, float, float]  # left, top, right, bottom in px
 
@@ -25,12 +27,14 @@ class Framing:
     levels: Levels | None = None  # what deep pixels show as 0 and 255; None: all of 16 bits
 
     def __post_init__(self) -> None:
-        if not 8 <= self.size <= 2048:
-            raise SettingError(f"size is {self.size} px; expected 8 to 2048")
+        if not SIZES_PX[0] <= self.size <= SIZES_PX[1]:
+            expected = f"{SIZES_PX[0]} to {SIZES_PX[1]}"
+            raise SettingError(f"size is {self.size} px; expected {expected}")
         if self.resize not in ("crop", "squash"):
             raise SettingError(f"resize is {self.resize!r}; expected crop or squash")
-        if not 0.1 <= self.fraction <= 1:
-            raise SettingError(f"fraction is {self.fraction}; expected 0.1 to 1")
+        if not FRACTIONS[0] <= self.fraction <= FRACTIONS[1]:
+            expected = f"{FRACTIONS[0]:g} to {FRACTIONS[1]:g}"
+            raise SettingError(f"fraction is {self.fraction}; expected {expected}")
         if self.levels and not -math.inf < self.levels[0] < self.levels[1] < math.inf:
             raise SettingError(f"levels are {self.levels}; expected two numbers, the lower first")
 

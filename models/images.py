@@ -26,7 +26,7 @@ from models.errors import (
     ImageUnsupported,
 )
 from models.file_kinds import describe_kind, is_heif
-from models.framing import Framing, Resize, place
+from models.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
 from models.image_stream import Stream, gif_stream, png_stream, webp_stream
 from models.jpeg_stream import jpeg_stream, two_endings
 from models.limits import FORMATS, MORE_FORMATS, Limits, check_limit
@@ -35,8 +35,10 @@ from models.quiet import silence_libraries
 
 __all__ = [  # with what others know by this name
     "FORMATS",
+    "FRACTIONS",
     "MORE_FORMATS",
     "RESAMPLING",
+    "SIZES_PX",
     "Decoded",
     "Framing",
     "Levels",

@@ -1,4 +1,4 @@
-"""What each layer detects, read back from a bundle: `training/insight.py` wrote it.
+"""What each layer detects, read back from a bundle: `training/insight/write.py` wrote it.
 
 One file of plain arrays a layer, read when it is first asked for. Nothing here can make a
 Python object out of a file.

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from training.fine_tuning.budget import AFTERWARDS_S, MARGIN, Plan, measure_step, plan_within
-from training.settings.hyperparameters import Descent
+from training.settings.hyperparameters import Hyperparameters
 
 
 @pytest.mark.parametrize("left_s", [100, 300, 600, 1200, 3600])
 def test_a_plan_fits_into_the_time_that_is_left(left_s):
-    plan = plan_within(left_s, photos=3000, asked=300, view_s=0.006, step_s=0.013)
+    plan = plan_within(left_s, photos=3000, validation=300, view_s=0.006, step_s=0.013)
     cost = (plan.views * 3000 + 300) * 0.006 + plan.epochs * (3000 + 150) * 0.013
     assert cost <= MARGIN * (left_s - AFTERWARDS_S) or plan == Plan(2, 1)
 
@@ -23,7 +23,7 @@ def test_more_time_means_more_epochs():
 
 
 def test_many_validation_photos_leave_less_time_to_train():
-    few, many = (plan_within(400, 3000, asked, 0.006, 0.013) for asked in (300, 9000))
+    few, many = (plan_within(400, 3000, validation, 0.006, 0.013) for validation in (300, 9000))
     assert many.epochs < few.epochs
 
 
@@ -32,7 +32,9 @@ def test_even_without_time_something_is_trained():
 
 
 def test_a_plan_changes_the_epochs_only():
-    assert Plan(4, 9).settings(Descent(mixup=0.3)) == Descent(mixup=0.3, epochs=9)
+    assert Plan(4, 9).hyperparameters(Hyperparameters(mixup=0.3)) == Hyperparameters(
+        mixup=0.3, epochs=9
+    )
 
 
 def test_measuring_a_step_leaves_the_network_as_it_is():

@@ -12,7 +12,6 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from models.building.head import DenseLayer, UnitLength
-from models.errors import SettingError
 from training.evaluation.calibrate import (
     calibrate,
     fit_temperature,
@@ -21,10 +20,10 @@ from training.evaluation.calibrate import (
     reliability,
     scale_head,
 )
-from training.heads import calibrated_head as belief
-from training.heads.calibrated_head import believe
+from training.heads.calibrated_head import CalibratedHead, calibrate_head
 from training.heads.fit import fit_head
 from training.heads.forward import apply_head
+from training.heads.held_out import Sides
 from training.report import reliability as calibration_report
 
 
@@ -130,11 +129,6 @@ def test_a_set_holds_the_predicted_class_even_where_nothing_is_probable():
     assert (found["coverage"], found["mean_size"], found["one_class"]) == (0.5, 1, 1)
 
 
-def test_a_coverage_out_of_range_is_refused_with_the_range():
-    with pytest.raises(SettingError, match=r"--coverage is 1.5; expected 0.5 to 0.999"):
-        calibrate([], np.zeros((0, 2)), np.zeros(0, int), coverage=1.5)
-
-
 def vectors(photos: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     labels = np.arange(photos) % 3
     rng = np.random.default_rng(seed)
@@ -142,53 +136,51 @@ def vectors(photos: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def believed() -> belief.Belief:
-    train, validation = vectors(300, 0), vectors(60, 1)
-    head = fit_head("logistic", *train, *validation, classes=3)
-    return believe(head, *train, *validation).measured(*vectors(900, 2))
+def calibrated() -> CalibratedHead:
+    sides = Sides(*vectors(300, 0), *vectors(60, 1), classes=3)
+    return calibrate_head(fit_head("logistic", sides), sides).measured(*vectors(900, 2))
 
 
-def test_all_that_is_believed_of_a_head_is_measured_on_test_photos(believed, tmp_path):
-    test = believed.calibration["test"]
-    assert believed.calibration["photos"] == 360  # validation, and training by cross-fitting
+def test_all_that_is_believed_of_a_head_is_measured_on_test_photos(calibrated, tmp_path):
+    test = calibrated.calibration["test"]
+    assert calibrated.calibration["photos"] == 360  # validation, and training by cross-fitting
     after = test["after"]["expected_calibration_error"]
     assert after < 0.05
     assert after <= test["before"]["expected_calibration_error"] + 0.005
     assert test["prediction_sets"]["coverage"] == pytest.approx(0.9, abs=0.03)
     assert test["familiarity"]["like_training"] > 0.9
-    json.dumps([believed.calibration, believed.thresholds], allow_nan=False)
-    believed.write(tmp_path)
+    json.dumps([calibrated.calibration, calibrated.thresholds], allow_nan=False)
+    calibrated.write(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["familiarity.npz"]
 
 
 def test_one_photo_a_class_and_no_validation_promises_nothing():
     train, labels = vectors(3, 0)
     nothing = np.zeros((0, 12), "f4"), np.zeros(0, np.int64)
-    head = fit_head("prototypes", train, labels, *nothing, classes=3)
-    found = believe(head, train, labels, *nothing)
+    sides = Sides(train, labels, *nothing, classes=3)
+    found = calibrate_head(fit_head("prototypes", sides), sides)
     assert (found.thresholds, found.familiarity) == ({}, None)
     assert found.calibration["temperature"] == 0.07  # the default, as nothing could be fitted
     assert found.layers[-1].kernel.shape == (12, 3)
 
 
 def test_the_temperature_is_told_from_the_scores_as_they_were():
-    train, validation = vectors(300, 0), vectors(60, 1)
-    head = fit_head("svm", *train, *validation, classes=3)
-    found = believe(head, *train, *validation)
+    sides = Sides(*vectors(300, 0), *vectors(60, 1), classes=3)
+    found = calibrate_head(fit_head("svm", sides), sides)
     ratio = np.abs(found.uncalibrated[-1].kernel).max() / np.abs(found.layers[-1].kernel).max()
     assert ratio == pytest.approx(found.calibration["temperature"], rel=1e-4)
     assert ratio < 0.9  # distances from a border are no logits
 
 
-def test_the_report_shows_it_in_words_and_as_a_picture(believed):
-    picture = calibration_report.draw_reliability(believed.calibration["test"])
+def test_the_report_shows_it_in_words_and_as_a_picture(calibrated):
+    picture = calibration_report.draw_reliability(calibrated.calibration["test"])
     assert Image.open(io.BytesIO(picture)).size[0] > 400
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
     environment.filters["picture"] = lambda content, kind: f"data:image/{kind},"
     place = Path(calibration_report.__file__).with_name("templates") / "calibration.html.j2"
     template = environment.from_string(place.read_text())
-    page = template.render(calibration=believed.calibration, reliability=picture)
+    page = template.render(calibration=calibrated.calibration, reliability=picture)
     assert "promise to hold the true class for 90 % of photos" in page
     assert "data:image/png" in page
     assert template.render(calibration={}, reliability=None).strip() == ""

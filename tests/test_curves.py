@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from training.heads.held_out import Sides
 from training.heads.neural import fit_neural
 from training.optimisation.epochs import Curves, Epoch
 from training.report.drawings import draw_curves
 from training.report.verdicts import diagnose
-from training.settings.hyperparameters import Descent, HiddenLayers
+from training.settings.hyperparameters import HiddenLayers, Hyperparameters
 
 CLASSES, FEATURES = 4, 16
 
@@ -41,15 +42,16 @@ def trained(photos: int, noise: float, widths: tuple[int, ...], **chosen: Any):
         points = centres[labels] + noise * rng.normal(size=(count, FEATURES))
         return points.astype(np.float32), labels
 
-    settings = Descent(**chosen)
+    settings = Hyperparameters(**chosen)
     shape = HiddenLayers(widths)
-    _, curves = fit_neural(*cloud(photos, 0), *cloud(200, 1), CLASSES, shape, settings, seed=0)
+    sides = Sides(*cloud(photos, 0), *cloud(200, 1), classes=CLASSES)
+    curves = fit_neural(sides, shape, settings).record.neural.curves
     return diagnose(curves, settings)
 
 
 def test_a_loss_that_falls_and_stays_is_a_good_fit():
     curves = drawn([0.8, 0.5, 0.42, 0.4, 0.4, 0.4, 0.4, 0.401, 0.4])
-    verdict = diagnose(curves, Descent())
+    verdict = diagnose(curves, Hyperparameters())
     assert verdict.kind == "good fit"
     assert verdict.sentence == (
         "A good fit: the validation loss settled at 0.40, with 90 % of the validation photos right."
@@ -59,7 +61,9 @@ def test_a_loss_that_falls_and_stays_is_a_good_fit():
 
 def test_a_validation_loss_that_rises_while_training_goes_on_is_overfitting():
     falling = [0.9, 0.5, 0.3, 0.2, 0.1, 0.05]
-    verdict = diagnose(drawn([0.8, 0.6, 0.5, 0.55, 0.6, 0.7], falling, 0.99, 0.8), Descent())
+    verdict = diagnose(
+        drawn([0.8, 0.6, 0.5, 0.55, 0.6, 0.7], falling, 0.99, 0.8), Hyperparameters()
+    )
     assert verdict.kind == "overfitting"
     assert (
         "rose from 0.50 to 0.70 after epoch 3, while training went on to 99 %" in verdict.sentence
@@ -69,7 +73,7 @@ def test_a_validation_loss_that_rises_while_training_goes_on_is_overfitting():
 
 
 def test_knowing_all_photos_but_those_of_validation_is_overfitting_too():
-    verdict = diagnose(drawn([0.7, 0.7, 0.7], [0.2, 0.05, 0.01], 1.0, 0.7), Descent())
+    verdict = diagnose(drawn([0.7, 0.7, 0.7], [0.2, 0.05, 0.01], 1.0, 0.7), Hyperparameters())
     assert verdict.kind == "overfitting"
     assert "100 % of the training photos are right, but 70 %" in verdict.sentence
 
@@ -78,19 +82,19 @@ def test_a_training_loss_raised_by_mixup_and_dropout_does_not_deceive():
     # training looks worse than validation all the way, as it does with mixup
     high = [1.2, 1.0, 0.9, 0.88, 0.87, 0.87, 0.87, 0.87, 0.87]
     losses = [0.8, 0.5, 0.4, 0.39, 0.38, 0.38, 0.38, 0.38, 0.38]
-    settings = Descent(mixup=0.4, dropout=0.5, label_smoothing=0.1)
+    settings = Hyperparameters(mixup=0.4, dropout=0.5, label_smoothing=0.1)
     assert diagnose(drawn(losses, high, 0.6, 0.92), settings).kind == "good fit"
 
 
 def test_a_loss_that_still_falls_at_the_end_asks_for_more_epochs():
-    verdict = diagnose(drawn([1.0, 0.8, 0.7, 0.6, 0.5, 0.4]), Descent(epochs=6))
+    verdict = diagnose(drawn([1.0, 0.8, 0.7, 0.6, 0.5, 0.4]), Hyperparameters(epochs=6))
     assert verdict.kind == "still improving"
     assert "the last third of 6 epochs still took 33 % off" in verdict.sentence  # 0.6 to 0.4
     assert verdict.advice == ["more epochs: 12"]
 
 
 def test_a_loss_that_jumps_up_and_down_is_unstable():
-    verdict = diagnose(drawn([0.8, 1.3, 0.7, 1.2, 0.6, 1.1, 0.5]), Descent(warm_up=0))
+    verdict = diagnose(drawn([0.8, 1.3, 0.7, 1.2, 0.6, 1.1, 0.5]), Hyperparameters(warm_up=0))
     assert verdict.kind == "unstable"
     assert "jumped up 3 times in 7 epochs" in verdict.sentence
     assert verdict.advice[0].startswith("a lower learning rate: 0.0002 instead of 0.001")
@@ -99,20 +103,22 @@ def test_a_loss_that_jumps_up_and_down_is_unstable():
 
 def test_a_single_bad_epoch_is_not_called_unstable():
     losses = [0.8, 0.5, 0.75, 0.42, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4]
-    assert diagnose(drawn(losses), Descent()).kind == "good fit"
+    assert diagnose(drawn(losses), Hyperparameters()).kind == "good fit"
 
 
 def test_a_first_epoch_that_destroys_what_was_known_is_unstable_not_overfitted():
     # seen on digits: a trained head at 0.78, then a rate that its blocks could not bear
     curves = drawn([4.0, 3.7, 3.8], [13.0, 11.7, 11.0], 0.15, 0.36, start=0.78)
-    verdict = diagnose(curves, Descent(dropout=0.3))
+    verdict = diagnose(curves, Hyperparameters(dropout=0.3))
     assert verdict.kind == "unstable"
     assert "lost at once (validation loss 0.78 before, 4.00 after an epoch)" in verdict.sentence
     assert "less dropout than 0.3" in verdict.advice
 
 
 def test_little_learnt_is_underfitting():
-    verdict = diagnose(drawn([1.38, 1.36, 1.35], accuracy=0.3, validation_accuracy=0.3), Descent())
+    verdict = diagnose(
+        drawn([1.38, 1.36, 1.35], accuracy=0.3, validation_accuracy=0.3), Hyperparameters()
+    )
     assert verdict.kind == "underfitting"
     assert "at best 30 % of the photos are right" in verdict.sentence
     assert verdict.advice[0].startswith("a larger learning rate than 0.001")
@@ -121,17 +127,17 @@ def test_little_learnt_is_underfitting():
 def test_a_trained_head_that_gains_little_more_is_not_underfitting():
     # fine-tuning begins where the head ended: there is little left to lose
     curves = drawn([0.33, 0.32, 0.315, 0.315, 0.315, 0.315], start=0.35)
-    assert diagnose(curves, Descent()).kind == "good fit"
+    assert diagnose(curves, Hyperparameters()).kind == "good fit"
 
 
 def test_no_gain_over_the_start_is_said():
     curves = drawn([0.36, 0.36, 0.36], start=0.35)
-    assert "the start, which is kept" in diagnose(curves, Descent()).sentence
+    assert "the start, which is kept" in diagnose(curves, Hyperparameters()).sentence
 
 
 def test_no_epochs_cannot_be_judged():
     with pytest.raises(ValueError, match="ended before its first epoch"):
-        diagnose(Curves(), Descent())
+        diagnose(Curves(), Hyperparameters())
 
 
 def test_wide_layers_on_forty_photos_without_a_brake_overfit():

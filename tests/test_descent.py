@@ -7,8 +7,9 @@ import pytest
 from models.errors import Diverged, SettingError
 from training.heads.neural import build_neural
 from training.optimisation.checkpoint import Checkpoint
-from training.optimisation.loop import Lesson, descend, make_optimiser
-from training.settings.hyperparameters import ACTIVATIONS, OPTIMISERS, Descent, HiddenLayers
+from training.optimisation.loop import make_optimiser, train, validate
+from training.optimisation.training_set import TrainingSet
+from training.settings.hyperparameters import ACTIVATIONS, OPTIMISERS, HiddenLayers, Hyperparameters
 
 CLASSES = 4
 RNG = np.random.default_rng(0)
@@ -16,7 +17,7 @@ INPUTS = RNG.normal(size=(200, 16)).astype("float32")
 LABELS = INPUTS[:, :CLASSES].argmax(1)
 VALIDATION = RNG.normal(size=(80, 16)).astype("float32")
 VALIDATION_LABELS = VALIDATION[:, :CLASSES].argmax(1)
-LESSON = Lesson(
+TRAINING_SET = TrainingSet(
     lambda rows, epoch: INPUTS[rows],
     LABELS,
     lambda rows: VALIDATION[rows],
@@ -24,7 +25,7 @@ LESSON = Lesson(
     CLASSES,
     seed=0,
 )
-QUICK = Descent(epochs=6, learning_rate=0.01, patience=0)
+QUICK = Hyperparameters(epochs=6, learning_rate=0.01, patience=0)
 
 
 def network(dropout=0.3, activation="relu", widths=(32,)):
@@ -50,32 +51,35 @@ def killed_after(steps):
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_every_optimiser_lowers_the_loss(optimiser):
     rate = {"sgd": 0.3, "momentum": 0.05}.get(optimiser, 0.01)
-    settings = Descent(optimiser=optimiser, learning_rate=rate, epochs=8, patience=0)
-    curves = descend(network(), LESSON, settings)
+    settings = Hyperparameters(optimiser=optimiser, learning_rate=rate, epochs=8, patience=0)
+    curves = train(network(), TRAINING_SET, settings)
     assert curves.best_loss < 0.8 * curves.start_loss
     assert curves.epochs[curves.best].validation_accuracy > 0.6  # by chance: 0.25
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_every_activation_can_be_learnt_through(activation):
-    curves = descend(network(0, activation), LESSON, QUICK)
+    curves = train(network(0, activation), TRAINING_SET, QUICK)
     assert curves.best_loss < 0.9 * curves.start_loss
 
 
 @pytest.mark.parametrize("settings", [
     QUICK,
-    Descent(epochs=6, averaging=0.9, mixup=0.2, label_smoothing=0.1, class_weights="balanced"),
-    Descent(epochs=6, optimiser="momentum", schedule="constant", patience=2, min_gain=10),
+    Hyperparameters(epochs=6, averaging=0.9, mixup=0.2, label_smoothing=0.1,
+                    class_weights="balanced"),
+    Hyperparameters(epochs=6, optimiser="momentum", schedule="constant", patience=2, min_gain=10),
 ])  # fmt: skip
 def test_a_run_that_was_killed_ends_with_the_same_weights_as_an_unbroken_one(settings, tmp_path):
     whole = network()
-    curves = descend(whole, LESSON, settings)
+    curves = train(whole, TRAINING_SET, settings)
     checkpoint, broken = Checkpoint(tmp_path, "recipe"), network()
     with pytest.raises(Killed):
-        descend(broken, LESSON, settings, checkpoint, killed_after(7 + 3))  # in the second epoch
+        train(
+            broken, TRAINING_SET, settings, checkpoint, killed_after(7 + 3)
+        )  # in the second epoch
     keras.utils.set_random_seed(99)  # another process: nothing may hang on its random state
     resumed = network()
-    again = descend(resumed, LESSON, settings, checkpoint)
+    again = train(resumed, TRAINING_SET, settings, checkpoint)
     assert again == curves
     for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         assert np.array_equal(one, other)
@@ -83,10 +87,10 @@ def test_a_run_that_was_killed_ends_with_the_same_weights_as_an_unbroken_one(set
 
 def test_a_checkpoint_cut_short_is_passed_over(tmp_path):
     checkpoint = Checkpoint(tmp_path, "recipe")
-    descend(network(), LESSON, QUICK, checkpoint)
+    train(network(), TRAINING_SET, QUICK, checkpoint)
     content = checkpoint.path.read_bytes()
     checkpoint.path.write_bytes(content[: len(content) // 2])
-    assert len(descend(network(), LESSON, QUICK, checkpoint).epochs) == 6
+    assert len(train(network(), TRAINING_SET, QUICK, checkpoint).epochs) == 6
 
 
 def test_another_recipe_does_not_take_up_the_state(tmp_path):
@@ -94,37 +98,37 @@ def test_another_recipe_does_not_take_up_the_state(tmp_path):
 
 
 def test_the_best_epoch_is_kept_and_not_the_last():
-    few = Lesson(LESSON.read, LABELS[:20], LESSON.read_validation, VALIDATION_LABELS, CLASSES, 0)
+    few = TrainingSet(
+        TRAINING_SET.read, LABELS[:20], TRAINING_SET.read_validation, VALIDATION_LABELS, CLASSES, 0
+    )
     model = network(0)
-    settings = Descent(epochs=60, learning_rate=0.03, patience=0, schedule="constant")
-    curves = descend(model, few, settings)
+    settings = Hyperparameters(epochs=60, learning_rate=0.03, patience=0, schedule="constant")
+    curves = train(model, few, settings)
     assert curves.best < 59  # it overfits 20 photos
-    from training.optimisation.loop import evaluate
-
-    assert evaluate(model, few).calibrated_loss == pytest.approx(curves.best_judged)
+    assert validate(model, few).calibrated_loss == pytest.approx(curves.best_judged)
 
 
 def test_it_stops_when_nothing_is_gained_any_more():
-    settings = Descent(epochs=50, patience=3, min_gain=10.0)  # nobody gains that much
-    curves = descend(network(), LESSON, settings)
+    settings = Hyperparameters(epochs=50, patience=3, min_gain=10.0)  # nobody gains that much
+    curves = train(network(), TRAINING_SET, settings)
     assert len(curves.epochs) == 3
     assert curves.stopped == "no gain of 10 in 3 epochs"
 
 
 def test_it_stops_at_a_target_loss():
-    curves = descend(network(), LESSON, Descent(epochs=50, target_loss=1.2, patience=0))
+    curves = train(network(), TRAINING_SET, Hyperparameters(epochs=50, target_loss=1.2, patience=0))
     assert curves.epochs[-1].loss <= 1.2 < curves.epochs[-2].loss
     assert "reached 1.2" in curves.stopped
 
 
 def test_a_loss_that_is_no_number_says_the_step_and_the_learning_rate():
-    wild = Descent(optimiser="sgd", learning_rate=10, weight_decay=10, warm_up=0, epochs=60)
+    wild = Hyperparameters(optimiser="sgd", learning_rate=10, weight_decay=10, warm_up=0, epochs=60)
     with pytest.raises(Diverged, match=r"at step \d+, .* learning rate was .*--learning-rate 1,"):
-        descend(network(widths=(32, 32, 32)), LESSON, wild)
+        train(network(widths=(32, 32, 32)), TRAINING_SET, wild)
 
 
 def test_the_rate_warms_up_and_falls_to_zero():
-    optimiser = make_optimiser(Descent(learning_rate=0.5, warm_up=0.1), steps=100)
+    optimiser = make_optimiser(Hyperparameters(learning_rate=0.5, warm_up=0.1), steps=100)
     rates = []
     for step in (0, 5, 10, 55, 100):
         optimiser.iterations.assign(step)
@@ -134,15 +138,17 @@ def test_the_rate_warms_up_and_falls_to_zero():
 
 def test_rare_classes_count_as_much_as_common_ones():
     labels = np.array([0] * 30 + [1] * 10)
-    lesson = Lesson(LESSON.read, labels, LESSON.read_validation, VALIDATION_LABELS, 2, 0)
-    weights = lesson.batch(Descent(batch=40, class_weights="balanced"), 0, 0)[2]
+    training_set = TrainingSet(
+        TRAINING_SET.read, labels, TRAINING_SET.read_validation, VALIDATION_LABELS, 2, 0
+    )
+    weights = training_set.batch(Hyperparameters(batch=40, class_weights="balanced"), 0, 0)[2]
     assert sorted(set(weights.tolist())) == pytest.approx([40 / 60, 40 / 20])
     assert weights.sum() == pytest.approx(40)
 
 
 def test_mixup_mixes_inputs_and_labels_by_the_same_share():
-    plain = LESSON.batch(Descent(batch=8), 0, 0)
-    mixed = LESSON.batch(Descent(batch=8, mixup=0.4), 0, 0)
+    plain = TRAINING_SET.batch(Hyperparameters(batch=8), 0, 0)
+    mixed = TRAINING_SET.batch(Hyperparameters(batch=8, mixup=0.4), 0, 0)
     assert mixed[1].sum(axis=1) == pytest.approx(np.ones(8))
     assert not np.array_equal(mixed[0], plain[0])
     share = mixed[1].max()
@@ -156,7 +162,7 @@ def test_mixup_mixes_inputs_and_labels_by_the_same_share():
 ])  # fmt: skip
 def test_a_hyperparameter_out_of_range_is_refused_by_name(field, value):
     with pytest.raises(SettingError, match=f"--{field.replace('_', '-')} is"):
-        Descent(**{field: value})
+        Hyperparameters(**{field: value})
 
 
 def test_hidden_layers_check_themselves():

@@ -11,22 +11,23 @@ from PIL import Image
 from models.errors import Diverged
 from training.heads.neural import build_neural
 from training.optimisation.epochs import RateSearch
-from training.optimisation.find_rate import find_rate, suggest
-from training.optimisation.loop import Lesson, descend
+from training.optimisation.find_rate import choose_rate, find_rate
+from training.optimisation.loop import train
+from training.optimisation.training_set import TrainingSet
 from training.report.drawings import draw_rates
-from training.settings.hyperparameters import Descent, HiddenLayers
+from training.settings.hyperparameters import HiddenLayers, Hyperparameters
 
-SETTINGS = Descent(epochs=4, patience=0, schedule="constant", warm_up=0, dropout=0.1)
+SETTINGS = Hyperparameters(epochs=4, patience=0, schedule="constant", warm_up=0, dropout=0.1)
 
 
 @pytest.fixture(scope="module")
-def lesson() -> Lesson:
+def training_set() -> TrainingSet:
     """Four classes, well apart but for noise."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(4, 16))
     labels = np.arange(400) % 4
     points = (centres[labels] + rng.normal(size=(400, 16))).astype(np.float32)
-    return Lesson(
+    return TrainingSet(
         lambda rows, epoch: points[:300][rows],
         labels[:300],
         lambda rows: points[300:][rows],
@@ -41,31 +42,31 @@ def fresh() -> keras.Model:
     return build_neural(16, 4, HiddenLayers((32,)), SETTINGS.dropout)[0]
 
 
-def loss_with(lesson: Lesson, optimiser: str, rate: float) -> float:
+def loss_with(training_set: TrainingSet, optimiser: str, rate: float) -> float:
     """Validation loss after four epochs; infinite where the run blew up."""
     settings = replace(SETTINGS, optimiser=optimiser, learning_rate=min(rate, 10))
     try:
-        return descend(fresh(), lesson, settings).epochs[-1].validation_loss
+        return train(fresh(), training_set, settings).epochs[-1].validation_loss
     except Diverged:
         return float("inf")
 
 
 @pytest.mark.parametrize("optimiser", ["momentum", "adamw"])
-def test_the_suggestion_learns_and_a_hundred_times_more_does_not(lesson, optimiser):
-    found = find_rate(fresh(), lesson, replace(SETTINGS, optimiser=optimiser))
+def test_the_suggestion_learns_and_a_hundred_times_more_does_not(training_set, optimiser):
+    found = find_rate(fresh(), training_set, replace(SETTINGS, optimiser=optimiser))
     assert found.found
     assert 1e-4 < found.suggested < 1
-    assert loss_with(lesson, optimiser, found.suggested) < 0.4  # log 4 is 1.39
-    assert loss_with(lesson, optimiser, found.suggested / 100) > 0.6  # far behind
-    assert loss_with(lesson, optimiser, found.suggested * 100) > 1
+    assert loss_with(training_set, optimiser, found.suggested) < 0.4  # log 4 is 1.39
+    assert loss_with(training_set, optimiser, found.suggested / 100) > 0.6  # far behind
+    assert loss_with(training_set, optimiser, found.suggested * 100) > 1
 
 
-def test_the_model_is_left_as_it_was(lesson):
+def test_the_model_is_left_as_it_was(training_set):
     model = fresh()
     model.compile(optimizer="sgd", loss="mse")
     optimiser = model.optimizer
     before = [np.asarray(variable).copy() for variable in model.variables]
-    find_rate(model, lesson, SETTINGS)
+    find_rate(model, training_set, SETTINGS)
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(
             np.asarray(variable), value
@@ -74,8 +75,8 @@ def test_the_model_is_left_as_it_was(lesson):
     assert int(optimiser.iterations) == 0
 
 
-def test_the_rates_grow_evenly_and_stop_where_the_loss_explodes(lesson):
-    found = find_rate(fresh(), lesson, replace(SETTINGS, optimiser="sgd"))
+def test_the_rates_grow_evenly_and_stop_where_the_loss_explodes(training_set):
+    found = find_rate(fresh(), training_set, replace(SETTINGS, optimiser="sgd"))
     steps = np.diff(np.log(found.rates))
     assert found.rates[0] == pytest.approx(1e-6)
     assert np.allclose(steps, steps[0])
@@ -85,14 +86,14 @@ def test_the_rates_grow_evenly_and_stop_where_the_loss_explodes(lesson):
 
 def test_a_tenth_of_the_rate_at_the_lowest_loss_is_suggested():
     rates = np.geomspace(1e-5, 1, 6)
-    found = suggest(rates, np.array([1.4, 1.4, 1.2, 0.6, 0.9, 3.0]), usual=1e-3)
+    found = choose_rate(rates, np.array([1.4, 1.4, 1.2, 0.6, 0.9, 3.0]), usual=1e-3)
     assert found.suggested == pytest.approx(1e-3)  # the lowest is at 1e-2
     assert found.found
 
 
 def test_where_no_rate_learns_the_usual_one_stays():
     rates = np.geomspace(1e-5, 1, 4)
-    found = suggest(rates, np.array([1.40, 1.39, 1.38, 2.0]), usual=5e-4)
+    found = choose_rate(rates, np.array([1.40, 1.39, 1.38, 2.0]), usual=5e-4)
     assert (found.suggested, found.found) == (5e-4, False)
 
 

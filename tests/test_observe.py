@@ -6,21 +6,23 @@ import pytest
 
 from training.heads.neural import build_neural
 from training.optimisation.checkpoint import Checkpoint
-from training.optimisation.loop import Epoch, Lesson, descend
-from training.settings.hyperparameters import Descent, HiddenLayers
+from training.optimisation.epochs import Epoch
+from training.optimisation.loop import train
+from training.optimisation.training_set import TrainingSet
+from training.settings.hyperparameters import HiddenLayers, Hyperparameters
 
-SETTINGS = Descent(epochs=4, batch=8, patience=0)
+SETTINGS = Hyperparameters(epochs=4, batch=8, patience=0)
 
 
 @pytest.fixture
-def lesson() -> Lesson:
+def training_set() -> TrainingSet:
     points = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
     labels = (points[:, 0] > 0).astype(int)
 
     def read(rows: np.ndarray, epoch: int = 0) -> np.ndarray:
         return points[rows]
 
-    return Lesson(read, labels[:32], read, labels[:8], classes=2, seed=0)
+    return TrainingSet(read, labels[:32], read, labels[:8], classes=2, seed=0)
 
 
 def fresh() -> keras.Model:
@@ -28,29 +30,29 @@ def fresh() -> keras.Model:
     return build_neural(5, 2, HiddenLayers((4,)), 0.1)[0]
 
 
-def test_each_epoch_is_told_when_it_is_over(lesson):
+def test_each_epoch_is_told_when_it_is_over(training_set):
     told: list[Epoch] = []
-    curves = descend(fresh(), lesson, SETTINGS, observe=told.append)
+    curves = train(fresh(), training_set, SETTINGS, observe=told.append)
     assert told == curves.epochs
     assert len(told) == 4
     assert curves.stopped == "all epochs were done"  # append answers None: go on
 
 
-def test_whoever_is_told_may_end_the_run(lesson):
+def test_whoever_is_told_may_end_the_run(training_set):
     told: list[Epoch] = []
 
     def enough(epoch: Epoch) -> bool:
         told.append(epoch)
         return len(told) == 2
 
-    curves = descend(fresh(), lesson, SETTINGS, observe=enough)
+    curves = train(fresh(), training_set, SETTINGS, observe=enough)
     assert len(curves.epochs) == 2
     assert curves.stopped == "it was asked to stop"
 
 
-def test_a_run_taken_up_again_tells_its_earlier_epochs_first(lesson, tmp_path):
+def test_a_run_taken_up_again_tells_its_earlier_epochs_first(training_set, tmp_path):
     whole: list[Epoch] = []
-    descend(fresh(), lesson, SETTINGS, observe=whole.append)
+    train(fresh(), training_set, SETTINGS, observe=whole.append)
     seen: list[Epoch] = []
 
     def killed(epoch: Epoch) -> None:
@@ -60,7 +62,7 @@ def test_a_run_taken_up_again_tells_its_earlier_epochs_first(lesson, tmp_path):
 
     checkpoint = Checkpoint(tmp_path, "recipe")
     with pytest.raises(KeyboardInterrupt):
-        descend(fresh(), lesson, SETTINGS, checkpoint, observe=killed)
+        train(fresh(), training_set, SETTINGS, checkpoint, observe=killed)
     again: list[Epoch] = []
-    descend(fresh(), lesson, SETTINGS, checkpoint, observe=again.append)
+    train(fresh(), training_set, SETTINGS, checkpoint, observe=again.append)
     assert again == whole

@@ -1,4 +1,4 @@
-"""What is said of real photos can be believed: the clothing photos, and photos of other things.
+"""What is said of real photos can be calibrated: the clothing photos, and photos of other things.
 
 Needs the folder `clothing` in $LAYERSCOPE_DATASETS.
 """
@@ -14,13 +14,16 @@ from PIL import Image, ImageDraw, ImageFont
 from models.images import Framing, decode_image
 from models.runtime import Graph
 from tests.conftest import encode_photo
+from tests.digits import draw_digits
 from tests.real import dataset
-from training.demo.digits import write_digits
 from training.features.backbone import compile_backbone
-from training.heads.calibrated_head import Belief, believe
+from training.heads.calibrated_head import CalibratedHead, calibrate_head
 from training.heads.choose import choose_head
-from training.heads.fit import KINDS, FittedHead, fit_head
+from training.heads.fit import fit_head
+from training.heads.fitted_head import FittedHead
 from training.heads.forward import apply_head
+from training.heads.held_out import Sides
+from training.heads.kinds import KINDS
 from training.photos.find import find_photos
 from training.prepare import features_of, open_cache
 from training.settings.config import FitConfig
@@ -50,6 +53,7 @@ class Clothing:
             (found.vectors[sides == side], labels[sides == side])
             for side in ("train", "validation", "test")
         )
+        self.sides = Sides(*self.train, *self.validation, classes=len(names))
 
     def features(self, encoded: list[bytes]) -> np.ndarray:
         """(N, F) float32."""
@@ -70,29 +74,29 @@ def known(clothing: Path) -> Clothing:
 
 @pytest.fixture(scope="module")
 def head(known: Clothing) -> FittedHead:
-    return fit_head("logistic", *known.train, *known.validation, classes=10)
+    return fit_head("logistic", known.sides)
 
 
 @pytest.fixture(scope="module")
-def believed(known: Clothing, head: FittedHead) -> Belief:
-    return believe(head, *known.train, *known.validation).measured(*known.test)
+def calibrated(known: Clothing, head: FittedHead) -> CalibratedHead:
+    return calibrate_head(head, known.sides).measured(*known.test)
 
 
 def test_auto_is_at_least_as_accurate_as_promised(known):
     features, labels = known.test
-    chosen = choose_head(list(KINDS), *known.train, *known.validation, classes=10)
+    chosen = choose_head(list(KINDS), known.sides)
     assert (apply_head(chosen.layers, features).argmax(1) == labels).mean() >= 0.88
 
 
-def test_the_calibration_error_falls_on_the_test_photos(believed):
-    test = believed.calibration["test"]
+def test_the_calibration_error_falls_on_the_test_photos(calibrated):
+    test = calibrated.calibration["test"]
     before, after = (test[name]["expected_calibration_error"] for name in ("before", "after"))
     assert after < before
     assert after < 0.04
 
 
-def test_prediction_sets_of_nine_in_ten_hold_the_truth_for_87_to_93_in_100(believed):
-    assert 0.87 <= believed.calibration["test"]["prediction_sets"]["coverage"] <= 0.93
+def test_prediction_sets_of_nine_in_ten_hold_the_truth_for_87_to_93_in_100(calibrated):
+    assert 0.87 <= calibrated.calibration["test"]["prediction_sets"]["coverage"] <= 0.93
 
 
 def noise_photos(rng):
@@ -127,22 +131,18 @@ STRANGE = (noise_photos, smooth_noise_photos, flat_photos, document_photos)
 
 
 @pytest.mark.parametrize("make", STRANGE)
-def test_what_is_no_photo_of_clothing_is_called_unlike_the_training_photos(known, believed, make):
+def test_what_is_no_photo_of_clothing_is_called_unlike_the_training_photos(known, calibrated, make):
     photos = make(np.random.default_rng(0))
-    scores = believed.familiarity.familiarity.score(
+    scores = calibrated.familiarity.familiarity.score(
         known.features([encode_photo(each) for each in photos])
     )
-    assert (scores < believed.familiarity.familiarity.least).mean() >= 0.95
+    assert (scores < calibrated.familiarity.familiarity.least).mean() >= 0.95
 
 
-def test_handwritten_digits_are_called_so_too(known, believed, tmp_path):
-    write_digits(tmp_path)
-    files = sorted(tmp_path.rglob("*.png"))[::18]
-    scores = believed.familiarity.familiarity.score(
-        known.features([file.read_bytes() for file in files])
-    )
-    assert (scores < believed.familiarity.familiarity.least).mean() >= 0.95
+def test_handwritten_digits_are_called_so_too(known, calibrated):
+    scores = calibrated.familiarity.familiarity.score(known.features(draw_digits()[::18]))
+    assert (scores < calibrated.familiarity.familiarity.least).mean() >= 0.95
 
 
-def test_its_own_test_photos_are_not(believed):
-    assert believed.calibration["test"]["familiarity"]["like_training"] >= 0.93
+def test_its_own_test_photos_are_not(calibrated):
+    assert calibrated.calibration["test"]["familiarity"]["like_training"] >= 0.93

@@ -22,7 +22,7 @@ from training.report.cost import Cost
 from training.report.gallery import Gallery, Thumbnail
 from training.report.mistakes import Mistake
 from training.report.page import Descended, Extras, Section, write_report
-from training.settings.hyperparameters import Descent
+from training.settings.hyperparameters import Hyperparameters
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 QUOTED = "\" onload='alert(2)"  # would end an attribute
@@ -120,7 +120,10 @@ def test_its_pictures_decode(tmp_path):
 def test_every_entry_of_the_contents_leads_somewhere(tmp_path):
     epochs = Curves([Epoch(0.5, 0.9, 0.4, 0.9, 1e-3)], 0, 1.0, "all epochs were done")
     page = written(
-        tmp_path, ["cat", "dog"], insight=insight(), descents=[Descended("x", epochs, Descent())]
+        tmp_path,
+        ["cat", "dog"],
+        insight=insight(),
+        descents=[Descended("x", epochs, Hyperparameters())],
     )
     links = [str(v)[1:] for name, v in page.attributes if name == "href"]
     ids = [str(v) for name, v in page.attributes if name == "id"]
@@ -156,7 +159,9 @@ def test_sections_of_others_are_put_in_as_they_are(tmp_path):
 def test_the_learning_curves_are_shown_with_a_verdict(tmp_path):
     epochs = [Epoch(0.9, 0.6, 0.8, 0.7, 1e-3), Epoch(0.5, 0.9, 0.4, 0.9, 1e-4)]
     curves = Curves(epochs, 1, 1.0, "all epochs were done")
-    page = written(tmp_path, ["cat", "dog"], descents=[Descended("The head", curves, Descent())])
+    page = written(
+        tmp_path, ["cat", "dog"], descents=[Descended("The head", curves, Hyperparameters())]
+    )
     assert "How it learnt The head Still improving: the last third of 2 epochs" in page.text
     assert "2 (kept) 0.5000 90.0 % 0.4000 90.0 % 0.0001" in page.text
     assert "How it learnt" not in written(tmp_path, ["cat", "dog"]).text

@@ -22,19 +22,20 @@ from tests.making import write_sides
 from tests.test_rooms import loaded_by
 from training.__main__ import training
 from training.fit import fit
-from training.heads.fit import FittedHead
+from training.heads.fitted_head import FittedHead, HeadRecord
+from training.heads.held_out import Sides
 from training.search.outcome import (
     ENOUGH_TRIALS,
     Finalist,
-    compare,
+    compare_finalists,
     draw_importances,
     verdict,
     what_mattered,
 )
-from training.search.run import Budget, OutOfTime, Run, search, study_path
-from training.search.space import Neural, Plain, parameters, recall
+from training.search.run import OutOfTime, Trials, search, study_path
+from training.search.space import LinearCandidate, NeuralCandidate, parameters, recall
 from training.search.study import Study
-from training.settings.config import FitConfig
+from training.settings.config import FitConfig, SearchBudget
 from training.settings.console import Stages
 from training.settings.hyperparameters import HEAD, HiddenLayers
 
@@ -54,7 +55,7 @@ def place(tmp_path_factory) -> Path:
 def run(place: Path, name: str, trials: int, minutes: float = 10, **told: Any) -> Manifest:
     config = FitConfig(backbone="tiny", cache=place / "cache", insight=False, **told)
     stages = Stages(quiet=True)
-    return search(place / "photos", place / name, config, Budget(minutes, trials), stages)
+    return search(place / "photos", place / name, config, SearchBudget(minutes, trials), stages)
 
 
 def command(place: Path, name: str, trials: int) -> list[str]:
@@ -176,17 +177,14 @@ def test_a_spent_budget_ends_at_once_and_a_larger_one_goes_on(place, monkeypatch
 
 def test_a_trial_that_the_time_cuts_off_is_not_kept(place):
     study = Study(place / "late.study.jsonl", {})
-    prepared: Any = SimpleNamespace(
-        side=lambda name: (np.eye(4, dtype=np.float32).repeat(8, 0), np.arange(4).repeat(8)),
-        split=SimpleNamespace(train=range(32)),
-        class_names=list("abcd"),
-    )
-    late = Run(study, prepared, seed=0)
+    side = np.eye(4, dtype=np.float32).repeat(8, 0), np.arange(4).repeat(8)
+    prepared: Any = SimpleNamespace(sides=lambda seed: Sides(*side, *side, classes=4, seed=seed))
+    late = Trials(study, prepared, seed=0)
     late.ends = 0
     for _ in range(5):
-        late.trial()  # not neural: they take no epochs to be cut off at
+        late.run_next()  # not neural: they take no epochs to be cut off at
     with pytest.raises(OutOfTime):
-        late.trial()
+        late.run_next()
     assert [trial.user_attrs["head"] for trial in study.trials] == KINDS[:5]
     study.close()
 
@@ -208,14 +206,14 @@ def test_a_study_of_other_photos_or_settings_is_refused(place):
     other = write_sides(place / "more", COUNTS | {"train": 7})
     config = FitConfig(backbone="tiny", cache=place / "cache", insight=False)
     with pytest.raises(SettingError, match=r"photos was \w{16}, is \w{16}"):
-        search(other, place / "keyed", config, Budget(trials=1), Stages(quiet=True))
+        search(other, place / "keyed", config, SearchBudget(trials=1), Stages(quiet=True))
 
 
 def test_too_few_validation_photos_are_refused_before_any_trial(tmp_path, place):
     photos = write_sides(tmp_path / "photos", COUNTS | {"validation": 9})
     config = FitConfig(backbone="tiny", cache=place / "cache")
     with pytest.raises(PhotosError, match=r"27 validation photos .* 30 or more"):
-        search(photos, tmp_path / "b", config, Budget(), Stages(quiet=True))
+        search(photos, tmp_path / "b", config, SearchBudget(), Stages(quiet=True))
     assert not study_path(tmp_path / "b").exists()
 
 
@@ -230,15 +228,15 @@ def test_a_budget_out_of_range_is_refused(place, words):
 def finalist(number: int, losses: np.ndarray, right: np.ndarray, accuracy: float) -> Finalist:
     trial = optuna.trial.create_trial(value=0.0)
     trial.number = number
-    head, test = FittedHead([], {}), {"accuracy": accuracy}
-    return Finalist(trial, Plain("logistic"), head, losses, right, test)
+    head, test = FittedHead([], HeadRecord("logistic", "")), {"accuracy": accuracy}
+    return Finalist(trial, LinearCandidate("logistic"), head, losses, right, test)
 
 
 def test_the_difference_is_that_of_each_photo_with_itself():
     losses, right = np.linspace(0.1, 3, 40), np.arange(40) % 4 > 0
     default = finalist(0, losses, right, 0.8)
     better = finalist(7, losses - 0.05, right | (np.arange(40) < 4), 0.9)
-    told = compare(default, better)
+    told = compare_finalists(default, better)
     assert told["log_loss"] == pytest.approx(0.05)
     assert told["log_loss_interval"] == pytest.approx([0.05, 0.05])  # every photo gains the same
     assert told["accuracy"] == 1 / 40  # photo 0 alone
@@ -247,7 +245,7 @@ def test_the_difference_is_that_of_each_photo_with_itself():
     assert words.startswith("the winner beats the default of fit: 0.0500 less log loss on 40")
     assert words.endswith("test accuracy 0.900, the default's 0.800")
     noisy = finalist(7, losses[::-1] - 0.05, right, 0.9)  # the same mean, every photo another
-    words = verdict(default, noisy, compare(default, noisy))
+    words = verdict(default, noisy, compare_finalists(default, noisy))
     assert words.startswith(
         "nothing clearly beat the default of fit: it is saved, test accuracy 0.8"
     )
@@ -260,10 +258,10 @@ def test_a_search_loads_no_keras_until_a_neural_head_comes():
 
 def test_importances_are_told_from_twenty_finished_neural_heads_on(place):
     study = Study(place / "many.study.jsonl", {})
-    space = Neural(HiddenLayers(), HEAD)
+    space = NeuralCandidate(HiddenLayers(), HEAD)
     for number in range(ENOUGH_TRIALS):
         assert what_mattered(study) == {}
-        candidate = replace(space, descent=replace(HEAD, dropout=0.03 * number))
+        candidate = replace(space, hyperparameters=replace(HEAD, dropout=0.03 * number))
         _, trial = recall(parameters(candidate, {}), "neural")
         study.add(trial, 0.1 * number, [], {"head": "neural", "seconds": 1.0, "accuracy": 0.5})
     shares = what_mattered(study)

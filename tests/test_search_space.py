@@ -1,53 +1,57 @@
-"""What a search tries: every candidate is one that `fit` could be told to train."""
+"""What a search tries: every candidate is one that `fit` could be config to train."""
 
 import optuna
 import pytest
 
 from training.heads.kinds import KINDS
-from training.search.candidate import told_to_fit
+from training.search.candidate import config_for
 from training.search.space import (
     NEURAL,
     STRENGTH_RANGES,
     TURNS,
-    Neural,
-    Plain,
+    LinearCandidate,
+    NeuralCandidate,
     defaults,
     kinds_for,
     next_kind,
     parameters,
     recall,
-    suggest,
+    suggest_candidate,
 )
 from training.settings.config import FitConfig
-from training.settings.hyperparameters import HEAD, Descent, HiddenLayers
+from training.settings.hyperparameters import HEAD, HiddenLayers, Hyperparameters
 
 KINDS_ALL = kinds_for(photos=100, classes=4)
 
 
 def drawn(kind: str, count: int):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [suggest(study.ask(), kind) for _ in range(count)]
+    return [suggest_candidate(study.ask(), kind) for _ in range(count)]
 
 
 def test_the_defaults_of_every_kind_come_first_and_that_of_fit_before_them():
     first = defaults(KINDS_ALL)
     assert [candidate.kind for candidate in first] == [*KINDS, "neural"]
-    assert first[0] == Plain(FitConfig().head)
-    assert first[-1] == Neural(HiddenLayers(), HEAD)
+    assert first[0] == LinearCandidate(FitConfig().head)
+    assert first[-1] == NeuralCandidate(HiddenLayers(), HEAD)
 
 
 @pytest.mark.parametrize(
     "candidate",
     [
-        Plain("svm", 0.3, balanced=True),
-        Plain("prototypes"),
-        Neural(HiddenLayers(), HEAD),
-        Neural(HiddenLayers(()), Descent(optimiser="sgd", learning_rate=0.05, mixup=0.2)),
-        Neural(HiddenLayers((64, 64, 64), "gelu", "he_normal"), Descent(averaging=0.99)),
+        LinearCandidate("svm", 0.3, balanced=True),
+        LinearCandidate("prototypes"),
+        NeuralCandidate(HiddenLayers(), HEAD),
+        NeuralCandidate(
+            HiddenLayers(()), Hyperparameters(optimiser="sgd", learning_rate=0.05, mixup=0.2)
+        ),
+        NeuralCandidate(
+            HiddenLayers((64, 64, 64), "gelu", "he_normal"), Hyperparameters(averaging=0.99)
+        ),
     ],
 )
 def test_parameters_bring_back_the_candidate_they_were_made_from(candidate):
-    setting = KINDS[candidate.kind].setting if isinstance(candidate, Plain) else ""
+    setting = KINDS[candidate.kind].setting if isinstance(candidate, LinearCandidate) else ""
     settings = {setting: candidate.strength} if setting else {}
     again, trial = recall(parameters(candidate, settings), candidate.kind)
     assert again == candidate
@@ -57,11 +61,11 @@ def test_parameters_bring_back_the_candidate_they_were_made_from(candidate):
 def test_every_neural_candidate_is_one_that_fit_could_be_told():
     candidates = drawn(NEURAL, 200)
     for candidate in candidates:
-        told = told_to_fit(candidate, FitConfig())  # refuses what contradicts itself
-        assert told.descent(HEAD) == candidate.descent
-        assert told.hidden_layers.widths == candidate.shape.widths
+        config = config_for(candidate, FitConfig())  # refuses what contradicts itself
+        assert config.hyperparameters(HEAD) == candidate.hyperparameters
+        assert config.hidden_layers.widths == candidate.shape.widths
     assert {len(candidate.shape.widths) for candidate in candidates} == {0, 1, 2, 3}
-    assert {candidate.descent.optimiser for candidate in candidates} == {
+    assert {candidate.hyperparameters.optimiser for candidate in candidates} == {
         *("sgd", "momentum", "adam", "adamw")
     }
 

@@ -12,7 +12,7 @@ from training.optimisation.epochs import Epoch
 from training.optimisation.tracking import (
     MlflowTracker,
     TensorBoardTracker,
-    Untracked,
+    Trackers,
     observer,
     tracking,
 )
@@ -167,7 +167,8 @@ def test_a_server_that_is_lost_on_the_way_does_not_end_the_run(mlflow):
 
 def test_by_default_nothing_is_tracked():
     with tracking("flowers") as tracker:
-        assert isinstance(tracker, Untracked)
+        assert isinstance(tracker, Trackers)
+        assert not tracker.trackers
         tracker.settings({})
         tracker.epoch(1, {})
         tracker.result({})

@@ -1,5 +1,7 @@
 """Random views come from the photo, are drawn from the seed, and are computed once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,11 +12,11 @@ from models.building.network import build_backbone
 from models.images import Framing, Limits, decode_image
 from models.runtime import Graph
 from training.fine_tuning.map_store import MapStore
-from training.fine_tuning.views import Augmentation, compute_views, draw_view
+from training.fine_tuning.views import PhotoViews, ViewRecipe, compute_views, draw_view
 from training.photos.find import Photo
 
 SIZE, FRAMING, LIMITS = 32, Framing(32), Limits()
-HOW = Augmentation(0.45, seed=7)
+RECIPE = ViewRecipe(FRAMING, LIMITS, 0.45, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +42,10 @@ def store(tmp_path):
     made.close()
 
 
-def compute(photos, lower, store, spans, progress=lambda done: None, how=HOW):
+def compute(photos, lower, store, spans, progress=lambda done: None, recipe=RECIPE):
     digests = [photo.path.name.encode() for photo in photos]
-    compute_views(
-        *(photos, digests, spans, lower, store, FRAMING, LIMITS, how, 2, progress),
-    )
+    views = [PhotoViews(*each) for each in zip(photos, digests, spans, strict=True)]
+    compute_views(views, recipe, lower, store, workers=2, progress=progress)
     return digests
 
 
@@ -80,9 +81,9 @@ def test_view_0_is_what_serving_sees(photos, lower, store):
 
 def test_views_are_the_same_for_the_same_seed_and_others_for_another(photos, lower, tmp_path):
     kept = {}
-    for name, how in (("a", HOW), ("b", HOW), ("c", Augmentation(0.45, seed=8))):
+    for name, recipe in (("a", RECIPE), ("b", RECIPE), ("c", replace(RECIPE, seed=8))):
         made = MapStore(tmp_path / name, "maps", (16, 16, 8))
-        digests = compute(photos, lower, made, [range(3)] * 3, how=how)
+        digests = compute(photos, lower, made, [range(3)] * 3, recipe=recipe)
         kept[name] = made.read([(digest, view) for digest in digests for view in range(3)])
         made.close()
     assert np.array_equal(kept["a"], kept["b"])

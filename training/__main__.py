@@ -19,11 +19,16 @@ from models.bundle import Bundle
 from models.classifier import Classifier
 from models.cores import usable_cores
 from models.errors import LayerscopeError
-from training.settings.config import FitConfig
+from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
 from training.settings.options import settings
 
 FOLDER = click.Path(path_type=Path)
+SEARCH_SETTINGS = (
+    "backbone", "weights", "size", "resize", "fraction", "seed", "validation_share", "test_share",
+    "threads", "max_megapixels", "more_formats", "insight", "layers",
+)  # fmt: skip
+CHECK_SETTINGS = ("backbone", "weights", "size", "threads", "max_megapixels", "more_formats")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -32,7 +37,7 @@ def training() -> None:
 
 
 def _command(function: Callable[..., None]) -> click.Command:
-    """A command whose deliberate errors end as one line and exit code 2."""
+    """Make a command whose deliberate errors end as one line and exit code 2."""
 
     @functools.wraps(function)
     def run(*args: Any, **options: Any) -> None:
@@ -54,7 +59,7 @@ quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
 
 @_command
 @click.argument("photos", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="The bundle to write.")
+@click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
 @settings()
 @quiet
 def fit(photos: Path, out: Path, quiet: bool, **chosen: Any) -> None:
@@ -73,7 +78,7 @@ def fit(photos: Path, out: Path, quiet: bool, **chosen: Any) -> None:
 
 
 @_command
-@click.option("--out", type=FOLDER, required=True, help="The bundle to write.")
+@click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
 @settings("backbone")
 @quiet
 def imagenet(out: Path, backbone: str, quiet: bool) -> None:
@@ -88,7 +93,7 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
 @click.option("--against", type=FOLDER, metavar="OTHER",
-              help="A bundle to compare with, on the same photos.")  # fmt: skip
+              help="Bundle to compare with, on the same photos.")  # fmt: skip
 @quiet
 def evaluate(bundle: Path, photos: Path, against: Path | None, quiet: bool) -> None:
     """Measure BUNDLE on labelled PHOTOS (those of test/, if there is one); prints JSON."""
@@ -110,13 +115,15 @@ def evaluate(bundle: Path, photos: Path, against: Path | None, quiet: bool) -> N
 @_command
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="A .jsonl file, a line for each photo.")
-@click.option("--top", default=5, show_default=True, type=click.IntRange(1))
+@click.option("--out", type=FOLDER, required=True,
+              help="File to write, *.jsonl, one line for each photo.")  # fmt: skip
+@settings(of=PredictConfig)
 @quiet
-def predict(bundle: Path, photos: Path, out: Path, top: int, quiet: bool) -> None:
+def predict(bundle: Path, photos: Path, out: Path, quiet: bool, **chosen: Any) -> None:
     """Predict every photo below PHOTOS, labelled or not."""
     from training.predict import predict_folder
 
+    top = PredictConfig(**chosen).top
     counts = predict_folder(Classifier(Bundle(bundle)), photos, out, top, Stages(quiet))
     click.echo(f"saved {out}: {counts.predicted} predictions, {counts.failed} files with an error")
 
@@ -142,13 +149,9 @@ def insight(
 
 @_command
 @click.argument("photos", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="The bundle to write.")
-@click.option("--minutes", default=10.0, show_default=True, help="That all trials may take.")
-@click.option("--trials", default=1000, show_default=True, help="At most so many; 1 to 1000.")
-@settings(
-    *("backbone", "weights", "size", "resize", "fraction", "seed", "validation_share"),
-    *("test_share", "threads", "max_megapixels", "more_formats", "insight", "layers"),
-)
+@click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
+@settings(of=SearchBudget)
+@settings(*SEARCH_SETTINGS)
 @quiet
 def search(
     photos: Path, out: Path, minutes: float, trials: int, quiet: bool, **chosen: Any
@@ -158,10 +161,10 @@ def search(
     The trials are kept in OUT.study.jsonl: the same command goes on after a kill, and one with
     more minutes or trials after its end.
     """
-    from training.search.run import Budget
     from training.search.run import search as run
 
-    manifest = run(photos, out, FitConfig(**chosen), Budget(minutes, trials), Stages(quiet))
+    budget = SearchBudget(minutes, trials)
+    manifest = run(photos, out, FitConfig(**chosen), budget, Stages(quiet))
     found = manifest.training["search"]
     click.echo(f"saved {out} after {found['trials']} trials: {found['verdict']}")
 
@@ -177,9 +180,10 @@ def backbones() -> None:
 
 @_command
 @click.argument("photos", type=FOLDER)
-@click.option("--out", type=FOLDER, help="The page, *.html; default: PHOTOS-check.html here.")
-@click.option("--exclude", type=FOLDER, help="A list of photos to leave out, text or CSV.")
-@settings("backbone", "weights", "size", "threads", "max_megapixels", "more_formats")
+@click.option("--out", type=FOLDER, help="Page to write, *.html. [default: PHOTOS-check.html]")
+@click.option("--exclude", type=FOLDER,
+              help="List of photos to leave out, text or CSV. [default: none]")  # fmt: skip
+@settings(*CHECK_SETTINGS)
 @quiet
 def check(photos: Path, out: Path | None, exclude: Path | None, quiet: bool, **chosen: Any) -> None:
     """Find what is wrong with PHOTOS: damaged files, copies, doubtful labels. Deletes nothing."""
@@ -193,7 +197,7 @@ def check(photos: Path, out: Path | None, exclude: Path | None, quiet: bool, **c
 
 
 def main() -> None:
-    """Run a command; what it was told wrongly ends as one line too."""
+    """Run a command; a wrong option ends as one line, too."""
     try:
         training.main(prog_name="python -m training", standalone_mode=False)
     except click.ClickException as error:

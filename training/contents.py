@@ -1,4 +1,4 @@
-"""What every bundle holds: the network, its graphs, sample photos, and what it was made with."""
+"""The contents of every bundle: the network, its graphs, sample photos, library versions."""
 
 import resource
 import sys
@@ -38,7 +38,7 @@ def write_contents(
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
+    """List the versions of the libraries that the numbers depend on."""
     found = {"python": sys.version.split()[0]}
     for name, packages in LIBRARIES.items():
         for package in packages:
@@ -50,6 +50,6 @@ def library_versions() -> dict[str, str]:
 
 
 def peak_memory_mib() -> int:
-    """The most memory this process has held, in MiB."""
+    """Read the most memory this process has held, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak // (1024 if sys.platform == "linux" else 1024 * 1024)  # macOS counts bytes

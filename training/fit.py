@@ -1,4 +1,4 @@
-"""The whole run: photos -> features -> sides -> head -> network -> bundle.
+"""The whole run, stage by stage: photos -> features -> sides -> head -> network -> bundle.
 
 Each stage is timed and shown. Everything that can be refused is refused before the long
 stage begins, and the bundle appears only when it is whole.
@@ -6,13 +6,13 @@ stage begins, and the bundle appears only when it is whole.
 
 import time
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.bundle import Manifest, check_target
 from training.features.backbone import Compiled, build, compile_backbone, compile_network
-from training.heads.fit import FittedHead
+from training.heads.fitted_head import FittedHead
 from training.heads.train import train_head
 from training.optimisation.tracking import Tracker, tracking
 from training.photos.levels import settle_levels
@@ -38,26 +38,26 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     check_target(out)
     listing = list_photos(source, config, stages)
     config = settle_levels(listing, config, stages)
-    with tracking(out.name, config.tensorboard, config.mlflow, stages.say) as tracker:
+    with ExitStack() as opened:
+        tracker = opened.enter_context(
+            tracking(out.name, config.tensorboard, config.mlflow, stages.say)
+        )
         tracker.settings(config.as_json())
         compiled = compile_backbone(config, stages)
-        with ExitStack() as opened:
-            cache = opened.enter_context(closing(open_cache(compiled, config)))
-            data = prepare(listing, out, compiled, cache, config, stages)
-            head = train_head(
-                data.sides(config.seed), len(data.class_names), config, stages, tracker
-            )
-            tuned = None
-            if config.fine_tune != "no":
-                tuned = _tune_blocks(compiled, data, head, config, stages, tracker, began)
-                if tuned.kept:
-                    compiled = _compile_again(tuned, compiled, config, stages)
-                    head = tuned.fitted_head(head)
-                    cache = opened.enter_context(temporary_cache(compiled, config))
-                    data = prepare_again(data, compiled, cache, config, stages)
-            trained = measure_head(compiled, data, head, config, stages)
-            trained = replace(trained, tuned=tuned.as_json() if tuned else None)
-            manifest = write_bundle(source, out, config, stages, trained, cache)
+        cache = opened.enter_context(closing(open_cache(compiled, config)))
+        data = prepare(listing, out, compiled, cache, config, stages)
+        head = train_head(data.sides(config.seed), config, stages, tracker)
+        tuned = None
+        if config.fine_tune != "no":
+            tuned = _tune_blocks(_Frozen(compiled, data, head), began, config, stages, tracker)
+            if tuned.kept:
+                compiled = _compile_again(tuned, compiled, config, stages)
+                cache = opened.enter_context(temporary_cache(compiled, config))
+                data = prepare_again(data, compiled, cache, config, stages)
+                head = tuned.fitted_head(head)
+        trained = measure_head(compiled, data, head, config, stages)
+        trained = replace(trained, tuned=tuned)
+        manifest = write_bundle(source, out, config, stages, trained, cache)
         if tuned:
             tuned.discard()
         test = manifest.metrics["test"]
@@ -65,29 +65,33 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     return manifest
 
 
+@dataclass(frozen=True)
+class _Frozen:
+    """What a run with a frozen backbone has made: fine-tuning begins there."""
+
+    compiled: Compiled
+    data: Dataset
+    head: FittedHead
+
+
 def _tune_blocks(
-    compiled: Compiled,
-    data: Dataset,
-    head: FittedHead,
-    config: FitConfig,
-    stages: Stages,
-    tracker: Tracker,
-    began: float,
+    frozen: _Frozen, began: float, config: FitConfig, stages: Stages, tracker: Tracker
 ) -> "Tuned":
     """Train the upper blocks too; with `auto`, they are kept only if validation photos gain."""
     with stages.stage("load Keras"):
         load_keras()
-        from training.fine_tuning.fine_tune import Start, fine_tune
+        from training.fine_tuning.fine_tune import fine_tune
+        from training.fine_tuning.start import Start
 
         backbone = build(config)
     start = Start(
         backbone=backbone,
-        layers=compiled.layers,
-        identity=compiled.identity,
-        features=data.features,
-        split=data.split,
-        labels=data.labels,
-        head=head.layers,
+        layers=frozen.compiled.layers,
+        identity=frozen.compiled.identity,
+        features=frozen.data.features,
+        split=frozen.data.split,
+        labels=frozen.data.labels,
+        head=frozen.head.layers,
         began=began,
     )
     tuned = fine_tune(start, config, stages, tracker)

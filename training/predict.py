@@ -1,4 +1,4 @@
-"""A saved model over many photos, into a file of JSON lines."""
+"""Predict many photos with a saved model, into a file of JSON lines."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ CHUNK = 256  # photos in flight
 
 
 class Counts(NamedTuple):
-    """How it went."""
+    """How many files were predicted, and how many could not be read."""
 
     predicted: int
     failed: int
@@ -73,7 +73,7 @@ def _chunks(files: list[Path]) -> Iterator[list[Path]]:
 
 
 def _line(classifier: Classifier, path: Path, top: int) -> dict[str, Any]:
-    """What the service would answer for this file."""
+    """Answer one file as the service would."""
     line: dict[str, Any] = {"photo": str(path)}
     try:
         pixels = classifier.decode(path.read_bytes())

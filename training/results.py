@@ -1,7 +1,7 @@
-"""What a run came to: its data, what was trained on them, and how good it is."""
+"""The results of a run: its data, what was trained on them, and how good it is."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,14 +9,17 @@ from training.doctor.examine import Checkup
 from training.evaluation.evaluate import measure
 from training.features.backbone import Compiled
 from training.features.compute import Features
-from training.heads.calibrated_head import Belief, believe
-from training.heads.fit import FittedHead
+from training.heads.calibrated_head import CalibratedHead, calibrate_head
+from training.heads.fitted_head import FittedHead
 from training.heads.forward import apply_head
 from training.heads.held_out import Sides
 from training.photos.find import Skipped
 from training.photos.split import Split
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+
+if TYPE_CHECKING:
+    from training.fine_tuning.fine_tune import Tuned  # needs Keras, which most runs do not
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,23 @@ class Dataset:
 
     def sides(self, seed: int) -> Sides:
         """Return what a head is trained on and judged by."""
-        return Sides(*self.side("train"), *self.side("validation"), seed)
+        return self._sides(self.split.train, seed)
+
+    def remembered_sides(self, seed: int) -> Sides:
+        """Return the same with the remembered training photos only."""
+        return self._sides(self.remembered, seed)
+
+    def _sides(self, rows: list[int], seed: int) -> Sides:
+        train, train_labels = self.some(rows)
+        validation, validation_labels = self.side("validation")
+        return Sides(
+            train=train,
+            train_labels=train_labels,
+            validation=validation,
+            validation_labels=validation_labels,
+            classes=len(self.class_names),
+            seed=seed,
+        )
 
 
 @dataclass(frozen=True)
@@ -54,7 +73,7 @@ class Searched:
 
     @property
     def verdict(self) -> str:
-        """One paragraph for people."""
+        """The outcome in one paragraph, for people."""
         return str(self.summary["verdict"])
 
 
@@ -65,10 +84,10 @@ class Trained:
     compiled: Compiled
     data: Dataset
     head: FittedHead
-    belief: Belief
+    calibrated: CalibratedHead
     probabilities: np.ndarray  # (T, K) of the test photos
     metrics: dict[str, Any]
-    tuned: dict[str, Any] | None = None  # how the upper blocks were trained
+    tuned: "Tuned | None" = None  # how the upper blocks were trained
     searched: Searched | None = None  # how the head was found
 
 
@@ -78,9 +97,8 @@ def measure_head(
     """Calibrate a head on the validation photos, then measure it on the test photos."""
     with stages.stage("calibrate and measure"):
         test, labels = data.side("test")
-        remembered, validation = data.some(data.remembered), data.side("validation")
-        belief = believe(head, *remembered, *validation, config.seed, config.coverage)
-        belief = belief.measured(test, labels)
-        probabilities = apply_head(belief.layers, test)
+        calibrated = calibrate_head(head, data.remembered_sides(config.seed), config.coverage)
+        calibrated = calibrated.measured(test, labels)
+        probabilities = apply_head(calibrated.layers, test)
         metrics = measure(probabilities, labels, data.class_names)
-    return Trained(compiled, data, head, belief, probabilities, metrics)
+    return Trained(compiled, data, head, calibrated, probabilities, metrics)

@@ -1,4 +1,4 @@
-"""What was trained, written as a bundle: network, samples, insight, manifest, report, card."""
+"""Write results as a bundle: network, samples, insight, manifest, report, model card."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from training.doctor.page import render_section
 from training.features.backbone import attach
 from training.features.cache import FeatureCache
 from training.insight.write import Material, choose_layers, write_insight
-from training.optimisation.epochs import Curves
 from training.photos import pictures
 from training.photos.find import Skipped
 from training.photos.sides import split_settings, write_sides
@@ -26,7 +25,6 @@ from training.report.reliability import calibration_section
 from training.results import Dataset, Trained
 from training.settings.config import FitConfig
 from training.settings.console import Stages
-from training.settings.hyperparameters import BLOCKS, HEAD
 
 DOCTOR_PICTURES = 12  # of each problem
 SIDES = ("train", "validation", "test")
@@ -41,17 +39,17 @@ def write_bundle(
     cache: FeatureCache,
 ) -> Manifest:
     """Write `out`. Raises ParityError, StorageError; nothing half written is left."""
-    data, belief = trained.data, trained.belief
+    data, calibrated = trained.data, trained.calibrated
     photos, split = data.features.photos, data.split
     validation = [photos[index] for index in split.validation]
     with stages.stage("write and check the network"):
         asked = pictures.for_parity(photos, config.framing, config.limits)
-        files, parity = attach(trained.compiled, belief.layers, asked)
+        files, parity = attach(trained.compiled, calibrated.layers, asked)
     with new_bundle(out) as folder:
         samples = write_contents(
             folder, files, pictures.for_samples(validation, config.framing, config.limits)
         )
-        belief.write(folder)
+        calibrated.write(folder)
         write_sides(folder, split, data.features.digests, data.known, split_settings(config))
         if trained.searched:
             (folder / "search").mkdir()
@@ -71,36 +69,36 @@ def write_bundle(
             class_names=data.class_names,
             image=ImageEntry(**vars(config.framing)),
             backbone={"name": config.row.name, "weights": trained.compiled.identity},
-            head=trained.head.settings,
+            head=trained.head.record.as_json(),
             layers=trained.compiled.layers,
             training=config.as_json()
             | {"seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}
             | {"peak_memory_mib": peak_memory_mib()}
-            | ({"fine_tuning": trained.tuned} if trained.tuned else {})
+            | ({"fine_tuning": trained.tuned.as_json()} if trained.tuned else {})
             | ({"search": trained.searched.summary} if trained.searched else {}),
             data=_describe_data(data) | {"samples": samples},
             metrics={"test": trained.metrics},
-            calibration=belief.calibration,
-            thresholds=belief.thresholds,
+            calibration=calibrated.calibration,
+            thresholds=calibrated.thresholds,
             parity=parity.as_json(),
             libraries=library_versions(),
         )
         skipped = [_below(source, item) for item in data.skipped]
         sections = _sections(source, manifest, trained, config)
-        extras = Extras(insight, gallery, _descents(trained, config), sections)
+        extras = Extras(insight, gallery, _descents(trained), sections)
         write_report(folder / "report.html", manifest, cost, skipped, mistakes, extras)
         write_model_card(folder / "model_card.md", manifest, skipped)
         return seal(folder, manifest, out)
 
 
 def _below(source: Path, item: Skipped) -> Skipped:
-    """The same with a path below `source`: a report may be shown to others."""
+    """Shorten the path to what is below `source`: a report may be shown to others."""
     inside = item.path.is_relative_to(source)
     return Skipped(item.path.relative_to(source) if inside else Path(item.path.name), item.reason)
 
 
 def _describe_data(data: Dataset) -> dict[str, Any]:
-    """How many photos of which class stood where, and which they were."""
+    """Count the photos of each class on each side, and name the whole by a fingerprint."""
     split, features = data.split, data.features
     sides = {side: getattr(split, side) for side in SIDES}
     counts = {
@@ -121,7 +119,7 @@ def _describe_data(data: Dataset) -> dict[str, Any]:
 def _pictures(
     trained: Trained, files: dict[str, bytes], config: FitConfig
 ) -> tuple[list[Mistake], Gallery]:
-    """The worst mistakes, explained; and the test photos behind the confusion matrix."""
+    """Explain the worst mistakes, and collect the test photos behind the confusion matrix."""
     data = trained.data
     tested = [data.features.photos[index] for index in data.split.test]
     truth = data.labels[data.split.test]
@@ -130,22 +128,22 @@ def _pictures(
     return worst_mistakes(*asked, explainer), gather(*asked, config.workers)
 
 
-def _descents(trained: Trained, config: FitConfig) -> list[Descended]:
-    """What was trained by gradient descent."""
+def _descents(trained: Trained) -> list[Descended]:
+    """Collect the curves of what was trained by gradient descent."""
     found = []
-    if "curves" in trained.head.settings:
-        curves = Curves.from_json(trained.head.settings["curves"])
-        found.append(Descended("The head", curves, config.descent(HEAD)))
-    if trained.tuned:
-        curves = Curves.from_json(trained.tuned)
-        found.append(Descended("The upper blocks and the head", curves, config.descent(BLOCKS)))
+    if neural := trained.head.record.trained.neural:
+        found.append(Descended("The head", neural.curves, neural.hyperparameters))
+    if tuned := trained.tuned:
+        found.append(
+            Descended("The upper blocks and the head", tuned.curves, tuned.hyperparameters)
+        )
     return found
 
 
 def _sections(
     source: Path, manifest: Manifest, trained: Trained, config: FitConfig
 ) -> list[Section]:
-    """Parts of the report that other files render."""
+    """Render the parts of the report that other files make."""
     sections = [calibration_section(manifest)]
     if trained.searched:
         search = environment().get_template("search.html.j2").render(search=trained.searched)

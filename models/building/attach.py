@@ -24,13 +24,13 @@ POOL = "pool"  # the backbone's last layer
 
 
 def head_names(head: Head) -> list[str]:
-    """The name of each layer: `head_dense1`, `head_unit2` and so on, the last one `logits`."""
+    """Name each layer: `head_dense1`, `head_unit2` and so on, the last one `logits`."""
     kinds = ["unit" if isinstance(part, UnitLength) else "dense" for part in head[:-1]]
     return [f"head_{kind}{number}" for number, kind in enumerate(kinds, start=1)] + ["logits"]
 
 
 def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
-    """The whole network as a graph with `logits` and `features`, and with its maps or not.
+    """Write the whole network as a graph with `logits` and `features`, with its maps or not.
 
     Args:
         backbone: a graph with an output `features`, and one for each mapped layer.
@@ -51,7 +51,7 @@ def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
 
 
 def keep_outputs(graph: bytes, names: Sequence[str]) -> bytes:
-    """The same graph, answering these outputs only."""
+    """Reduce a graph to these outputs."""
     model = onnx.load_from_string(graph)
     _drop_outputs(model.graph, names)
     return bytes(model.SerializeToString())
@@ -67,7 +67,7 @@ def _drop_outputs(graph: onnx.GraphProto, kept: Sequence[str]) -> None:
 
 
 def head_graph(head: Head) -> bytes:
-    """The head alone: `features` -> `logits`."""
+    """Write the head alone as a graph: `features` -> `logits`."""
     writer = GraphWriter("/head/")
     writer.rename(_write_head(writer, "features", head), "logits")
     inputs, classes = _widths(head)
@@ -75,7 +75,7 @@ def head_graph(head: Head) -> bytes:
 
 
 def attach_to_keras(backbone: bytes, head: Head) -> bytes:
-    """The whole network as a .keras file.
+    """Write the whole network as a .keras file.
 
     Args:
         backbone: a .keras file of a functional network whose output is that of `pool`.
@@ -110,7 +110,7 @@ def attach_to_keras(backbone: bytes, head: Head) -> bytes:
 
 
 def _widths(head: Head) -> tuple[int, int]:
-    """How many features the head reads, and how many logits it answers."""
+    """Count the features a head reads, and the logits it gives."""
     dense = [part for part in head if isinstance(part, DenseLayer)]
     return dense[0].kernel.shape[0], dense[-1].bias.size
 
@@ -128,7 +128,7 @@ def _write_head(writer: GraphWriter, tensor: str, head: Head) -> str:
 def _layer_config(
     name: str, kind: str, part: DenseLayer | UnitLength, source: str, width: int
 ) -> dict[str, Any]:
-    """One layer as Keras describes it; what is left out has Keras' default."""
+    """Describe a layer as Keras does; what is left out has Keras' default."""
     settings: dict[str, Any] = {"name": name, "trainable": True, "dtype": "float32"}
     if isinstance(part, DenseLayer):
         settings |= {"units": part.bias.size, "activation": part.activation, "use_bias": True}

@@ -29,7 +29,7 @@ class Embedded:
     depth: float  # repeats of each stage, likewise
 
     def path(self) -> Path:
-        """Where the package keeps the file. Raises WeightsUnreadable if it is not installed."""
+        """Find the file in its package. Raises WeightsUnreadable if it is not installed."""
         spec = importlib.util.find_spec(self.package)
         if spec is None or spec.origin is None:
             name = self.package.replace("_", "-")
@@ -56,7 +56,7 @@ class Backbone:
         return "imagenet" if self.constructor else "none"
 
     def no_such_file(self, weights: str) -> WeightsUnreadable:
-        """The error that says what this backbone takes instead."""
+        """Make the error that names what this backbone takes instead."""
         known = "embedded, none" if self.embedded else self.default_weights
         return WeightsUnreadable(weights, f"no such file; {self.name} takes {known} or a file")
 
@@ -121,7 +121,7 @@ BACKBONES: dict[str, Backbone] = {
 
 
 def find_backbone(name: str) -> Backbone:
-    """The row called `name`, in any case. Raises UnknownBackbone."""
+    """Find the row called `name`, in any case. Raises UnknownBackbone."""
     try:
         return BACKBONES[name.lower()]
     except KeyError:
@@ -129,7 +129,7 @@ def find_backbone(name: str) -> Backbone:
 
 
 def weights_identity(backbone: Backbone, weights: str, seed: int = 0) -> str:
-    """What these weights are, in one string: the same string means the same numbers."""
+    """Name weights by one string: the same string means the same numbers."""
     if weights == "embedded" and backbone.embedded:
         return backbone.embedded.sha256
     if weights == "none":

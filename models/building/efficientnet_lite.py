@@ -38,7 +38,7 @@ STAGES = (
 
 
 def efficientnet_lite(image: keras.KerasTensor, width: float, depth: float) -> keras.KerasTensor:
-    """The backbone's last feature map for a scaled image.
+    """Compute the backbone's last feature map for a scaled image.
 
     Args:
         image: (N, H, W, 3) float32, about -1..1: raw RGB after `(x - 127) / 128`.
@@ -62,8 +62,7 @@ def load_embedded(network: keras.Model, tensors: dict[str, np.ndarray]) -> None:
     """Put a PyTorch state dict of the same architecture into `network`, in place.
 
     Args:
-        network: built with `efficientnet_lite`; its layer `logits` takes the 1,000-class head
-            if it has that shape.
+        network: built with `efficientnet_lite`. The 1,000-class head of the dict is not loaded.
         tensors: names as in the state dict, e.g. `_blocks.0._depthwise_conv.weight`.
 
     Raises:
@@ -94,7 +93,7 @@ def _layer_names(network: keras.Model) -> list[str]:
 
 
 def _round_channels(channels: float, multiple: int = 8) -> int:
-    """The nearest multiple of 8, but never more than 10 % below."""
+    """Round to a multiple of 8, but never more than 10 % down."""
     rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
     return rounded + multiple if rounded < 0.9 * channels else rounded
 
@@ -102,7 +101,7 @@ def _round_channels(channels: float, multiple: int = 8) -> int:
 def _unit(
     x: keras.KerasTensor, conv: layers.Layer, name: str, relu: bool = True
 ) -> keras.KerasTensor:
-    """Convolution, batch normalisation, and ReLU6 unless the unit is linear."""
+    """Convolve, normalise by batch, and apply ReLU6 unless the unit is linear."""
     conv.name = f"{name}conv" if name.endswith("_dw") else f"{name}_conv"
     x = layers.BatchNormalization(epsilon=BN_EPSILON, name=f"{name}_bn")(conv(x))
     return layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x

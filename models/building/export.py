@@ -1,6 +1,6 @@
 """Keras network -> ONNX graph, written layer by layer.
 
-Every layer's output can be asked for by the layer's name, and feature maps stay in
+Every layer's output has the layer's name, and feature maps stay in
 (N, C, H, W), the layout the CPU kernels compute in, from the first layer to the last.
 Writing takes a fraction of a second, where tracing the network and converting the trace
 takes from ten seconds to minutes. A kind of layer without a writer is refused by name.
@@ -17,7 +17,7 @@ from models.errors import ExportError
 
 
 def to_onnx(network: keras.Model, outputs: dict[str, Any]) -> bytes:
-    """`network`, or a part of it, as one ONNX graph that answers `outputs`.
+    """Write `network`, or a part of it, as one ONNX graph that answers `outputs`.
 
     Args:
         network: flat, with one input of a fixed size.
@@ -38,7 +38,7 @@ def to_onnx(network: keras.Model, outputs: dict[str, Any]) -> bytes:
 
 
 def _ancestors(network: keras.Model, outputs: dict[str, Any]) -> set[int]:
-    """Ids of the operations that the outputs need."""
+    """Find the operations that the outputs need, by their ids."""
     needed = {id(tensor) for tensor in outputs.values()}
     wanted = set()
     for operation in reversed(network.operations):
@@ -56,12 +56,12 @@ class _Writer(GraphWriter):
         self.names: dict[int, str] = {}  # the ONNX name of each Keras tensor, by its id
 
     def number(self, value: Any) -> str:
-        """What a layer was called with beside tensors: a number, or one for each channel."""
+        """Store a number that a layer was called with, or one for each channel."""
         array = np.asarray(value, np.float32)
         return self.constant(array.reshape(1, -1, 1, 1) if array.ndim == 1 else array)
 
     def write(self, operation: Any) -> None:
-        """One layer, or one operation such as `x + 3`."""
+        """Write one layer, or one operation such as `x + 3`."""
         kind = type(operation).__name__
         if kind == "InputLayer":
             shape = operation.output.shape
@@ -77,7 +77,7 @@ class _Writer(GraphWriter):
         self.names[id(operation.output)] = name
 
     def _arguments(self, operation: Any) -> list[str]:
-        """Names of what the operation was called with; numbers become constants."""
+        """Name what the operation was called with; numbers become constants."""
         called = operation._inbound_nodes[0].arguments
         named = [v for v in keras.tree.flatten(called.kwargs) if id(v) in self.names]
         return [

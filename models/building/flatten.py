@@ -13,14 +13,14 @@ from keras import layers
 
 
 def graft(network: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor:
-    """The output of a plain copy of `network` on top of `image`.
+    """Put a plain copy of `network` on top of `image`.
 
     Args:
         network: functional, with one input; it stays as it is.
         image: (N, H, W, 3), scaled as `network` expects it.
 
     Returns:
-        What `network` would put out for `image`, by built-in layers with the same weights.
+        The output of `network` for `image`, by built-in layers with the same weights.
     """
     tensors: dict[int, Any] = {id(network.input): image}
 

@@ -63,7 +63,7 @@ class MappedLayer:
 
 
 def mapped_layers(network: keras.Model) -> list[MappedLayer]:
-    """Every layer of `network` that can be shown, from photo to answer.
+    """Find every layer of `network` that can be shown, from photo to answer.
 
     Args:
         network: one flat functional graph with an input of a fixed size.
@@ -107,7 +107,7 @@ def mapped_layers(network: keras.Model) -> list[MappedLayer]:
 
 
 def map_tensors(network: keras.Model) -> dict[str, Any]:
-    """The output of every mapped layer of `network`, by the layer's name."""
+    """Find the output of every mapped layer of `network`, by the layer's name."""
     outputs = {operation.name: operation.output for operation in network.operations}
     return {layer.name: outputs[layer.name] for layer in mapped_layers(network)}
 
@@ -117,7 +117,7 @@ def _inputs(operation: Any) -> list[Any]:
 
 
 def _consumers(network: keras.Model) -> dict[int, list[Any]]:
-    """Which operations read each tensor, by the tensor's id."""
+    """Find the operations that read each tensor, by the tensor's id."""
     readers: dict[int, list[Any]] = {}
     for operation in network.operations:
         if not isinstance(operation, layers.InputLayer):
@@ -127,7 +127,7 @@ def _consumers(network: keras.Model) -> dict[int, list[Any]]:
 
 
 def _trunk(network: keras.Model, consumers: dict[int, list[Any]]) -> set[str]:
-    """Names of the operations that every path from input to output passes through."""
+    """Name the operations that every path from input to output passes through."""
     waiting: dict[int, int] = {}  # tensors still to be read, and by how many
     trunk = set()
     for operation in network.operations:
@@ -144,7 +144,7 @@ def _trunk(network: keras.Model, consumers: dict[int, list[Any]]) -> set[str]:
 
 
 def _block_ends(names: list[str]) -> set[str]:
-    """Of trunk layers in order, the last of each block.
+    """Find the last layer of each block, among trunk layers in order.
 
     A block is the layers whose names agree up to the last part with a digit in it, as in
     `conv5_block3_out` or `block2a_project_bn`: so backbones name them.
@@ -154,10 +154,10 @@ def _block_ends(names: list[str]) -> set[str]:
 
 
 def _reach(network: keras.Model) -> dict[int, tuple[float, int]]:
-    """Stride and receptive field of every tensor, in input pixels, by the tensor's id.
+    """Compute stride and receptive field of every tensor, in input pixels, by the tensor's id.
 
-    A gate of one position (squeeze-and-excite) sees the whole photo but says nothing about
-    place: where it meets a feature map, the map's own field counts.
+    A gate of one position (squeeze-and-excite) sees the whole photo but has no place in
+    it: where it meets a feature map, the map's own field counts.
     """
     size = network.input_shape[1]
     reach: dict[int, tuple[float, int]] = {}
@@ -184,6 +184,6 @@ def _reach(network: keras.Model) -> dict[int, tuple[float, int]]:
 
 
 def _window(layer: Any) -> tuple[int, int, int]:
-    """Kernel, stride and dilation of a layer that looks through a square window."""
+    """Read kernel, stride and dilation of a layer with a square window."""
     kernel = getattr(layer, "kernel_size", None) or layer.pool_size
     return kernel[0], layer.strides[0], getattr(layer, "dilation_rate", (1,))[0]

@@ -25,7 +25,7 @@ TORCH_STD = (0.229, 0.224, 0.225)
 
 
 def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -> keras.Model:
-    """Raw RGB -> pooled features, with the pretrained weights in place.
+    """Build a backbone, from raw RGB to pooled features, with its pretrained weights.
 
     Args:
         size: px, the side of the square input.
@@ -59,7 +59,7 @@ def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -
 
 
 def pretrained_head(backbone: Backbone) -> Head:
-    """The 1,000-class head that came with embedded weights. Raises WeightsUnreadable."""
+    """Read the 1,000-class head that came with embedded weights. Raises WeightsUnreadable."""
     if not backbone.embedded:
         raise WeightsUnreadable(backbone.name, "only embedded backbones bring their own head")
     tensors = read_state_dict(backbone.embedded.path(), backbone.embedded.sha256)
@@ -67,7 +67,7 @@ def pretrained_head(backbone: Backbone) -> Head:
 
 
 def _scaling(backbone: Backbone) -> layers.Layer:
-    """The layer from raw RGB 0..255 to what the backbone was trained on."""
+    """Make the layer from raw RGB 0..255 to what the backbone was trained on."""
     if backbone.scaling == "lite":
         return layers.Rescaling(1 / 128, offset=-127 / 128, name="scaling")
     if backbone.scaling == "minus one to one":
@@ -86,7 +86,7 @@ def _scaling(backbone: Backbone) -> layers.Layer:
 
 
 def _application(backbone: Backbone, size: int, weights: str) -> keras.Model:
-    """A `keras.applications` network without its top, as Keras makes it."""
+    """Build a `keras.applications` network without its top, as Keras makes it."""
     constructor = getattr(keras.applications, backbone.constructor)
     source = None if weights == "none" else weights
     if weights not in ("none", "imagenet") and not Path(weights).is_file():
@@ -103,7 +103,7 @@ def _application(backbone: Backbone, size: int, weights: str) -> keras.Model:
 
 
 def _tiny(scaled: keras.KerasTensor) -> keras.KerasTensor:
-    """Two blocks, 8 and 16 channels, stride 4: small enough for any test."""
+    """Build two blocks, 8 and 16 channels, stride 4: small enough for any test."""
     x = scaled
     for number, channels in enumerate((8, 16), start=1):
         conv = layers.Conv2D(channels, 3, strides=2, padding="same", name=f"block{number}_conv")

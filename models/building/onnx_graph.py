@@ -15,7 +15,7 @@ class GraphWriter:
     """Nodes and constants of a graph being written."""
 
     def __init__(self, prefix: str = "/"):
-        """`prefix` begins every name that is made up; no layer's name may hold a slash."""
+        """Begin a graph. `prefix` begins each name that is made up; no layer's name has a slash."""
         self.prefix = prefix
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
@@ -46,7 +46,7 @@ class GraphWriter:
     def finish(
         self, name: str, entry: tuple[str, Sequence[int]], outputs: Mapping[str, Sequence[int]]
     ) -> bytes:
-        """The whole graph. `entry` and `outputs`: names, and shapes without the photos' axis."""
+        """Serialise the graph. `entry`, `outputs`: names, and shapes without the photos' axis."""
         source = helper.make_tensor_value_info(entry[0], TensorProto.FLOAT, ["N", *entry[1]])
         results = [
             helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", *shape])

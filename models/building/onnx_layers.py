@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Writer(Protocol):
-    """What a layer's function may ask of the graph being written."""
+    """The part of a graph writer that a layer's function uses."""
 
     def node(self, kind: str, inputs: list[str], **attributes: Any) -> str:
         """Append a node; returns the name of its output."""
@@ -24,7 +24,7 @@ class Writer(Protocol):
 
 
 def activation(w: Writer, x: str, name: str) -> str:
-    """An activation function by its Keras name. Raises KeyError for one not listed."""
+    """Write an activation function by its Keras name. Raises KeyError for one not listed."""
     if name == "linear":
         return x
     if name in ("silu", "swish"):
@@ -36,7 +36,7 @@ def activation(w: Writer, x: str, name: str) -> str:
 
 
 def unit_length(w: Writer, x: str) -> str:
-    """Each vector divided by its length; 0 stays 0, as in Keras."""
+    """Divide each vector by its length; 0 stays 0, as in Keras."""
     return w.node("LpNormalization", [x], axis=1, p=2)
 
 
@@ -58,12 +58,12 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def _name(layer: Any) -> str:
-    """The Keras name of a layer's activation function."""
+    """Name a layer's activation function as Keras does."""
     return getattr(layer.activation, "__name__", str(layer.activation))
 
 
 def _pads(layer: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> list[int]:
-    """ONNX pads (top, left, bottom, right) that equal Keras' padding for this input size."""
+    """Compute ONNX pads (top, left, bottom, right) for Keras' padding at this input size."""
     if layer.padding == "valid":
         return [0, 0, 0, 0]
     before, after = [], []
@@ -79,7 +79,7 @@ def _pads(layer: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> lis
 def _convolve(
     w: Writer, x: str, layer: Any, kernel: np.ndarray, groups: int, bias: Any, plain: bool = False
 ) -> str:
-    """A convolution with an OIHW kernel; `plain` ignores the layer's stride and padding."""
+    """Write a convolution with an OIHW kernel; `plain` ignores the layer's stride and padding."""
     size = kernel.shape[2:]
     inputs = [x, w.constant(kernel)] + ([] if bias is None else [w.constant(bias)])
     dilation = (1, 1) if plain else layer.dilation_rate
@@ -101,7 +101,7 @@ def _conv(w: Writer, layer: Any, x: str) -> str:
 
 
 def _by_channel(kernel: Any) -> np.ndarray:
-    """A depthwise kernel (h, w, C, multiplier) as OIHW: (C * multiplier, 1, h, w)."""
+    """Turn a depthwise kernel (h, w, C, multiplier) into OIHW: (C * multiplier, 1, h, w)."""
     array = np.asarray(kernel)
     return array.transpose(2, 3, 0, 1).reshape(-1, 1, *array.shape[:2])
 
@@ -172,7 +172,7 @@ def _relu(w: Writer, layer: Any, x: str) -> str:
 
 
 def _scale(layer: Any, numbers: Any) -> np.ndarray:
-    """Numbers for each channel, shaped to meet (N, C, H, W) or (N, C)."""
+    """Shape numbers for each channel to meet (N, C, H, W) or (N, C)."""
     array = np.asarray(numbers, np.float32).reshape(-1)
     return array.reshape(1, -1, 1, 1) if len(layer.input.shape) == 4 else array.reshape(1, -1)
 

@@ -70,7 +70,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read_state_dict(path: Path, sha256: str) -> dict[str, np.ndarray]:
-    """Every tensor of the state dict at `path`, by name.
+    """Read every tensor of the state dict at `path`, by name.
 
     Args:
         path: a file in PyTorch's serialisation of before version 1.6.
@@ -90,7 +90,7 @@ def read_state_dict(path: Path, sha256: str) -> dict[str, np.ndarray]:
 
 
 def parse_state_dict(file: BinaryIO, path: Path) -> dict[str, np.ndarray]:
-    """The tensors in `file`; `path` is only named in errors. Raises WeightsUnreadable."""
+    """Read the tensors in `file`; `path` is only named in errors. Raises WeightsUnreadable."""
     try:
         magic, _protocol, _machine, views, keys = (_Reader(file).load() for _ in range(5))
         if magic != MAGIC:
@@ -103,7 +103,7 @@ def parse_state_dict(file: BinaryIO, path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
-    """The next storage in the file: its length in 8 bytes, then the numbers."""
+    """Read the next storage in the file: its length in 8 bytes, then the numbers."""
     count = int.from_bytes(file.read(8), "little")
     content = file.read(count * storage.dtype.itemsize)
     if count != storage.length or len(content) != count * storage.dtype.itemsize:
@@ -112,7 +112,7 @@ def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
 
 
 def _tensor(view: _View, numbers: np.ndarray) -> np.ndarray:
-    """The numbers a view shows, copied; never past the end of its storage."""
+    """Copy the numbers a view shows; never past the end of its storage."""
     if math.prod(view.shape) == 0:
         return np.zeros(view.shape, numbers.dtype)
     steps = zip(view.shape, view.strides, strict=True)

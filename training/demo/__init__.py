@@ -3,5 +3,7 @@
 Doors: imagenet. Begin there.
 
 - imagenet.py  the pretrained network itself as a bundle, 1,000 classes
-- digits.py    handwritten digits as class folders
+
+photos/ holds 125 photos in five classes, for an ordinary `fit`; SOURCES.tsv names the author,
+the source and the licence of each.
 """

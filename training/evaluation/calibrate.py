@@ -14,14 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from models.building.head import DenseLayer, Head
-from models.errors import SettingError
+from models.classifier import softmax
 from training.evaluation.intervals import wilson
+from training.settings.config import FitConfig
 
 BINS = 10  # of the reliability diagram, by confidence, equally wide
-COVERAGE = 0.9
 PRIOR = 1.0  # spread of log temperature that is expected: decides only where photos are few
 LOG_RANGE = 12.0  # searched on both sides of 1: cosines need 0.03, squared distances 100
 
@@ -36,7 +35,7 @@ class Calibration:
 
 
 def calibrate(
-    head: Head, logits: np.ndarray, labels: np.ndarray, coverage: float = COVERAGE
+    head: Head, logits: np.ndarray, labels: np.ndarray, coverage: float = FitConfig.coverage
 ) -> Calibration:
     """Fit temperature and prediction sets on photos that were not trained on.
 
@@ -44,15 +43,10 @@ def calibrate(
         head: as it was trained; its last layer is a linear DenseLayer.
         logits: (N, K) of such a head for photos it did not see: those of validation, or of
             cross-fitting, or both. labels: (N,) int. N may be 0.
-        coverage: share of photos whose set is to hold the truth; 0.5 to 0.999.
-
-    Raises:
-        SettingError: a coverage out of its range.
+        coverage: share of photos whose set is to hold the truth.
     """
-    if not 0.5 <= coverage <= 0.999:
-        raise SettingError(f"--coverage is {coverage}; expected 0.5 to 0.999")
     temperature = fit_temperature(logits, labels) if len(labels) else 1.0
-    probabilities = softmax(logits / temperature, axis=1)
+    probabilities = softmax(logits / temperature)
     least = least_probability(probabilities, labels, coverage)
     chosen = {} if least is None else {"coverage": coverage, "least_probability": least}
     facts = {"method": "temperature", "temperature": temperature, "photos": len(labels)}
@@ -75,7 +69,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     while high - low > 1e-6:
         middle = (low + high) / 2
         sharpness = math.exp(middle)
-        expected = (softmax(scores * sharpness, axis=1) * scores).sum()
+        expected = (softmax(scores * sharpness) * scores).sum()
         slope = sharpness * (expected - truth) + middle / (2 * PRIOR**2)
         low, high = (middle, high) if slope < 0 else (low, middle)
     return spread / math.exp((low + high) / 2)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from models.familiarity import FILE, Familiarity, nearest, place
+from training.evaluation.folds import turns
 from training.evaluation.intervals import wilson
 
 NEIGHBOURS = 5
@@ -97,8 +98,5 @@ def measure_familiarity(scores: np.ndarray, least: float) -> dict[str, Any]:
 def _pick(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Rows of up to `most` photos, the classes in turn, so that small ones stay whole."""
     order = np.random.default_rng(seed).permutation(len(labels))
-    turn = np.empty(len(labels), int)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        turn[members] = np.arange(len(members))
+    turn = turns(labels, order)
     return np.sort(order[np.argsort(turn[order], kind="stable")[:most]])

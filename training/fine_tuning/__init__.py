@@ -1,10 +1,12 @@
 """Fine-tuning: the upper blocks of the backbone, trained from cached feature maps.
 
-Doors: fine_tune. Begin there.
+Doors: fine_tune, start. Begin at fine_tune.py.
 
 - fine_tune.py  the upper blocks and the head, trained on views from the cache
+- start.py      what it begins with: backbone, photos, head
+- plan.py       cut, views and epochs: as set, or as many as time allows
+- budget.py     how long a view and a step take, and how many fit into some minutes
 - cut.py        where the backbone is cut: what lies above is trained
 - views.py      random views of each photo, through the frozen lower blocks
 - map_store.py  their feature maps on disk
-- budget.py     how many views and epochs fit into some minutes
 """

@@ -7,48 +7,50 @@ import keras
 import numpy as np
 
 from models.runtime import Graph
-from training.settings.hyperparameters import Descent
+from training.settings.hyperparameters import Hyperparameters
 
 MOST_EPOCHS = 16
 MOST_VIEWS = 8
 AFTERWARDS_S = 35.0  # exporting, measuring and writing what was trained
 MARGIN = 0.9  # of the time that is left: machines are not always equally quick
 DECODE_MS = 5.0  # a view on one core: decoding, cutting out, writing its maps
-ASKING = 0.5  # of a step, that a validation photo takes after each epoch
+VALIDATING = 0.5  # of a step, that a validation photo takes after each epoch
 TRIED_STEPS = 3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What fine-tuning will do."""
+    """How much fine-tuning will do."""
 
     views: int  # of each training photo, the plain one among them
     epochs: int
 
-    def settings(self, usual: Descent) -> Descent:
-        """The usual hyperparameters with this many epochs."""
+    def hyperparameters(self, usual: Hyperparameters) -> Hyperparameters:
+        """Set the epochs of the usual hyperparameters."""
         return replace(usual, epochs=self.epochs)
 
 
-def plan_within(left_s: float, photos: int, asked: int, view_s: float, step_s: float) -> Plan:
-    """The most epochs, each with about a view of its own, that `left_s` seconds allow.
+def plan_within(left_s: float, photos: int, validation: int, view_s: float, step_s: float) -> Plan:
+    """Plan the most epochs, each with about a view of its own, that `left_s` seconds allow.
 
     Args:
-        photos: that are trained on; asked: of validation, after each epoch.
+        photos: number of training photos; validation: of photos tried after each epoch.
         view_s: for one view of one photo; step_s: for one photo in a training step.
     """
     usable = MARGIN * (left_s - AFTERWARDS_S)
     for epochs in range(MOST_EPOCHS, 0, -1):
         views = min(MOST_VIEWS, max(2, epochs))
         for count in range(views, 1, -1):
-            cost = (count * photos + asked) * view_s + epochs * (photos + ASKING * asked) * step_s
+            cost = (count * photos + validation) * view_s + epochs * (
+                photos + VALIDATING * validation
+            ) * step_s
             if cost <= usable and 2 * count >= epochs:
                 return Plan(count, epochs)
     return Plan(2, 1)
 
 
 def measure_view(lower: Graph, workers: int) -> float:
-    """Seconds for one view of one photo, with `workers` threads."""
+    """Measure the seconds for one view of one photo, with `workers` threads."""
     photo = np.zeros((1, *lower.input_shape[1:]), np.float32)
     lower.run(photo, ["cut"])
     started = time.perf_counter()
@@ -58,7 +60,7 @@ def measure_view(lower: Graph, workers: int) -> float:
 
 
 def measure_step(model: keras.Model, batch: int) -> float:
-    """Seconds for one photo in a training step of `model`, which stays as it is."""
+    """Measure the seconds for one photo in a training step of `model`, which stays as it is."""
     before = model.get_weights()
     model.compile(
         "adamw", keras.losses.CategoricalCrossentropy(from_logits=True), jit_compile=False

@@ -27,29 +27,29 @@ class Upper:
     dense: list[keras.layers.Dense | None]  # the head's own layers
 
 
-def choose_cut(layers: Sequence[LayerEntry], asked: str | None) -> str:
-    """The layer that is asked for, or the last block at `DEEPEST_STRIDE` or less.
+def choose_cut(layers: Sequence[LayerEntry], given: str | None) -> str:
+    """Choose the layer to cut at: the given one, or the last block at `DEEPEST_STRIDE` or less.
 
     Raises:
         UnknownLayer: no such layer.
         SettingError: one that not every path passes through, or the last.
     """
     trunk = [layer for layer in layers if layer.trunk][:-1]
-    if asked is None:
+    if given is None:
         fine = [layer for layer in trunk if layer.block and layer.stride <= DEEPEST_STRIDE]
         if not fine:
             raise SettingError("no layer to cut at: this backbone has no block below its last")
         return fine[-1].name
-    if asked not in {layer.name for layer in layers}:
-        raise UnknownLayer(asked, [layer.name for layer in trunk])
-    if asked not in {layer.name for layer in trunk}:
+    if given not in {layer.name for layer in layers}:
+        raise UnknownLayer(given, [layer.name for layer in trunk])
+    if given not in {layer.name for layer in trunk}:
         names = ", ".join(layer.name for layer in trunk if layer.block)
-        raise SettingError(f"--cut {asked}: not every path passes there; these can be cut: {names}")
-    return asked
+        raise SettingError(f"--cut {given}: not every path passes there; these can be cut: {names}")
+    return given
 
 
 def later_cut(layers: Sequence[LayerEntry], cut: str) -> str | None:
-    """The next block after a cut, where less is left to be trained; None if it is the last."""
+    """Find the next block after a cut, where less is left to train; None after the last."""
     names = [layer.name for layer in layers if layer.trunk and layer.block][:-1]
     after = names.index(cut) + 1 if cut in names else len(names)
     return names[after] if after < len(names) else None

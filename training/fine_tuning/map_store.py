@@ -15,10 +15,9 @@ import numpy as np
 
 from models.errors import StorageError
 
-Key = tuple[bytes, int]  # digest of a photo, number of the view
-
-
 STORES = 3  # that a cache folder keeps: each may take a gigabyte
+
+Key = tuple[bytes, int]  # digest of a photo, number of the view
 
 
 def forget_old(folder: Path, name: str) -> None:
@@ -80,11 +79,11 @@ class MapStore:
         self.rows: dict[Key, int] = {(digest, view): row for digest, view, row in found}
 
     def missing(self, keys: Sequence[Key]) -> list[Key]:
-        """Those that are not there yet, in order."""
+        """List the keys that are not there yet, in order, each once."""
         return [key for key in dict.fromkeys(keys) if key not in self.rows]
 
     def check_space(self, count: int) -> str:
-        """See that `count` more maps fit. Returns what they take, in words.
+        """Check that `count` more maps fit. Returns what they take, in words.
 
         Raises:
             StorageError: with what is needed and what is free.
@@ -120,7 +119,7 @@ class MapStore:
         self.rows |= new
 
     def read(self, keys: Sequence[Key]) -> np.ndarray:
-        """(N, h, w, C) float32 of maps that are there."""
+        """Read maps that are there: (N, h, w, C) float32."""
         batch = np.empty((len(keys), *self.shape), np.float32)
         for place, key in enumerate(keys):
             data = os.pread(self._file.fileno(), self.row_bytes, self.rows[key] * self.row_bytes)

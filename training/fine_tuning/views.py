@@ -1,4 +1,4 @@
-"""What fine-tuning sees of a photo: its plain crop, and some random ones, cut half-way.
+"""The views of a photo that fine-tuning trains on: its plain crop, and some random ones.
 
 View 0 is the photo as serving sees it. The others are random-resized crops, half of them
 mirrored (Szegedy et al. 2015, arXiv:1409.4842, section 6), drawn from the seed and the
@@ -9,6 +9,7 @@ feature maps at the cut are kept: epochs then start there.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -27,17 +28,27 @@ KEEP_EVERY = 64  # maps: what a kill may cost
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """How random views are drawn."""
+class ViewRecipe:
+    """All that the views of a photo depend on."""
 
-    smallest_area: float  # of the photo, that a crop keeps; 0 to 1
+    framing: Framing
+    limits: Limits
+    smallest_area: float  # of the photo, that a random crop keeps; 0 to 1
     seed: int
+
+
+class PhotoViews(NamedTuple):
+    """A photo, and the numbers of the views that are wanted; 0 is the plain one."""
+
+    photo: Photo
+    digest: bytes
+    numbers: Sequence[int]
 
 
 def draw_view(
     whole: Image.Image, size: int, smallest_area: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """A random-resized crop of the whole photo, perhaps mirrored.
+    """Draw a random-resized crop of the whole photo, perhaps mirrored.
 
     Returns:
         (size, size, 3) uint8 RGB.
@@ -59,49 +70,45 @@ def draw_view(
 
 
 def compute_views(
-    photos: Sequence[Photo],
-    digests: Sequence[bytes],
-    numbers: Sequence[range],
+    views: Sequence[PhotoViews],
+    recipe: ViewRecipe,
     lower: Graph,
     store: MapStore,
-    framing: Framing,
-    limits: Limits,
-    augmentation: Augmentation,
     workers: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Fill `store` with the views `numbers` of each photo, those that it does not have.
+    """Compute the feature maps of views that `store` does not have, and keep them there.
+
+    A photo that can no longer be read has no views.
 
     Args:
         lower: photos -> an output `cut`.
+        workers: threads.
         progress: called with the number of views just finished.
 
     Raises:
         StorageError: the store cannot be written; what was computed so far is kept.
     """
 
-    def work(job: tuple[Photo, bytes, list[int]]) -> list[tuple[Key, np.ndarray]]:
-        photo, digest, wanted = job
+    def work(wanted: PhotoViews) -> list[tuple[Key, np.ndarray]]:
         try:
-            data = photo.path.read_bytes()
-            pixels = list(_views(data, digest, wanted, framing, limits, augmentation))
-        except (ImageError, OSError):  # it could be read a minute ago: leave its views out
+            pixels = list(_draw_views(wanted, recipe))
+        except (ImageError, OSError):  # it could be read a minute ago
             return []
         return [
-            ((digest, number), lower.run(view[None], ["cut"])[0][0].transpose(1, 2, 0))
-            for number, view in zip(wanted, pixels, strict=True)
+            ((wanted.digest, number), lower.run(view[None], ["cut"])[0][0].transpose(1, 2, 0))
+            for number, view in zip(wanted.numbers, pixels, strict=True)
         ]
 
-    jobs, seen = [], set()
-    for photo, digest, span in zip(photos, digests, numbers, strict=True):
-        wanted = [key[1] for key in store.missing([(digest, number) for number in span])]
-        progress(len(span) - len(wanted))
-        if wanted and digest not in seen:
-            seen.add(digest)
-            jobs.append((photo, digest, wanted))
+    jobs: dict[bytes, PhotoViews] = {}
+    for photo, digest, numbers in views:
+        missing = [number for _, number in store.missing([(digest, n) for n in numbers])]
+        progress(len(numbers) - len(missing))
+        if missing:
+            jobs.setdefault(digest, PhotoViews(photo, digest, missing))
     pending: list[tuple[Key, np.ndarray]] = []
     try:
-        for entries in in_order(work, jobs, workers):
+        for entries in in_order(work, list(jobs.values()), workers):
             pending += entries
             progress(len(entries))
             if len(pending) >= KEEP_EVERY:
@@ -112,21 +119,16 @@ def compute_views(
             store.add(pending)
 
 
-def _views(
-    data: bytes,
-    digest: bytes,
-    numbers: Sequence[int],
-    framing: Framing,
-    limits: Limits,
-    how: Augmentation,
-) -> Iterator[np.ndarray]:
-    """The views of one photo, decoded once for all the random ones."""
+def _draw_views(wanted: PhotoViews, recipe: ViewRecipe) -> Iterator[np.ndarray]:
+    """Draw the views of one photo, decoded once for all the random ones."""
+    data, framing, limits = wanted.photo.path.read_bytes(), recipe.framing, recipe.limits
+    any_random = any(wanted.numbers)
     whole = None
-    if any(numbers):
+    if any_random:
         whole = decode_whole(data, round(CANVAS * framing.size), limits, framing.levels)
-    for number in numbers:
+    for number in wanted.numbers:
         if whole is None or number == 0:
             yield decode_image(data, framing, limits)
         else:
-            rng = np.random.default_rng([how.seed, number, *digest[:8]])
-            yield draw_view(whole, framing.size, how.smallest_area, rng)
+            rng = np.random.default_rng([recipe.seed, number, *wanted.digest[:8]])
+            yield draw_view(whole, framing.size, recipe.smallest_area, rng)

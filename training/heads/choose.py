@@ -2,79 +2,74 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from training.heads.fit import FittedHead, find_kind, fit_head
+from training.heads.fit import find_kind, fit_head
+from training.heads.fitted_head import FittedHead, HeadRecord, scores_as_json
 from training.heads.forward import unit_length
-from training.heads.held_out import LEAST, Sides, judged
-from training.heads.kinds import KINDS
+from training.heads.held_out import LEAST, Sides, score_probabilities
 
 NEIGHBOURS = 10  # of the reference
 
 
 def choose_head(
     kinds: Sequence[str],
-    train: np.ndarray,
-    train_labels: np.ndarray,
-    validation: np.ndarray,
-    validation_labels: np.ndarray,
-    classes: int,
-    seed: int = 0,
-    progress: Callable[[int], None] = lambda done: None,
+    sides: Sides,
     balanced: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> FittedHead:
-    """The kind with the least log loss on photos held out; prototypes where there are none.
+    """Fit heads of several kinds and choose the one with the least log loss on photos held out.
 
-    Its settings get a `table`: a row for each kind (kind, name, settings, validation accuracy
-    with its 95 % interval, validation log loss, seconds), and one for the nearest neighbours,
-    which are a `reference` and never saved.
+    Where too few are held out to judge by, it is the one of prototypes. Kinds that need more
+    photos than there are take no part. The arguments are those of `fit_head`.
+
+    Returns:
+        The head, with a `table` in its record: a row for each kind (kind, name, settings,
+        validation accuracy with its 95 % interval, validation log loss, seconds), and one for
+        the nearest neighbours, which are a `reference` and never saved.
     """
-    sides = Sides(train, train_labels, validation, validation_labels, seed)
-    asked = [kind for kind in kinds if len(train) >= find_kind(kind).fewest * classes]
+    possible = [k for k in kinds if len(sides.train) >= find_kind(k).fewest * sides.classes]
     heads, table = [], []
-    for kind in asked:
+    for kind in possible:
         started = time.perf_counter()
-        head = fit_head(
-            *(kind, train, train_labels, validation, validation_labels, classes, seed, progress),
-            balanced=balanced,
-        )
+        head = fit_head(kind, sides, balanced=balanced, progress=progress)
         heads.append(head)
-        table.append(table_row(head.settings, time.perf_counter() - started))
-    reference = _neighbours(sides, classes)
+        table.append(_table_row(head.record, time.perf_counter() - started))
     losses = {
-        place: head.settings["validation_log_loss"]
+        place: head.record.scores.validation_log_loss
         for place, head in enumerate(heads)
-        if head.settings["judged_photos"] >= LEAST
+        if head.record.scores and head.record.judged_photos >= LEAST
     }
     if losses:
-        best = min(losses, key=lambda place: losses[place])
+        best = heads[min(losses, key=lambda place: losses[place])]
     else:
-        best = asked.index("prototypes") if "prototypes" in asked else 0
-    rows = table + ([reference] if reference else [])
-    return FittedHead(heads[best].layers, heads[best].settings | {"table": rows})
+        best = heads[possible.index("prototypes") if "prototypes" in possible else 0]
+    rows = [*table, *_neighbours(sides)]
+    return FittedHead(best.layers, replace(best.record, table=tuple(rows)))
 
 
-def table_row(settings: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """A row of the table of heads, from the settings of a fitted one."""
-    kept = ("validation_accuracy", "validation_accuracy_interval", "validation_log_loss")
-    setting = KINDS[settings["kind"]].setting if settings["kind"] in KINDS else ""
+def _table_row(record: HeadRecord, seconds: float) -> dict[str, Any]:
     return {
-        "kind": settings["kind"],
-        "name": settings["name"],
-        "settings": {setting: settings[setting]} if setting else {},
-        **{key: settings[key] for key in kept},
+        "kind": record.kind,
+        "name": record.name,
+        "settings": record.setting,
+        **scores_as_json(record.scores),
         "seconds": seconds,
         "reference": False,
     }
 
 
-def _neighbours(sides: Sides, classes: int) -> dict[str, Any] | None:
-    """The reference: votes of the nearest training photos by cosine, each class with one more."""
+def _neighbours(sides: Sides) -> list[dict[str, Any]]:
+    """Make the reference's row: votes of the nearest training photos by cosine.
+
+    Each class has one vote more. There is no row where the validation side is too small.
+    """
     if len(sides.validation_labels) < LEAST:
-        return None
+        return []
     from sklearn.neighbors import KNeighborsClassifier
 
     started = time.perf_counter()
@@ -83,12 +78,14 @@ def _neighbours(sides: Sides, classes: int) -> dict[str, Any] | None:
     with threadpool_limits(1):
         model.fit(unit_length(sides.train), sides.train_labels)
         votes = model.predict_proba(unit_length(sides.validation)) * count
-    probabilities = (votes + 1 / classes) / (count + 1)
-    return {
-        "kind": "knn",
-        "name": "nearest neighbours (a reference, not saved)",
-        "settings": {"k": count},
-        **judged(probabilities, sides.validation_labels),
-        "seconds": time.perf_counter() - started,
-        "reference": True,
-    }
+    probabilities: np.ndarray = (votes + 1 / sides.classes) / (count + 1)
+    return [
+        {
+            "kind": "knn",
+            "name": "nearest neighbours (a reference, not saved)",
+            "settings": {"k": count},
+            **scores_as_json(score_probabilities(probabilities, sides.validation_labels)),
+            "seconds": time.perf_counter() - started,
+            "reference": True,
+        }
+    ]

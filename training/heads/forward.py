@@ -1,11 +1,12 @@
-"""A head's answers to many feature vectors at once, in NumPy: the same numbers as the network's."""
+"""A head applied to many feature vectors at once, in NumPy: the numbers of the network."""
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import erf, expit, softmax
+from scipy.special import erf, expit
 
 from models.building.head import Head, UnitLength
+from models.classifier import softmax
 from models.errors import SettingError
 
 SELU = (1.6732632423543772, 1.0507009873554805)  # alpha and scale, as in Keras
@@ -23,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def head_logits(head: Head, features: np.ndarray) -> np.ndarray:
-    """Logits (N, K) float64 of any head for (N, F) features. Raises SettingError."""
+    """Compute logits (N, K) float64 of any head for (N, F) features. Raises SettingError."""
     x = features
     for part in head:
         if isinstance(part, UnitLength):
@@ -37,13 +38,12 @@ def head_logits(head: Head, features: np.ndarray) -> np.ndarray:
 
 
 def unit_length(vectors: np.ndarray) -> np.ndarray:
-    """Each row divided by its length; a row of zeros stays so."""
+    """Divide each row by its length; a row of zeros stays so."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: np.ndarray = vectors / np.where(length > 0, length, 1)
     return unit
 
 
 def apply_head(head: Head, features: np.ndarray) -> np.ndarray:
-    """Probabilities (N, K) float64 of any head for (N, F) features."""
-    probabilities: np.ndarray = softmax(head_logits(head, features), axis=1)
-    return probabilities
+    """Compute probabilities (N, K) float64 of any head for (N, F) features."""
+    return softmax(head_logits(head, features))

@@ -17,6 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from models.building.head import DenseLayer, Head, UnitLength
 from models.errors import PhotosError
 from training.heads.forward import unit_length
+from training.heads.standardise import Standardisation
 
 ITERATIONS = 500
 STRENGTHS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)  # C: the inverse of the L2 penalty
@@ -25,8 +26,8 @@ Solver = Callable[[float], Head]
 
 
 @dataclass(frozen=True)
-class Fold:
-    """What one fit sees. Labels are 0 to K - 1, and each occurs."""
+class Samples:
+    """What a head is fitted on. Labels are 0 to K - 1, and each occurs."""
 
     features: np.ndarray  # (N, F) float32
     labels: np.ndarray  # (N,) int
@@ -35,11 +36,11 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of head, and what there is to choose."""
+class HeadKind:
+    """One kind of head, how it is fitted, and the number that is chosen for it."""
 
     words: str
-    prepare: Callable[[Fold], Solver]
+    prepare: Callable[[Samples], Solver]
     setting: str = ""  # name of the number that is chosen
     values: tuple[float, ...] = (0.0,)  # ascending
     default: float = 0.0  # where the search begins; kept where nothing can be judged
@@ -48,26 +49,22 @@ class Kind:
     fewest: float = 1.0  # photos a class, on average
 
 
-def logistic(fold: Fold) -> Solver:
-    """Multinomial logistic regression on standardised features; the setting is C."""
+def logistic(samples: Samples) -> Solver:
+    """Fit multinomial logistic regression on standardised features; the setting is C."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    features = fold.features
-    mean = features.mean(axis=0, dtype=np.float64)
-    spread = features.std(axis=0, dtype=np.float64)
-    spread = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, np.inf)  # constant: out
-    scaled = ((features - mean) / spread).astype(np.float32)  # twice as fast, the same answers
+    scale = Standardisation.of(samples.features)
+    scaled = scale.apply(samples.features)  # float32: twice as fast, the same answers
     model = LogisticRegression(
         max_iter=ITERATIONS,
         tol=3e-4,  # a third of the steps of 1e-4; log loss changes in the fourth digit
         warm_start=True,
-        class_weight="balanced" if fold.balanced else None,
+        class_weight="balanced" if samples.balanced else None,
     )
-    if fold.start is not None:
-        kernel = np.where(np.isfinite(spread)[:, None], fold.start.kernel, 0)
-        coefficients = (kernel * np.where(np.isfinite(spread), spread, 0)[:, None]).T
-        intercept = fold.start.bias + mean @ kernel
+    if samples.start is not None:
+        kernel, intercept = scale.unfold(samples.start.kernel, samples.start.bias)
+        coefficients = kernel.T
         if len(coefficients) == 2:  # as `as_dense` made two of one
             coefficients, intercept = np.diff(coefficients, axis=0), np.diff(intercept)
         model.coef_, model.intercept_ = coefficients.astype(np.float32), intercept
@@ -75,16 +72,15 @@ def logistic(fold: Fold) -> Solver:
     def solve(strength: float) -> Head:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # photos held out judge it anyway
-            model.set_params(C=strength).fit(scaled, fold.labels)
+            model.set_params(C=strength).fit(scaled, samples.labels)
         weights, bias = as_dense(model.coef_, model.intercept_, share=0.5)
-        kernel = weights / spread[:, None]
-        return [_dense(kernel, bias - mean @ kernel)]
+        return [_dense(*scale.fold(weights, bias))]
 
     return solve
 
 
-def svm(fold: Fold) -> Solver:
-    """Linear support vector machines, one against the rest, on unit vectors; the setting is C.
+def svm(samples: Samples) -> Solver:
+    """Fit linear support vector machines, one against the rest; the setting is C.
 
     On features of unit length: standardised ones take ten times as long and do worse
     (log loss 0.400 and 0.463 on the clothing photos).
@@ -92,86 +88,101 @@ def svm(fold: Fold) -> Solver:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    scaled = unit_length(fold.features)
-    weights = "balanced" if fold.balanced else None
+    scaled = unit_length(samples.features)
+    weights = "balanced" if samples.balanced else None
 
     def solve(strength: float) -> Head:
         model = LinearSVC(C=strength, tol=1e-2, max_iter=ITERATIONS, class_weight=weights,
                           random_state=0)  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(scaled, fold.labels)
+            model.fit(scaled, samples.labels)
         return [UnitLength(), _dense(*as_dense(model.coef_, model.intercept_, share=1.0))]
 
     return solve
 
 
-def lda(fold: Fold) -> Solver:
-    """Linear discriminant analysis; the setting is how far its covariance is shrunk.
+def lda(samples: Samples) -> Solver:
+    """Fit linear discriminant analysis; the setting is how far its covariance is shrunk.
 
-    The covariance within classes becomes (1 - s) S + s tr(S)/F I (Friedman 1989), as in
-    scikit-learn, which would estimate it anew for every s.
+    scikit-learn would estimate the covariance anew for every setting.
     """
-    counts = np.bincount(fold.labels)
-    if len(fold.labels) < KINDS["lda"].fewest * len(counts):
+    counts = np.bincount(samples.labels)
+    if len(samples.labels) < KINDS["lda"].fewest * len(counts):
         raise PhotosError(
             f"head lda needs half as many photos again as there are classes ({len(counts)}); "
-            f"it got {len(fold.labels)}: choose the head prototypes, or auto"
+            f"it got {len(samples.labels)}: choose the head prototypes, or auto"
         )
-    means = _class_means(fold.features, fold.labels)  # (K, F) float64
-    inner = (fold.features - means[fold.labels]).astype(np.float32)
+    means = _class_means(samples.features, samples.labels)  # (K, F) float64
+    inner = (samples.features - means[samples.labels]).astype(np.float32)
     shares = counts / counts.sum()
-    priors = np.full(len(counts), 1 / len(counts)) if fold.balanced else shares
-    inner *= np.sqrt(priors / counts)[fold.labels, None].astype(np.float32)
+    priors = np.full(len(counts), 1 / len(counts)) if samples.balanced else shares
+    inner *= np.sqrt(priors / counts)[samples.labels, None].astype(np.float32)
     within = (inner.T @ inner).astype(np.float64)  # the mean of the classes' covariances
-    size = within.trace() / len(within)
 
     def solve(shrinkage: float) -> Head:
-        shrunk = (1 - shrinkage) * within
-        shrunk[np.diag_indices_from(shrunk)] += shrinkage * size + 1e-9 * (size or 1.0)
-        kernel = cho_solve(cho_factor(shrunk, overwrite_a=True), means.T)  # (F, K)
-        return [_dense(kernel, np.log(priors) - 0.5 * (means.T * kernel).sum(axis=0))]
+        return [_dense(*discriminant(means, within, priors, shrinkage))]
 
     return solve
 
 
-def centroid(fold: Fold) -> Solver:
-    """The nearest class mean: minus the squared distance to each, but for what all share.
+def discriminant(
+    means: np.ndarray, covariance: np.ndarray, priors: np.ndarray, shrinkage: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve for Gaussian classes that share a covariance, shrunk towards a sphere.
+
+    The covariance becomes (1 - s) S + s tr(S)/F I (Friedman 1989).
+
+    Args:
+        means: (K, F) of the classes; covariance: (F, F) within them; priors: (K,).
+
+    Returns:
+        Kernel (F, K) and bias (K,) of the scores.
+    """
+    level = covariance.trace() / len(covariance)
+    shrunk = (1 - shrinkage) * covariance
+    shrunk[np.diag_indices_from(shrunk)] += shrinkage * level + 1e-9 * (level if level > 0 else 1)
+    kernel = cho_solve(cho_factor(shrunk, overwrite_a=True), means.T)
+    return kernel, np.log(priors) - 0.5 * (means.T * kernel).sum(axis=0)
+
+
+def centroid(samples: Samples) -> Solver:
+    """Score by the nearest class mean: minus the squared distance to it, but for what all share.
 
     Distances are in units of the means' own spread, so that no backbone's scale matters.
     """
-    means = _class_means(fold.features, fold.labels)
+    means = _class_means(samples.features, samples.labels)
     spread = ((means - means.mean(axis=0)) ** 2).sum(axis=1).mean() or 1.0
     layer = _dense(2 * means.T / spread, -(means**2).sum(axis=1) / spread)
     return lambda _: [layer]
 
 
-def prototypes(fold: Fold) -> Solver:
-    """Cosine to each class's mean direction: works from one photo a class.
+def prototypes(samples: Samples) -> Solver:
+    """Score by the cosine to each class's mean direction: works from one photo a class.
 
     The mean of unit vectors, at unit length again (Snell et al. 2017, arXiv:1703.05175, with
     the cosine of Chen et al. 2019, arXiv:1904.04232).
     """
-    directions = unit_length(_class_means(unit_length(fold.features), fold.labels))
+    directions = unit_length(_class_means(unit_length(samples.features), samples.labels))
     layer = _dense(directions.T, np.zeros(len(directions)))
     return lambda _: [UnitLength(), layer]
 
 
 # Temperatures for where nothing can be judged: the best ones at one photo a class, clothing.
 KINDS = {
-    "logistic": Kind("logistic regression", logistic, "C", STRENGTHS, 1e-2, probable=True),
-    "svm": Kind("linear SVM", svm, "C", (0.03, 0.1, 0.3, 1, 3, 10), 1, temperature=0.1),
-    "lda": Kind("linear discriminant analysis", lda, "shrinkage",
+    "logistic": HeadKind("logistic regression", logistic, "C", STRENGTHS, 1e-2, probable=True),
+    "svm": HeadKind("linear SVM", svm, "C", (0.03, 0.1, 0.3, 1, 3, 10), 1, temperature=0.1),
+    "lda": HeadKind("linear discriminant analysis", lda, "shrinkage",
                 (0.01, 0.03, 0.1, 0.3, 0.6, 0.9), 0.3, temperature=5, probable=True, fewest=1.5),
-    "centroid": Kind("nearest centroid", centroid, temperature=0.33),
-    "prototypes": Kind("cosine prototypes", prototypes, temperature=0.07),
+    "centroid": HeadKind("nearest centroid", centroid, temperature=0.33),
+    "prototypes": HeadKind("cosine prototypes", prototypes, temperature=0.07),
 }  # fmt: skip
 
 
 def as_dense(
     coefficients: np.ndarray, intercept: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel (F, K) and bias (K,) of a linear model of scikit-learn.
+    """Turn a linear model of scikit-learn into a kernel (F, K) and a bias (K,).
 
     For two classes it keeps one row, x, for the second; they become -x and x, each times
     `share`: a half where the model's probability is a sigmoid of x.

@@ -2,89 +2,84 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import keras
-import numpy as np
 
 from models.building.head import DenseLayer, Head, UnitLength
-from training.heads.fit import FittedHead
+from training.heads.fitted_head import FittedHead, HeadRecord, NeuralRecord
+from training.heads.forward import apply_head
+from training.heads.held_out import Sides, score_probabilities
+from training.heads.standardise import Standardisation
 from training.optimisation.checkpoint import Checkpoint
-from training.optimisation.epochs import Curves, Epoch
+from training.optimisation.epochs import Epoch
 from training.optimisation.find_rate import find_rate
-from training.optimisation.loop import Lesson, descend, numbers
-from training.settings.hyperparameters import Descent, HiddenLayers
+from training.optimisation.loop import numbers, train
+from training.optimisation.training_set import TrainingSet
+from training.settings.hyperparameters import HiddenLayers, Hyperparameters
 
 
 def fit_neural(
-    train: np.ndarray,
-    train_labels: np.ndarray,
-    validation: np.ndarray,
-    validation_labels: np.ndarray,
-    classes: int,
+    sides: Sides,
     shape: HiddenLayers,
-    settings: Descent,
-    seed: int,
+    hyperparameters: Hyperparameters,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
     observe: Callable[[Epoch], bool | None] | None = None,
     try_rates: bool = False,
-) -> tuple[FittedHead, Curves]:
-    """Hidden layers and logits on standardised features, and how they were learnt.
+) -> FittedHead:
+    """Train hidden layers and logits on standardised features.
 
     Args:
-        train, validation: (N, F) float32 features.
-        train_labels, validation_labels: (N,) int, 0 to classes - 1.
-        observe: told of each epoch; what it raises ends the training.
-        try_rates: find the learning rate first, instead of that of `settings`.
+        sides: with a validation side: it decides which epoch is kept.
+        observe: called after each epoch; what it raises ends the training.
+        try_rates: find the learning rate first, instead of that of `hyperparameters`.
 
     Raises:
         Diverged: the loss is no longer a number.
     """
-    mean, spread = train.mean(axis=0, dtype=np.float64), train.std(axis=0, dtype=np.float64)
-    spread = np.where(spread > 1e-6 * np.maximum(1, np.abs(mean)), spread, np.inf)  # constant: out
-
-    def scale(features: np.ndarray) -> np.ndarray:
-        return ((features - mean) / spread).astype(np.float32)
-
-    lesson = Lesson(
-        lambda rows, epoch: scale(train[rows]),
-        train_labels,
-        lambda rows: scale(validation[rows]),
-        validation_labels,
-        classes,
-        seed,
+    scale = Standardisation.of(sides.train)
+    training_set = TrainingSet(
+        read=lambda rows, epoch: scale.apply(sides.train[rows]),
+        labels=sides.train_labels,
+        read_validation=lambda rows: scale.apply(sides.validation[rows]),
+        validation_labels=sides.validation_labels,
+        classes=sides.classes,
+        seed=sides.seed,
     )
-    keras.utils.set_random_seed(seed)
-    model, dense = build_neural(train.shape[1], classes, shape, settings.dropout)
+    keras.utils.set_random_seed(sides.seed)
+    inputs = sides.train.shape[1]
+    model, dense = build_neural(inputs, sides.classes, shape, hyperparameters.dropout)
     searched = None
     if try_rates:
-        searched = find_rate(model, lesson, settings)
-        settings = replace(settings, learning_rate=searched.suggested)
-    curves = descend(model, lesson, settings, checkpoint, progress, observe)
-    head = read_head(dense)
-    folded = _fold(head[0], mean, spread)
-    told: dict[str, Any] = {
-        "kind": "neural",
-        "hidden": list(shape.widths),
-        "activation": shape.activation,
-    }
-    told |= {"rate_search": searched.as_json()} if searched else {}
-    return FittedHead([folded, *head[1:]], told), curves
+        searched = find_rate(model, training_set, hyperparameters)
+        hyperparameters = replace(hyperparameters, learning_rate=searched.suggested)
+    curves = train(model, training_set, hyperparameters, checkpoint, progress, observe)
+    layers = _read_features_as_they_are(read_head(dense), scale)
+    probabilities = apply_head(layers, sides.validation)
+    record = HeadRecord(
+        kind="neural",
+        name=f"neural, {len(shape.widths)} hidden",
+        scores=score_probabilities(probabilities, sides.validation_labels),
+        judged_by="validation photos",
+        judged_photos=len(sides.validation_labels),
+        balanced=hyperparameters.class_weights == "balanced",
+        neural=NeuralRecord(shape, hyperparameters, curves, searched),
+    )
+    return FittedHead(layers, record)
 
 
-def _fold(first: DenseLayer | UnitLength, mean: np.ndarray, spread: np.ndarray) -> DenseLayer:
-    """The first layer on features as the backbone gives them."""
+def _read_features_as_they_are(head: Head, scale: Standardisation) -> Head:
+    """Fold the standardisation into the first layer."""
+    first, *others = head
     assert isinstance(first, DenseLayer)  # as `build_neural` makes it
-    kernel = first.kernel / spread[:, None]
-    bias = (first.bias - mean @ kernel).astype(np.float32)
-    return DenseLayer(kernel.astype(np.float32), bias, first.activation)
+    kernel, bias = scale.fold(first.kernel, first.bias)
+    return [DenseLayer(kernel.astype("float32"), bias.astype("float32"), first.activation), *others]
 
 
 def build_neural(
     inputs: int, classes: int, shape: HiddenLayers, dropout: float
 ) -> tuple[keras.Model, list[keras.layers.Dense | None]]:
-    """The head as a network of its own: features (N, inputs) -> logits (N, classes)."""
+    """Build the head as a network of its own: features (N, inputs) -> logits (N, classes)."""
     image = keras.Input((inputs,), name="features")
     x, dense = image, []
     for units, activation in [*((w, shape.activation) for w in shape.widths), (classes, None)]:
@@ -97,7 +92,7 @@ def build_neural(
 def trainable_head(
     x: keras.KerasTensor, head: Head, dropout: float, seed: int
 ) -> tuple[keras.KerasTensor, list[keras.layers.Dense | None]]:
-    """`head` as Keras layers on `x`, with dropout in front of each, to be trained further."""
+    """Put `head` on `x` as Keras layers, with dropout in front of each, to train it further."""
     layers: list[keras.layers.Dense | None] = []
     for dense in head:
         if isinstance(dense, UnitLength):
@@ -112,7 +107,7 @@ def trainable_head(
 
 
 def read_head(dense: list[keras.layers.Dense | None]) -> Head:
-    """The weights of Keras layers as plain numbers."""
+    """Read the weights of Keras layers as plain numbers; None stands for a UnitLength."""
     return [
         DenseLayer(numbers(layer.kernel), numbers(layer.bias), layer.activation.__name__)
         if layer is not None

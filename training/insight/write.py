@@ -22,7 +22,8 @@ from models.saliency import is_pooled
 from training.features.cache import FeatureCache
 from training.features.compute import Features
 from training.features.summaries import Record
-from training.heads.fit import fit_logistic
+from training.heads.fit import fit_head
+from training.heads.held_out import Sides
 from training.insight.channel_facts import channel_facts, class_weights, near_copies, selectivity
 from training.insight.exemplars import COLUMNS, TILE, Exemplars, cut_sprites, find_exemplars
 from training.insight.trust import score_saliency
@@ -157,19 +158,22 @@ def _study(
         exemplars.append(find_exemplars(rows[:trained][first], distinct, layer, size))
     numbers = {key: np.concatenate([each[key] for each in facts]) for key in facts[0]}
     numbers["selectivity"] = selectivity(numbers.pop("own"), numbers.pop("others"))
-    probe = fit_logistic(
-        *(pooled[:trained], labels[split.train]),
-        *(pooled[trained:], labels[split.validation]),
+    sides = Sides(
+        train=pooled[:trained],
+        train_labels=labels[split.train],
+        validation=pooled[trained:],
+        validation_labels=labels[split.validation],
         classes=classes,
-        strengths=PROBE_STRENGTHS,
     )
+    probe = fit_head("logistic", sides, values=PROBE_STRENGTHS)
+    scores = probe.record.scores
     numbers |= {"probe_kernel": probe.last.kernel, "probe_bias": probe.last.bias}
     return LayerFacts(
         numbers,
         Exemplars.join(exemplars),
         {
             "name": layer.name,
-            "probe_accuracy": probe.settings["validation_accuracy"],
+            "probe_accuracy": scores.validation_accuracy if scores else None,
             "dead_share": float((numbers["class"] < 0).mean()),
             "duplicate_share": near_copies(pooled[:trained]),
         },

@@ -1,10 +1,11 @@
 """Optimisation: gradient descent, for heads and for blocks.
 
-Doors: checkpoint, epochs, find_rate, loop, tracking. Begin at loop.py.
+Doors: checkpoint, epochs, find_rate, loop, tracking, training_set. Begin at loop.py.
 
-- loop.py        the training loop: batches, optimiser, schedule, early stopping
-- epochs.py      the record of a run, epoch by epoch; no Keras
-- checkpoint.py  the state after the last whole epoch, for a run that was killed
-- find_rate.py   a learning rate found by trying
-- tracking.py    a run recorded in TensorBoard or MLflow
+- loop.py          the training loop: optimiser, schedule, early stopping
+- training_set.py  inputs and labels, batch by batch; mixup, class weights
+- epochs.py        the record of a run, epoch by epoch; no Keras
+- checkpoint.py    the state after the last whole epoch, for a run that was killed
+- find_rate.py     a learning rate found by trying
+- tracking.py      a run recorded in TensorBoard or MLflow
 """

@@ -15,7 +15,7 @@ from training.settings.recipe import name_of
 
 @dataclass(frozen=True)
 class Found:
-    """What was read back."""
+    """A state that was read back."""
 
     facts: dict[str, Any]
     arrays: list[np.ndarray]
@@ -25,7 +25,7 @@ class Checkpoint:
     """A file that always holds a whole state, or none."""
 
     def __init__(self, folder: Path, recipe: Any):
-        """`recipe`: all that the run's result depends on; another recipe, another file."""
+        """Name the file after `recipe`, all that the run's result depends on."""
         self.path = folder / f"run-{name_of(recipe)}.npz"
 
     def save(self, facts: dict[str, Any], arrays: Sequence[Any]) -> None:
@@ -40,7 +40,7 @@ class Checkpoint:
             half.replace(self.path)
 
     def load(self, like: Sequence[Any]) -> Found | None:
-        """The state, if there is one whose arrays have the shapes of `like`."""
+        """Read the state, if there is one whose arrays have the shapes of `like`."""
         try:
             with self.path.open("rb") as content, np.load(content, allow_pickle=False) as file:
                 facts = json.loads(str(file["facts"]))
@@ -51,5 +51,5 @@ class Checkpoint:
         return Found(facts, arrays) if [a.shape for a in arrays] == shapes else None
 
     def discard(self) -> None:
-        """The run is over and its result is safe."""
+        """Remove the file: the run is over and its result is safe."""
         self.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a run of gradient descent went through, epoch by epoch. No Keras: reports read it too."""
+"""The record of a training run, epoch by epoch. No Keras: reports read it too."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training photos came to."""
+    """Loss and accuracy of one pass over the training photos."""
 
     loss: float  # as it was minimised: with label smoothing, mixup and dropout
     accuracy: float  # of the same answers
@@ -20,7 +20,7 @@ class Epoch:
 
     @property
     def judged(self) -> float:
-        """What epochs are chosen by: a network is saved with its temperature, so at its best."""
+        """The loss that epochs are chosen by: at the best temperature, as the network is saved."""
         return self.validation_loss if self.calibrated_loss is None else self.calibrated_loss
 
 
@@ -41,7 +41,7 @@ class Curves:
 
     @property
     def best_judged(self) -> float:
-        """By what it is kept."""
+        """The loss by which it is kept; see `Epoch.judged`."""
         start = self.start_loss if self.start_judged is None else self.start_judged
         return self.epochs[self.best].judged if self.best >= 0 else start
 
@@ -51,17 +51,19 @@ class Curves:
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> "Curves":
-        """What `as_json` gave; a manifest may say more beside it."""
-        epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
+        """Read what `as_json` gave; other keys, as a manifest has, are ignored."""
         return cls(
-            *(epochs, facts["best"], facts["start_loss"], facts["stopped"]),
-            facts.get("start_judged"),
+            epochs=[Epoch(**epoch) for epoch in facts["epochs"]],
+            best=facts["best"],
+            start_loss=facts["start_loss"],
+            stopped=facts["stopped"],
+            start_judged=facts.get("start_judged"),
         )
 
 
 @dataclass(frozen=True)
 class RateSearch:
-    """The rates that were tried and what became of the loss."""
+    """The learning rates that were tried, and the loss at each."""
 
     rates: np.ndarray  # (S,) ascending
     losses: np.ndarray  # (S,) smoothed training loss
@@ -70,11 +72,11 @@ class RateSearch:
 
     def as_json(self) -> dict[str, Any]:
         """Plain types, for the manifest."""
-        told = {"rates": self.rates.tolist(), "losses": self.losses.tolist()}
-        return told | {"suggested": self.suggested, "found": self.found}
+        curve = {"rates": self.rates.tolist(), "losses": self.losses.tolist()}
+        return curve | {"suggested": self.suggested, "found": self.found}
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> "RateSearch":
-        """What `as_json` gave."""
-        rates, losses = np.array(told["rates"]), np.array(told["losses"])
-        return cls(rates, losses, told["suggested"], told["found"])
+    def from_json(cls, facts: dict[str, Any]) -> "RateSearch":
+        """Read what `as_json` gave."""
+        rates, losses = np.array(facts["rates"]), np.array(facts["losses"])
+        return cls(rates, losses, facts["suggested"], facts["found"])

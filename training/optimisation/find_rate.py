@@ -15,8 +15,9 @@ import keras
 import numpy as np
 
 from training.optimisation.epochs import RateSearch
-from training.optimisation.loop import Lesson, make_optimiser
-from training.settings.hyperparameters import Descent
+from training.optimisation.loop import compile_for_training
+from training.optimisation.training_set import TrainingSet
+from training.settings.hyperparameters import Hyperparameters
 
 LOWEST, HIGHEST = 1e-6, 10.0  # rates: seven decades
 STEPS = 100  # 14 to a decade
@@ -26,49 +27,48 @@ LEARNT = 0.05  # of the first loss, that must be gone somewhere, else no rate le
 MARGIN = 10.0  # below the lowest point
 
 
-def find_rate(model: keras.Model, lesson: Lesson, settings: Descent) -> RateSearch:
+def find_rate(
+    model: keras.Model, training_set: TrainingSet, hyperparameters: Hyperparameters
+) -> RateSearch:
     """Try about a hundred rates on `model` (inputs -> logits); it is left as it was.
 
     Neither weights nor the state of dropout nor what the model was compiled with change.
 
     Args:
-        settings: optimiser, batch, label smoothing and mixup are taken from here; its
-            learning rate is the answer where no rate lowers the loss.
+        hyperparameters: optimiser, batch, label smoothing and mixup are used; the learning
+            rate is the answer where no rate lowers the loss.
     """
     trial = keras.Model(model.inputs, model.outputs)  # shares weights, not the compilation
     before = [np.asarray(variable).copy() for variable in model.variables]
-    frozen = replace(settings, schedule="constant", warm_up=0.0, learning_rate=LOWEST)
-    trial.compile(
-        optimizer=make_optimiser(frozen, STEPS),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=settings.label_smoothing
-        ),
-        jit_compile=False,  # as in `descend`
-    )
+    constant = replace(hyperparameters, schedule="constant", warm_up=0.0, learning_rate=LOWEST)
+    compile_for_training(trial, constant, STEPS)
     try:
-        rates, losses = _climb(trial, lesson, settings)
+        rates, losses = _climb(trial, training_set, hyperparameters)
     finally:
         for variable, value in zip(model.variables, before, strict=True):
             variable.assign(value)
-    return suggest(rates, losses, settings.learning_rate)
+    return choose_rate(rates, losses, hyperparameters.learning_rate)
 
 
-def suggest(rates: np.ndarray, losses: np.ndarray, usual: float) -> RateSearch:
-    """The rate to train with; `usual` where the loss never falls by `LEARNT`."""
+def choose_rate(rates: np.ndarray, losses: np.ndarray, usual: float) -> RateSearch:
+    """Choose the rate to train with; `usual` where the loss never falls by `LEARNT`."""
     lowest = int(losses.argmin())
     found = bool(losses[lowest] < (1 - LEARNT) * np.median(losses[:10]))  # nothing learnt there
     return RateSearch(rates, losses, float(rates[lowest] / MARGIN) if found else usual, found)
 
 
-def _climb(trial: Any, lesson: Lesson, settings: Descent) -> tuple[np.ndarray, np.ndarray]:
-    """One step at each rate, until the loss explodes."""
-    each = -(-len(lesson.labels) // settings.batch)  # steps of an epoch
+def _climb(
+    trial: Any, training_set: TrainingSet, hyperparameters: Hyperparameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take one step at each rate, until the loss explodes; returns rates and smoothed losses."""
+    steps = training_set.steps(hyperparameters.batch)
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
     for step, rate in enumerate(np.geomspace(LOWEST, HIGHEST, STEPS).tolist()):
         trial.optimizer.learning_rate = rate
-        batch = lesson.batch(settings, *divmod(step, each))
+        epoch, step_of_epoch = divmod(step, steps)
+        batch = training_set.batch(hyperparameters, epoch, step_of_epoch)
         loss = float(trial.train_on_batch(*batch, return_dict=True)["loss"])
         if not math.isfinite(loss):
             break

@@ -1,4 +1,4 @@
-"""Gradient descent: how a neural head, or the upper blocks of a backbone, are trained.
+"""The training loop: how a neural head, or the upper blocks of a backbone, are trained.
 
 One loop for both. After each epoch the network is tried on validation photos, the best epoch
 is kept, and the whole state is written down: a killed run goes on where it was and ends with
@@ -18,50 +18,20 @@ from models.classifier import softmax
 from models.errors import Diverged
 from training.evaluation.calibrate import fit_temperature
 from training.optimisation.checkpoint import Checkpoint
-from training.optimisation.epochs import Curves as Curves
-from training.optimisation.epochs import Epoch as Epoch
-from training.settings.hyperparameters import Descent
+from training.optimisation.epochs import Curves, Epoch
+from training.optimisation.training_set import TrainingSet
+from training.settings.hyperparameters import Hyperparameters
 
-EVALUATION_BATCH = 64
+VALIDATION_BATCH = 64
 MOMENTUM = 0.9
 
-
-@dataclass(frozen=True)
-class Lesson:
-    """What there is to learn from."""
-
-    read: Callable[[np.ndarray, int], np.ndarray]  # rows (n,), epoch -> inputs (n, ...)
-    labels: np.ndarray  # (N,) int of the training photos
-    read_validation: Callable[[np.ndarray], np.ndarray]  # rows (n,) -> inputs
-    validation_labels: np.ndarray  # (V,) int
-    classes: int
-    seed: int
-
-    def batch(self, settings: Descent, epoch: int, step: int) -> tuple[np.ndarray, ...]:
-        """Inputs, soft labels (n, classes) and weights (n,) of one step."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.labels))
-        rows = order[step * settings.batch : (step + 1) * settings.batch]
-        inputs = self.read(rows, epoch)
-        targets = np.eye(self.classes, dtype=np.float32)[self.labels[rows]]
-        weights = self._class_weights(settings)[self.labels[rows]]
-        if settings.mixup:
-            rng = np.random.default_rng([self.seed, epoch, step])
-            share, other = rng.beta(settings.mixup, settings.mixup), rng.permutation(len(rows))
-            inputs = np.float32(share) * inputs + np.float32(1 - share) * inputs[other]
-            targets = np.float32(share) * targets + np.float32(1 - share) * targets[other]
-        return inputs, targets, weights
-
-    def _class_weights(self, settings: Descent) -> np.ndarray:
-        counts = np.bincount(self.labels, minlength=self.classes)
-        if settings.class_weights == "none":
-            return np.ones(self.classes, np.float32)
-        return (len(self.labels) / (self.classes * np.maximum(counts, 1))).astype(np.float32)
+Weights = list[np.ndarray]  # of the trainable variables, in order
 
 
-def descend(
+def train(
     model: keras.Model,
-    lesson: Lesson,
-    settings: Descent,
+    training_set: TrainingSet,
+    hyperparameters: Hyperparameters,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
     observe: Callable[[Epoch], bool | None] | None = None,
@@ -71,166 +41,210 @@ def descend(
     Args:
         checkpoint: where the state after each epoch is kept; one found there is taken up.
         progress: called with the number of steps just finished.
-        observe: told of each epoch, in order, those that a checkpoint remembers first; where
-            it returns True of a new one, that is the last.
+        observe: called with each epoch, in order, those that a checkpoint remembers first;
+            where it returns True for a new one, that is the last.
 
     Raises:
-        Diverged: the loss is no longer a number; says at which step and learning rate.
+        Diverged: the loss is no longer a number; names the step and the learning rate.
     """
-    steps = -(-len(lesson.labels) // settings.batch)
+    steps = training_set.steps(hyperparameters.batch)
+    compile_for_training(model, hyperparameters, steps * hyperparameters.epochs)
+    model.optimizer.build(model.trainable_variables)
+    run = _Run.begin(model, training_set)
+    if checkpoint and (found := checkpoint.load(run.state())):
+        run.restore(Curves.from_json(found.facts), found.arrays)
+        progress(steps * len(run.curves.epochs))
+        if observe:
+            for epoch in run.curves.epochs:
+                observe(epoch)
+    for number in range(len(run.curves.epochs), hyperparameters.epochs):
+        if run.curves.stopped:
+            break
+        done = _train_epoch(run, training_set, hyperparameters, number, progress)
+        run.validate(done, training_set, averaged=hyperparameters.averaging > 0)
+        curves = run.curves
+        curves.stopped = _why_stop(curves, hyperparameters)
+        if observe and observe(curves.epochs[-1]):
+            curves.stopped = curves.stopped or "it was asked to stop"
+        if checkpoint:
+            checkpoint.save(curves.as_json(), run.state())
+    _assign(model.trainable_variables, run.best)
+    run.curves.stopped = run.curves.stopped or "all epochs were done"
+    return run.curves
+
+
+@dataclass
+class _Run:
+    """A network in training, with all that the next step depends on."""
+
+    model: keras.Model
+    curves: Curves
+    best: Weights
+    mean: Weights  # that follows the weights, where they are averaged
+
+    @staticmethod
+    def begin(model: keras.Model, training_set: TrainingSet) -> "_Run":
+        """Note how the network does before training."""
+        before = validate(model, training_set)
+        curves = Curves(start_loss=before.loss, start_judged=before.calibrated_loss)
+        return _Run(model, curves, _copy(model), _copy(model))
+
+    def validate(self, done: "_Pass", training_set: TrainingSet, averaged: bool) -> None:
+        """Try the network on validation photos; add the epoch, and keep its weights if best."""
+        rate, working = float(self.model.optimizer.learning_rate), _copy(self.model)
+        if averaged:
+            _assign(self.model.trainable_variables, self.mean)
+        found = validate(self.model, training_set)
+        epoch = Epoch(
+            loss=done.loss,
+            accuracy=done.accuracy,
+            validation_loss=found.loss,
+            validation_accuracy=found.accuracy,
+            rate=rate,
+            calibrated_loss=found.calibrated_loss,
+        )
+        self.curves.epochs.append(epoch)
+        if epoch.judged < self.curves.best_judged:
+            self.curves.best, self.best = len(self.curves.epochs) - 1, _copy(self.model)
+        _assign(self.model.trainable_variables, working)
+
+    def state(self) -> Weights:
+        """Read what the next step depends on: all variables, the best weights, their mean."""
+        return [*map(numbers, _variables(self.model)), *self.best, *self.mean]
+
+    def restore(self, curves: Curves, state: Weights) -> None:
+        """Put back what `state` read."""
+        count = len(self.best)
+        self.curves = curves
+        _assign(_variables(self.model), state[: -2 * count])
+        self.best, self.mean = state[-2 * count : -count], state[-count:]
+
+
+def compile_for_training(model: keras.Model, hyperparameters: Hyperparameters, steps: int) -> None:
+    """Compile `model` with loss and optimiser, its schedule over `steps`."""
     model.compile(
-        optimizer=make_optimiser(settings, settings.epochs * steps),
+        optimizer=make_optimiser(hyperparameters, steps),
         loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=settings.label_smoothing
+            from_logits=True, label_smoothing=hyperparameters.label_smoothing
         ),
         weighted_metrics=["accuracy"],
         jit_compile=False,  # compiled for this CPU, a step takes several times as long
     )
-    model.optimizer.build(model.trainable_variables)
-    before = evaluate(model, lesson)
-    curves = Curves(start_loss=before.loss, start_judged=before.calibrated_loss)
-    best, mean = _copy(model), _copy(model)
-    if checkpoint and (found := checkpoint.load(_state(model) + best + mean)):
-        curves, arrays = Curves.from_json(found.facts), found.arrays
-        _assign(_state(model), arrays[: -2 * len(best)])
-        best, mean = arrays[-2 * len(best) : -len(best)], arrays[-len(best) :]
-        progress(steps * len(curves.epochs))
-        if observe:
-            for epoch in curves.epochs:
-                observe(epoch)
-    for number in range(len(curves.epochs), settings.epochs):
-        if curves.stopped:
-            break
-        loss, accuracy = _pass(model, lesson, settings, number, steps, mean, progress)
-        rate = float(model.optimizer.learning_rate)
-        working = _copy(model)
-        if settings.averaging:
-            _assign(model.trainable_variables, mean)
-        judged = evaluate(model, lesson)
-        curves.epochs.append(
-            Epoch(loss, accuracy, judged.loss, judged.accuracy, rate, judged.calibrated_loss)
-        )
-        if curves.epochs[-1].judged < curves.best_judged:
-            curves.best, best = number, _copy(model)
-        _assign(model.trainable_variables, working)
-        curves.stopped = _why_stop(curves, settings)
-        if observe and observe(curves.epochs[-1]):
-            curves.stopped = curves.stopped or "it was asked to stop"
-        if checkpoint:
-            checkpoint.save(curves.as_json(), [numbers(v) for v in _state(model)] + best + mean)
-    _assign(model.trainable_variables, best)
-    curves.stopped = curves.stopped or "all epochs were done"
-    return curves
 
 
-def make_optimiser(settings: Descent, steps: int) -> keras.Optimizer:
-    """The optimiser with its schedule over `steps`; biases and scales do not decay."""
-    rate: Any = float(settings.learning_rate)
-    warm = round(settings.warm_up * steps)
-    if settings.schedule == "cosine":
+def make_optimiser(hyperparameters: Hyperparameters, steps: int) -> keras.Optimizer:
+    """Make the optimiser with its schedule over `steps`; biases and scales do not decay."""
+    rate: Any = float(hyperparameters.learning_rate)
+    warm = round(hyperparameters.warm_up * steps)
+    if hyperparameters.schedule == "cosine":
         start = 0.0 if warm else rate
         rate = keras.optimizers.schedules.CosineDecay(
             start, max(1, steps - warm), warmup_target=rate if warm else None, warmup_steps=warm
         )
     elif warm:
         rate = keras.optimizers.schedules.PolynomialDecay(rate / warm, warm, rate)
-    decay = settings.weight_decay or None
+    decay = hyperparameters.weight_decay
     kinds: dict[str, Callable[[], keras.Optimizer]] = {
         "sgd": lambda: keras.optimizers.SGD(rate, weight_decay=decay),
         "momentum": lambda: keras.optimizers.SGD(rate, MOMENTUM, weight_decay=decay),
         "adam": lambda: keras.optimizers.Adam(rate, weight_decay=decay),
-        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay),
+        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=decay),
     }
-    optimiser = kinds[settings.optimiser]()
+    optimiser = kinds[hyperparameters.optimiser]()
     optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimiser
 
 
-class Judgement(NamedTuple):
-    """What the validation photos say of a network."""
+class Validation(NamedTuple):
+    """How a network does on the validation photos."""
 
     loss: float  # log loss
     accuracy: float
     calibrated_loss: float  # log loss at its best temperature
 
 
-def evaluate(model: keras.Model, lesson: Lesson) -> Judgement:
-    """Ask `model` about the validation photos."""
-    rows = np.arange(len(lesson.validation_labels))
+def validate(model: keras.Model, training_set: TrainingSet) -> Validation:
+    """Try `model` on the validation photos."""
+    truth = training_set.validation_labels
+    rows = np.arange(len(truth))
     logits = np.concatenate([
-        model.predict_on_batch(lesson.read_validation(rows[at : at + EVALUATION_BATCH]))
-        for at in range(0, len(rows), EVALUATION_BATCH)
+        model.predict_on_batch(training_set.read_validation(rows[at : at + VALIDATION_BATCH]))
+        for at in range(0, len(rows), VALIDATION_BATCH)
     ]).astype(np.float64)  # fmt: skip
     if not np.isfinite(logits).all():
-        return Judgement(math.inf, 0.0, math.inf)
-    truth = lesson.validation_labels
+        return Validation(math.inf, 0.0, math.inf)
     losses = [
-        log_loss(truth, softmax(logits / temperature), labels=list(range(lesson.classes)))
+        log_loss(truth, softmax(logits / temperature), labels=list(range(training_set.classes)))
         for temperature in (1.0, fit_temperature(logits, truth))
     ]
-    return Judgement(losses[0], float((logits.argmax(1) == truth).mean()), losses[1])
+    return Validation(losses[0], float((logits.argmax(1) == truth).mean()), losses[1])
 
 
-def _pass(
-    model: keras.Model,
-    lesson: Lesson,
-    settings: Descent,
+class _Pass(NamedTuple):
+    """Loss and accuracy over one epoch, as they were minimised."""
+
+    loss: float
+    accuracy: float
+
+
+def _train_epoch(
+    run: _Run,
+    training_set: TrainingSet,
+    hyperparameters: Hyperparameters,
     epoch: int,
-    steps: int,
-    mean: list[np.ndarray],
     progress: Callable[[int], None],
-) -> tuple[float, float]:
-    """One epoch: loss and accuracy of its answers. `mean` follows the weights, in place."""
+) -> _Pass:
+    """Train for one epoch. `run.mean` follows the weights, in place."""
+    model, steps = run.model, training_set.steps(hyperparameters.batch)
     seen, lost, right = 0, 0.0, 0.0
     for step in range(steps):
-        inputs, targets, weights = lesson.batch(settings, epoch, step)
-        told = model.train_on_batch(inputs, targets, weights, return_dict=True)
+        inputs, targets, weights = training_set.batch(hyperparameters, epoch, step)
+        answer = model.train_on_batch(inputs, targets, weights, return_dict=True)
         seen += len(inputs)
-        lost += len(inputs) * float(told["loss"])
-        right += len(inputs) * float(told["accuracy"])
+        lost += len(inputs) * float(answer["loss"])
+        right += len(inputs) * float(answer["accuracy"])
+        done = epoch * steps + step + 1
         if not math.isfinite(lost):
             rate = float(model.optimizer.learning_rate)
-            raise Diverged(epoch * steps + step + 1, rate, settings.learning_rate)
-        if settings.averaging:
-            done = epoch * steps + step + 1
-            stays = min(settings.averaging, (1 + done) / (10 + done))  # the first count less
-            for average, weight in zip(mean, model.trainable_variables, strict=True):
+            raise Diverged(done, rate, hyperparameters.learning_rate)
+        if hyperparameters.averaging > 0:
+            stays = min(hyperparameters.averaging, (1 + done) / (10 + done))  # the first count less
+            for average, weight in zip(run.mean, model.trainable_variables, strict=True):
                 average += np.float32(1 - stays) * (numbers(weight) - average)
         progress(1)
-    return lost / seen, right / seen
+    return _Pass(lost / seen, right / seen)
 
 
-def _why_stop(curves: Curves, settings: Descent) -> str:
-    """The reason to end after this epoch, or nothing."""
-    if settings.target_loss and curves.epochs[-1].loss <= settings.target_loss:
-        return f"the training loss reached {settings.target_loss:g}"
-    reference, since = curves.start_judged or math.inf, 0
+def _why_stop(curves: Curves, hyperparameters: Hyperparameters) -> str:
+    """Find the reason to end after this epoch, or none: an empty string."""
+    target, patience = hyperparameters.target_loss, hyperparameters.patience
+    if target > 0 and curves.epochs[-1].loss <= target:
+        return f"the training loss reached {target:g}"
+    reference = math.inf if curves.start_judged is None else curves.start_judged
+    since = 0
     for epoch in curves.epochs:
-        gained = epoch.judged < reference - settings.min_gain
+        gained = epoch.judged < reference - hyperparameters.min_gain
         reference, since = (epoch.judged, 0) if gained else (reference, since + 1)
-    if settings.patience and since >= settings.patience:
-        return f"no gain of {settings.min_gain:g} in {settings.patience} epochs"
+    if patience > 0 and since >= patience:
+        return f"no gain of {hyperparameters.min_gain:g} in {patience} epochs"
     return ""
 
 
-def _state(model: keras.Model) -> list[Any]:
-    """All that the next step depends on: weights, the optimiser's, the state of dropout."""
-    return [*model.trainable_variables, *model.optimizer.variables, *_dropout(model)]
+def _variables(model: keras.Model) -> list[Any]:
+    """List what a step changes: weights, the optimiser's variables, the state of dropout."""
+    dropout = [v for v in model.variables if "seed_generator" in v.path]
+    return [*model.trainable_variables, *model.optimizer.variables, *dropout]
 
 
 def numbers(variable: Any) -> np.ndarray:
-    """What a Keras variable holds."""
+    """Read what a Keras variable holds."""
     return np.asarray(keras.ops.convert_to_numpy(variable))
 
 
-def _dropout(model: keras.Model) -> list[Any]:
-    return [v for v in model.variables if "seed_generator" in v.path]
-
-
-def _copy(model: keras.Model) -> list[np.ndarray]:
+def _copy(model: keras.Model) -> Weights:
     return [numbers(variable).copy() for variable in model.trainable_variables]
 
 
-def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
+def _assign(variables: list[Any], values: Weights) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

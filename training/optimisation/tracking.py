@@ -1,7 +1,7 @@
-"""A run told to a tracker while it goes on: TensorBoard's files, MLflow, both or none.
+"""Record a run while it goes on: in TensorBoard's files, in MLflow, in both or in none.
 
 The one interface is `Tracker`. TensorBoard's event files are written by tensorboardX, which
-needs no TensorFlow; MLflow is an extra that is imported only when it is asked for.
+needs no TensorFlow; MLflow is an extra that is imported only when it is needed.
 """
 
 import time
@@ -22,35 +22,19 @@ LONGEST_VALUE = 500  # characters of a setting that MLflow takes
 
 
 class Tracker(Protocol):
-    """What is told of a run. Numbers go under slash-separated names, such as `head/loss`."""
+    """Records a run. Numbers go under slash-separated names, such as `head/loss`."""
 
-    def settings(self, told: Mapping[str, Any]) -> None:
-        """What the run was told, once, before it begins."""
+    def settings(self, values: Mapping[str, Any]) -> None:
+        """Record the settings of the run, once, before it begins."""
 
-    def epoch(self, number: int, told: Mapping[str, float]) -> None:
-        """Numbers of an epoch, counted from 1."""
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """Record the numbers of an epoch, counted from 1."""
 
-    def result(self, told: Mapping[str, float]) -> None:
-        """Numbers of the whole run, once, when it has ended well."""
-
-    def close(self, failed: bool = False) -> None:
-        """Nothing more will be told."""
-
-
-class Untracked:
-    """The tracker of a run that nobody follows."""
-
-    def settings(self, told: Mapping[str, Any]) -> None:
-        """Forgotten."""
-
-    def epoch(self, number: int, told: Mapping[str, float]) -> None:
-        """Forgotten."""
-
-    def result(self, told: Mapping[str, float]) -> None:
-        """Forgotten."""
+    def result(self, values: Mapping[str, float]) -> None:
+        """Record the numbers of the whole run, once, when it has ended well."""
 
     def close(self, failed: bool = False) -> None:
-        """Nothing to close."""
+        """End the record."""
 
 
 class TensorBoardTracker:
@@ -61,7 +45,7 @@ class TensorBoardTracker:
     """
 
     def __init__(self, folder: Path):
-        """Raises StorageError: the folder cannot be written."""
+        """Make the folder and begin a file. Raises StorageError."""
         from tensorboardX.event_file_writer import EventsWriter
 
         self.folder = folder
@@ -69,23 +53,23 @@ class TensorBoardTracker:
             folder.mkdir(parents=True, exist_ok=True)
             self.writer = EventsWriter(str(folder / "events"))
 
-    def settings(self, told: Mapping[str, Any]) -> None:
-        """A table under the tab Text."""
+    def settings(self, values: Mapping[str, Any]) -> None:
+        """Write a table, shown under the tab Text."""
         from tensorboardX.summary import text
 
-        lines = [f"| {name} | {_cell(value)} |" for name, value in told.items()]
+        lines = [f"| {name} | {_cell(value)} |" for name, value in values.items()]
         table = "\n".join(["| setting | value |", "|---|---|", *lines])
         self._write([text("settings", table)], 0)
 
-    def epoch(self, number: int, told: Mapping[str, float]) -> None:
-        """A point of each curve, on disk at once: somebody is watching."""
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """Write a point of each curve, on disk at once: somebody is watching."""
         from tensorboardX.summary import scalar
 
-        self._write([scalar(name, value) for name, value in told.items()], number)
+        self._write([scalar(name, value) for name, value in values.items()], number)
 
-    def result(self, told: Mapping[str, float]) -> None:
-        """Curves of one point, under `result/`."""
-        self.epoch(0, {f"result/{name}": value for name, value in told.items()})
+    def result(self, values: Mapping[str, float]) -> None:
+        """Write curves of one point, under `result/`."""
+        self.epoch(0, {f"result/{name}": value for name, value in values.items()})
 
     def close(self, failed: bool = False) -> None:
         """Write what is left."""
@@ -104,11 +88,11 @@ class TensorBoardTracker:
 class MlflowTracker:
     """A run at an MLflow server, or in a database: whatever the address names.
 
-    A server that is lost on the way does not end the run: that is said, and no more is sent.
+    A server that is lost on the way does not end the run: a line says so, and no more is sent.
     """
 
     def __init__(self, address: str, name: str, say: Callable[[str], None] = lambda line: None):
-        """Raises SettingError: MLflow is not installed, or no run can be begun at the address."""
+        """Begin a run. Raises SettingError: no MLflow is installed, or none at the address."""
         try:
             import mlflow
         except ImportError as error:
@@ -121,21 +105,21 @@ class MlflowTracker:
             reason = f"no run could be begun: {_line(error)}"
             raise SettingError(f"--mlflow {address}: {reason}") from error
 
-    def settings(self, told: Mapping[str, Any]) -> None:
-        """Parameters of the run."""
-        cut = {name: str(value)[:LONGEST_VALUE] for name, value in told.items()}
+    def settings(self, values: Mapping[str, Any]) -> None:
+        """Send the parameters of the run."""
+        cut = {name: str(value)[:LONGEST_VALUE] for name, value in values.items()}
         self._send(lambda: self.mlflow.log_params(cut))
 
-    def epoch(self, number: int, told: Mapping[str, float]) -> None:
-        """Metrics at a step."""
-        self._send(lambda: self.mlflow.log_metrics(dict(told), step=number))
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """Send metrics at a step."""
+        self._send(lambda: self.mlflow.log_metrics(dict(values), step=number))
 
-    def result(self, told: Mapping[str, float]) -> None:
-        """Metrics without a step."""
-        self._send(lambda: self.mlflow.log_metrics(dict(told)))
+    def result(self, values: Mapping[str, float]) -> None:
+        """Send metrics without a step."""
+        self._send(lambda: self.mlflow.log_metrics(dict(values)))
 
     def close(self, failed: bool = False) -> None:
-        """The run is finished, or failed."""
+        """Mark the run as finished, or failed."""
         self._send(lambda: self.mlflow.end_run("FAILED" if failed else "FINISHED"))
 
     def _send(self, call: Callable[[], object]) -> None:
@@ -148,23 +132,23 @@ class MlflowTracker:
             self.say(f"MLflow took no more: {_line(error)}; the run goes on without it")
 
 
-class _Several:
-    """Each is told everything."""
+class Trackers:
+    """Several trackers as one, or none: each records everything."""
 
-    def __init__(self, trackers: Sequence[Tracker]):
+    def __init__(self, trackers: Sequence[Tracker] = ()):
         self.trackers = trackers
 
-    def settings(self, told: Mapping[str, Any]) -> None:
+    def settings(self, values: Mapping[str, Any]) -> None:
         for tracker in self.trackers:
-            tracker.settings(told)
+            tracker.settings(values)
 
-    def epoch(self, number: int, told: Mapping[str, float]) -> None:
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
         for tracker in self.trackers:
-            tracker.epoch(number, told)
+            tracker.epoch(number, values)
 
-    def result(self, told: Mapping[str, float]) -> None:
+    def result(self, values: Mapping[str, float]) -> None:
         for tracker in self.trackers:
-            tracker.result(told)
+            tracker.result(values)
 
     def close(self, failed: bool = False) -> None:
         with ExitStack() as stack:  # one that cannot be closed does not keep the others open
@@ -179,12 +163,12 @@ def tracking(
     mlflow: str = "",
     say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Tracker]:
-    """The tracker of a run called `name`; closed when the block ends, well or not.
+    """Open the trackers of a run called `name`; they are closed when the block ends, well or not.
 
     Args:
         tensorboard: the folder for event files; mlflow: the address of a server. Neither: the
             run is not tracked.
-        say: told, in a line, when a server is lost on the way.
+        say: values, in a line, when a server is lost on the way.
 
     Raises:
         SettingError: MLflow is not installed or does not answer. StorageError: no such folder.
@@ -194,7 +178,7 @@ def tracking(
         trackers.append(MlflowTracker(mlflow, name, say))
     if tensorboard:
         trackers.append(TensorBoardTracker(tensorboard / name))
-    tracker: Tracker = _Several(trackers) if trackers else Untracked()
+    tracker = Trackers(trackers)
     try:
         yield tracker
     except BaseException:
@@ -204,7 +188,7 @@ def tracking(
 
 
 def observer(tracker: Tracker, stage: str) -> Callable[[Epoch], None]:
-    """What `descend` calls after each epoch: the epochs of `stage`, such as `head`."""
+    """Make what `train` calls after each epoch of a stage, such as `head`."""
     number = 0
 
     def observe(epoch: Epoch) -> None:

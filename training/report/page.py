@@ -25,7 +25,7 @@ from training.report.mistakes import Mistake
 from training.report.quantities import duration, energy, percent
 from training.report.summary import class_rows, summarise
 from training.report.verdicts import diagnose
-from training.settings.hyperparameters import Descent
+from training.settings.hyperparameters import Hyperparameters
 
 TEMPLATES = Path(__file__).with_name("templates")
 SKIPPED_SHOWN = 200
@@ -47,7 +47,7 @@ class Descended:
 
     title: str
     curves: Curves
-    settings: Descent
+    settings: Hyperparameters
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from training.optimisation.epochs import Curves
 from training.report.quantities import percent
-from training.settings.hyperparameters import Descent
+from training.settings.hyperparameters import Hyperparameters
 
 Kind = Literal["overfitting", "underfitting", "unstable", "still improving", "good fit"]
 
@@ -42,7 +42,7 @@ class Verdict:
     advice: list[str]  # the first is the most likely to help
 
 
-def diagnose(curves: Curves, settings: Descent) -> Verdict:
+def diagnose(curves: Curves, settings: Hyperparameters) -> Verdict:
     """The first that holds of: unstable, overfitting, underfitting, still improving, good fit.
 
     Args:
@@ -59,7 +59,7 @@ def diagnose(curves: Curves, settings: Descent) -> Verdict:
     return _good_fit(curves)
 
 
-def _unstable(curves: Curves, settings: Descent) -> Verdict | None:
+def _unstable(curves: Curves, settings: Hyperparameters) -> Verdict | None:
     jumps = max(_jumps(_training(curves)), _jumps(_validation(curves)))
     runaway = _training(curves)[-1] > 1.5 * _training(curves).min() + JUMP_NATS
     if jumps < max(2, JUMPS * (len(curves.epochs) - 1)) and not runaway and not _lost(curves):
@@ -82,7 +82,7 @@ def _unstable(curves: Curves, settings: Descent) -> Verdict | None:
     return Verdict("unstable", f"Unstable: {what}; the steps are too large.", advice)
 
 
-def _overfitting(curves: Curves, settings: Descent) -> Verdict | None:
+def _overfitting(curves: Curves, settings: Hyperparameters) -> Verdict | None:
     losses, last = _validation(curves), curves.epochs[-1]
     gap = last.accuracy - last.validation_accuracy
     rose = losses[-1] - curves.best_loss
@@ -110,7 +110,7 @@ def _overfitting(curves: Curves, settings: Descent) -> Verdict | None:
     return Verdict("overfitting", f"Overfitting: {said}. {kept}", advice)
 
 
-def _underfitting(curves: Curves, settings: Descent) -> Verdict | None:
+def _underfitting(curves: Curves, settings: Hyperparameters) -> Verdict | None:
     last = curves.epochs[-1]
     knows = max(_known(curves))
     gone = 1 - curves.best_loss / curves.start_loss if np.isfinite(curves.start_loss) else 1.0
@@ -132,7 +132,7 @@ def _underfitting(curves: Curves, settings: Descent) -> Verdict | None:
     return Verdict("underfitting", f"Underfitting: {said}; it has not learnt enough.", advice)
 
 
-def _still_improving(curves: Curves, settings: Descent) -> Verdict | None:
+def _still_improving(curves: Curves, settings: Hyperparameters) -> Verdict | None:
     count, gain = len(curves.epochs), _late_gain(curves)
     if gain < GAIN or curves.best < count - max(1, count // LATE):
         return None

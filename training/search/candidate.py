@@ -1,18 +1,19 @@
 """One candidate of a search, trained and judged on validation photos.
 
-Every kind is judged alike: by its log loss at its best temperature, which becomes part of the
-head. TensorFlow is imported when the first neural candidate comes.
+Every kind is judged alike: by its log loss at its best temperature, which its head is divided
+by. TensorFlow is imported when the first neural candidate comes.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
-from training.evaluation.calibrate import scale_head
-from training.heads.fit import FittedHead, fit_head
-from training.heads.held_out import ENOUGH, score
-from training.results import Dataset
-from training.search.space import Candidate, Neural
+from models.classifier import softmax
+from training.evaluation.calibrate import fit_temperature
+from training.heads.fit import fit_head
+from training.heads.fitted_head import FittedHead
+from training.heads.held_out import ENOUGH, Sides, score_probabilities
+from training.optimisation.epochs import Epoch
+from training.search.space import Candidate, NeuralCandidate
 from training.settings.config import FitConfig
 from training.settings.quiet import load_keras
 
@@ -20,70 +21,67 @@ Observe = Callable[[int, float], None]  # epoch, from 0; its log loss on validat
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A trained candidate."""
+class TrainedCandidate:
+    """A candidate's head, and how it does on the validation photos at its best temperature."""
 
     head: FittedHead
-    loss: float  # log loss on validation photos, at the best temperature
-    accuracy: float  # on the same
+    loss: float  # log loss
+    accuracy: float
 
 
 def train_candidate(
-    candidate: Candidate, prepared: Dataset, seed: int, observe: Observe = lambda epoch, loss: None
-) -> Judged:
+    candidate: Candidate, sides: Sides, observe: Observe = lambda epoch, loss: None
+) -> TrainedCandidate:
     """Train `candidate` on the training side and judge it on the validation side.
 
     Args:
-        prepared: with `ENOUGH` validation photos or more.
+        sides: with `ENOUGH` validation photos or more.
         observe: called after each epoch of a neural head; what it raises ends the training.
 
     Raises:
         Diverged: the loss of a neural head is no longer a number.
     """
-    validation, labels = prepared.side("validation")
-    classes = len(prepared.class_names)
+    labels = sides.validation_labels
     if len(labels) < ENOUGH:
         raise ValueError(f"{len(labels)} validation photos; {ENOUGH} can judge a head")
-    if isinstance(candidate, Neural):
-        head = _train_neural(candidate, prepared, seed, observe)
+    if isinstance(candidate, NeuralCandidate):
+        head = _train_neural(candidate, sides, observe)
     else:
         values = None if candidate.strength is None else [candidate.strength]
-        head = fit_head(
-            *(candidate.kind, *prepared.side("train"), validation, labels, classes, seed),
-            balanced=candidate.balanced,
-            values=values,
-        )
-    temperature, facts = score(head.logits(validation), labels)
-    scaled = FittedHead(scale_head(head.layers, temperature or 1.0), head.settings | facts)
-    return Judged(scaled, facts["validation_log_loss"], facts["validation_accuracy"])
+        head = fit_head(candidate.kind, sides, balanced=candidate.balanced, values=values)
+    head = head.divided_by(fit_temperature(head.logits(sides.validation), labels))
+    scores = score_probabilities(softmax(head.logits(sides.validation)), labels)
+    head = replace(head, record=replace(head.record, scores=scores))
+    return TrainedCandidate(head, scores.validation_log_loss, scores.validation_accuracy)
 
 
-def told_to_fit(candidate: Candidate, config: FitConfig) -> FitConfig:
-    """The settings with which `fit` trains a head of this kind; for a neural one, this head."""
-    if not isinstance(candidate, Neural):
+def config_for(candidate: Candidate, config: FitConfig) -> FitConfig:
+    """Make the settings with which `fit` trains a head of this kind; a neural one: this head."""
+    if not isinstance(candidate, NeuralCandidate):
         return replace(config, head=candidate.kind)
-    shape, descent = candidate.shape, asdict(candidate.descent)
-    descent |= {"hidden": shape.widths, "initialiser": shape.initialiser}
-    return replace(config, head=candidate.kind, activation=shape.activation, **descent)
+    shape, hyperparameters = candidate.shape, asdict(candidate.hyperparameters)
+    return replace(
+        config,
+        head=candidate.kind,
+        hidden=shape.widths,
+        activation=shape.activation,
+        initialiser=shape.initialiser,
+        **hyperparameters,
+    )
 
 
-def _train_neural(candidate: Neural, prepared: Dataset, seed: int, observe: Observe) -> FittedHead:
+def _train_neural(candidate: NeuralCandidate, sides: Sides, observe: Observe) -> FittedHead:
     load_keras()
     import keras
 
     from training.heads.neural import fit_neural
 
-    seen: list[Any] = []
+    epochs = 0
 
-    def watch(epoch: Any) -> None:
-        seen.append(epoch)
-        observe(len(seen) - 1, epoch.judged)
+    def watch(epoch: Epoch) -> None:
+        nonlocal epochs
+        epochs += 1
+        observe(epochs - 1, epoch.judged)
 
     keras.backend.clear_session()  # of the graphs of the candidates before
-    head, curves = fit_neural(
-        *(*prepared.side("train"), *prepared.side("validation"), len(prepared.class_names)),
-        *(candidate.shape, candidate.descent, seed),
-        observe=watch,
-    )
-    told = {"name": "neural head", "descent": asdict(candidate.descent), "epochs": len(seen)}
-    return replace(head, settings=head.settings | told | {"stopped": curves.stopped})
+    return fit_neural(sides, candidate.shape, candidate.hyperparameters, observe=watch)

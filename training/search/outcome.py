@@ -1,4 +1,4 @@
-"""What a search came to: who won, by how much, what mattered; as JSON and as pictures."""
+"""The outcome of a search: who won, by how much, what mattered; as JSON and as pictures."""
 
 import json
 import warnings
@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from training.evaluation.evaluate import measure
 from training.evaluation.intervals import mcnemar, paired_difference
-from training.heads.fit import FittedHead
+from training.heads.fitted_head import FittedHead
 from training.report.drawings import as_png
 from training.results import Dataset, Searched
 from training.search.space import NEURAL, Candidate
@@ -38,7 +38,7 @@ class Finalist:
     def measure(
         trial: FrozenTrial, candidate: Candidate, head: FittedHead, prepared: Dataset
     ) -> "Finalist":
-        """Ask a head about the photos of validation and test."""
+        """Measure a head on the photos of validation and test."""
         features, labels = prepared.side("validation")
         chances = head.probabilities(features)
         truth = chances[np.arange(len(labels)), labels]
@@ -48,17 +48,17 @@ class Finalist:
         return Finalist(trial, candidate, head, losses, right, test)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Plain types, for the manifest."""
         validation = {"log_loss": float(self.losses.mean()), "accuracy": float(self.right.mean())}
         test = {name: self.test[name] for name in KEPT_OF_TEST}
-        told = {"trial": self.trial.number, "head": self.candidate.kind}
-        told |= {"parameters": self.trial.params}
-        return told | {"validation": validation, "test": test}
+        which = {"trial": self.trial.number, "head": self.candidate.kind}
+        which |= {"parameters": self.trial.params}
+        return which | {"validation": validation, "test": test}
 
 
 def describe_search(study: Study, default: Finalist, winner: Finalist) -> Searched:
-    """The summary for the manifest, and the files for the bundle."""
-    compared = compare(default, winner)
+    """Summarise a search for the manifest, and make its files for the bundle."""
+    compared = compare_finalists(default, winner)
     importances = what_mattered(study)
     summary = {
         "trials": len(study.trials),
@@ -79,8 +79,10 @@ def describe_search(study: Study, default: Finalist, winner: Finalist) -> Search
     return Searched(summary, pictures | {"trials.json": text})
 
 
-def compare(default: Finalist, winner: Finalist, confidence: float = 0.95) -> dict[str, Any]:
-    """How far the winner is ahead on the validation photos, photo by photo.
+def compare_finalists(
+    default: Finalist, winner: Finalist, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Measure how far the winner is ahead on the validation photos, photo by photo.
 
     Returns:
         `log_loss`: the mean saved, with its `standard_error` and its 95 % interval; `accuracy`:
@@ -103,7 +105,7 @@ def compare(default: Finalist, winner: Finalist, confidence: float = 0.95) -> di
 
 
 def beats(compared: dict[str, Any]) -> bool:
-    """Whether the winner is ahead by more than one standard error of the difference.
+    """Decide whether the winner is ahead by more than one standard error of the difference.
 
     Else the default stays (the rule of one standard error: Breiman et al. 1984): the best of
     many trials is ahead of it by luck alone, and is no better on other photos.
@@ -112,7 +114,7 @@ def beats(compared: dict[str, Any]) -> bool:
 
 
 def verdict(default: Finalist, winner: Finalist, compared: dict[str, Any]) -> str:
-    """One paragraph for people."""
+    """Write one paragraph for people."""
     own, other = (f"test accuracy {one.test['accuracy']:.3f}" for one in (default, winner))
     if winner.trial.number == default.trial.number:
         return f"nothing beat the default of fit on validation photos: it is saved, {own}"
@@ -133,7 +135,7 @@ def verdict(default: Finalist, winner: Finalist, compared: dict[str, Any]) -> st
 
 
 def what_mattered(study: Study) -> dict[str, float]:
-    """How much each hyperparameter of neural heads did; none where trials are too few to say."""
+    """Measure how much each hyperparameter of neural heads matters; {} where trials are too few."""
     finished = [trial for trial in study.of_kind(NEURAL) if trial.state == TrialState.COMPLETE]
     if len(finished) < ENOUGH_TRIALS:
         return {}
@@ -143,15 +145,15 @@ def what_mattered(study: Study) -> dict[str, float]:
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
-    """A line of the table of trials."""
+    """Make a line of the table of trials."""
     finished = trial.state == TrialState.COMPLETE
     epochs = [loss if np.isfinite(loss) else None for loss in trial.intermediate_values.values()]
-    told = {"trial": trial.number, "log_loss": trial.value if finished else None}
-    return told | trial.user_attrs | {"parameters": trial.params, "epochs": epochs}
+    line = {"trial": trial.number, "log_loss": trial.value if finished else None}
+    return line | trial.user_attrs | {"parameters": trial.params, "epochs": epochs}
 
 
 def draw_course(trials: list[FrozenTrial]) -> bytes:
-    """Every trial's log loss, by kind of head, and the best so far, as a PNG."""
+    """Draw every trial's log loss, by kind of head, and the best so far, as a PNG."""
     figure = Figure(figsize=(7.2, 3.8), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
@@ -174,7 +176,7 @@ def draw_course(trials: list[FrozenTrial]) -> bytes:
 
 
 def draw_importances(importances: dict[str, float], most: int = 12) -> bytes:
-    """The parameters that mattered most, as a PNG."""
+    """Draw the parameters that mattered most, as a PNG."""
     shown = list(importances.items())[:most][::-1]
     figure = Figure(figsize=(7.2, 0.8 + 0.28 * len(shown)), layout="constrained", dpi=110)
     axes = figure.add_subplot()

@@ -23,7 +23,7 @@ from training.photos.levels import settle_levels
 from training.photos.split import fingerprint
 from training.prepare import list_photos, open_cache, prepare
 from training.results import Dataset, measure_head
-from training.search.candidate import told_to_fit, train_candidate
+from training.search.candidate import config_for, train_candidate
 from training.search.outcome import Finalist, describe_search
 from training.search.space import (
     VERSION,
@@ -32,27 +32,12 @@ from training.search.space import (
     next_kind,
     parameters,
     recall,
-    suggest,
+    suggest_candidate,
 )
 from training.search.study import Study
-from training.settings.config import FitConfig
+from training.settings.config import FitConfig, SearchBudget
 from training.settings.console import Stages
-from training.settings.hyperparameters import within
 from training.write import write_bundle
-
-MOST_TRIALS = 1000  # keep the study below 5 MB
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a study may spend on trials, over all runs; the final fit comes on top."""
-
-    minutes: float = 10.0  # 0.01 to 10,000
-    trials: int = MOST_TRIALS  # 1 to MOST_TRIALS
-
-    def __post_init__(self) -> None:
-        within("minutes", self.minutes, 0.01, 10_000)
-        within("trials", self.trials, 1, MOST_TRIALS)
 
 
 class OutOfTime(Exception):
@@ -60,16 +45,18 @@ class OutOfTime(Exception):
 
 
 def study_path(out: Path) -> Path:
-    """Where the study of the bundle `out` is kept: beside it."""
+    """Name the file that keeps the study of the bundle `out`: next to it."""
     return out.with_name(f"{out.name}.study.jsonl")
 
 
-def search(source: Path, out: Path, config: FitConfig, budget: Budget, stages: Stages) -> Manifest:
+def search(
+    source: Path, out: Path, config: FitConfig, budget: SearchBudget, stages: Stages
+) -> Manifest:
     """Search on the photos of `source`; write the best head, or that of `fit`, as the bundle `out`.
 
     Raises:
         PhotosError: among others, too few validation photos to choose by.
-        SettingError: the study beside `out` is of other photos or settings.
+        SettingError: the study next to `out` is of other photos or settings.
         StorageError: another search is at it, or there is no space.
     """
     check_target(out)
@@ -85,21 +72,21 @@ def search(source: Path, out: Path, config: FitConfig, budget: Budget, stages: S
                 "add photos, raise --validation-share, or use fit"
             )
         with closing(Study(study_path(out), recipe(prepared, compiled, config))) as study:
-            run = Run(study, prepared, config.seed)
-            explore(run, budget, stages)
+            trials = Trials(study, prepared, config.seed)
+            explore(trials, budget, stages)
             with stages.stage("train the best head again"):
-                default, winner = (run.finalist(t) for t in (study.trials[0], study.best))
+                default, winner = (trials.finalist(t) for t in (study.trials[0], study.best))
             found = describe_search(study, default, winner)
             stages.say(found.verdict)
             saved = winner if found.summary["saved"] == winner.trial.number else default
             trained = measure_head(compiled, prepared, saved.head, config, stages)
             trained = replace(trained, searched=found)
-            told = told_to_fit(saved.candidate, config)
-            return write_bundle(source, out, told, stages, trained, cache)
+            used = config_for(saved.candidate, config)
+            return write_bundle(source, out, used, stages, trained, cache)
 
 
 def recipe(prepared: Dataset, compiled: Compiled, config: FitConfig) -> dict[str, Any]:
-    """What a trial's result depends on, but for its parameters."""
+    """Collect what a trial's result depends on, but for its parameters."""
     features = prepared.features
     return {
         "photos": fingerprint(prepared.split, features.photos, features.digests)[:16],
@@ -114,19 +101,19 @@ def recipe(prepared: Dataset, compiled: Compiled, config: FitConfig) -> dict[str
     }
 
 
-def explore(run: "Run", budget: Budget, stages: Stages) -> None:
+def explore(trials: "Trials", budget: SearchBudget, stages: Stages) -> None:
     """Try candidates until the budget is spent; the default of `fit` in any case."""
-    study = run.study
+    study = trials.study
     if study.trials:
         stages.say(f"{study.path.name} has {len(study.trials)} trials; the search goes on")
-    run.ends = time.monotonic() + 60 * budget.minutes - study.seconds
+    trials.ends = time.monotonic() + 60 * budget.minutes - study.seconds
     with stages.stage("search") as show:
-        while len(study.trials) < budget.trials and not (study.trials and run.late()):
+        while len(study.trials) < budget.trials and not (study.trials and trials.late()):
             best = study.best.value if study.done else math.inf
             number = len(study.trials)
             show(f"trial {number}, best log loss {best:.4f}" if number else "the default")
             try:
-                run.trial()
+                trials.run_next()
             except OutOfTime:
                 break
             if study.best.number == number:
@@ -142,8 +129,8 @@ def _describe_best(study: Study) -> str:
 
 
 @dataclass
-class Run:
-    """A study and what its trials are made of."""
+class Trials:
+    """Runs the trials of a study, one after the other."""
 
     study: Study
     prepared: Dataset
@@ -151,53 +138,53 @@ class Run:
     ends: float = math.inf  # time.monotonic() at which the budget is spent
 
     def __post_init__(self) -> None:
-        photos, classes = len(self.prepared.split.train), len(self.prepared.class_names)
-        self.kinds = kinds_for(photos, classes)
+        self.sides = self.prepared.sides(self.seed)
+        self.kinds = kinds_for(len(self.sides.train), self.sides.classes)
         self.first = defaults(self.kinds)
 
     def late(self) -> bool:
-        """Whether the time is up."""
+        """Return whether the time is up."""
         return time.monotonic() >= self.ends
 
-    def trial(self) -> None:
-        """One trial, from its parameters to its line in the file. Raises OutOfTime."""
+    def run_next(self) -> None:
+        """Run one trial, from its parameters to its line in the file. Raises OutOfTime."""
         started, number = time.perf_counter(), len(self.study.trials)
         kind = next_kind(number, self.kinds)
-        asked = None if number < len(self.first) else self.study.ask(kind, self.seed)
-        candidate = suggest(asked, kind) if asked else self.first[number]
+        drawn = None if number < len(self.first) else self.study.ask(kind, self.seed)
+        candidate = suggest_candidate(drawn, kind) if drawn else self.first[number]
         losses: list[float] = []
 
         def observe(epoch: int, loss: float) -> None:
             if self.late():
                 raise OutOfTime
             losses.append(loss)
-            if asked:
-                asked.report(loss, epoch)
-                if asked.should_prune():
+            if drawn:
+                drawn.report(loss, epoch)
+                if drawn.should_prune():
                     raise optuna.TrialPruned
 
         value: float | None = None
         facts: dict[str, Any] = {"head": kind}
-        settings: dict[str, Any] = {}
+        setting: dict[str, float] = {}
         try:
-            judged = train_candidate(candidate, self.prepared, self.seed, observe)
-            value, settings = judged.loss, judged.head.settings
-            facts |= {"accuracy": judged.accuracy}
+            trained = train_candidate(candidate, self.sides, observe)
+            value, setting = trained.loss, trained.head.record.setting
+            facts |= {"accuracy": trained.accuracy}
         except optuna.TrialPruned:
             facts |= {"stopped": "worse than most at the same epoch"}
         except Diverged as error:
             facts |= {"stopped": str(error)}
         facts |= {"seconds": time.perf_counter() - started}
-        if asked:
-            self.study.tell(asked, value, facts)
+        if drawn:
+            self.study.tell(drawn, value, facts)
         else:
-            params = recall(parameters(candidate, settings), kind)[1]
+            params = recall(parameters(candidate, setting), kind)[1]
             self.study.add(params, value, losses, facts)
 
     def finalist(self, trial: optuna.trial.FrozenTrial) -> Finalist:
-        """The head of a finished trial once more, and what it says of photos."""
+        """Train the head of a finished trial once more, and measure it."""
         candidate, _ = recall(trial.params, trial.user_attrs["head"])
         if trial.number < len(self.first):
             candidate = self.first[trial.number]
-        judged = train_candidate(candidate, self.prepared, self.seed)
-        return Finalist.measure(trial, candidate, judged.head, self.prepared)
+        head = train_candidate(candidate, self.sides).head
+        return Finalist.measure(trial, candidate, head, self.prepared)

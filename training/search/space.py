@@ -1,11 +1,12 @@
-"""What a search tries: every kind of head, with all that can be set of it, turn by turn.
+"""What a search tries: every kind of head with its hyperparameters, in turns.
 
 A trial's parameters are plain values by name, as Optuna keeps them; a candidate is the same
 as the settings of a head. Each kind is searched on its own, in turns: in one common space a
 head with two settings is tuned to the last digit while one with seventeen is hardly begun.
+To search another hyperparameter, add it to `SEARCHED`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +15,13 @@ from optuna.trial import BaseTrial, FixedTrial
 from training.heads.kinds import KINDS
 from training.settings.hyperparameters import (
     ACTIVATIONS,
+    CLASS_WEIGHTS,
     HEAD,
     INITIALISERS,
     OPTIMISERS,
     SCHEDULES,
-    Descent,
     HiddenLayers,
+    Hyperparameters,
 )
 
 NEURAL = "neural"
@@ -27,12 +29,10 @@ VERSION = 1  # another space, another study
 DEFAULT_RATES = {"sgd": 0.1, "momentum": 0.01, "adam": 1e-3, "adamw": 1e-3}
 TURNS = 20  # of a kind with a strength and class weights only: they are settled by then
 STRENGTH_RANGES = {"logistic": (1e-5, 1.0), "svm": (1e-3, 30.0), "lda": (1e-3, 0.99)}
-BATCHES = (16, 32, 64, 128, 256)
-AVERAGINGS = (0.0, 0.9, 0.99, 0.999)
 
 
 @dataclass(frozen=True)
-class Plain:
+class LinearCandidate:
     """A head of one of the `KINDS`, to be trained."""
 
     kind: str
@@ -41,29 +41,30 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Neural:
+class NeuralCandidate:
     """A neural head, to be trained."""
 
     shape: HiddenLayers
-    descent: Descent
+    hyperparameters: Hyperparameters
     kind: str = NEURAL
 
 
-Candidate = Plain | Neural
+Candidate = LinearCandidate | NeuralCandidate
 
 
 def kinds_for(photos: int, classes: int) -> list[str]:
-    """The kinds of head that so many training photos allow; the first is that of `fit`."""
+    """List the kinds of head that so many training photos allow; the first is that of `fit`."""
     return [kind for kind, row in KINDS.items() if photos >= row.fewest * classes] + [NEURAL]
 
 
 def defaults(kinds: Sequence[str]) -> list[Candidate]:
-    """What is tried first: the head of `fit`, then every other kind as it comes."""
-    return [Neural(HiddenLayers(), HEAD) if kind == NEURAL else Plain(kind) for kind in kinds]
+    """List what is tried first: the head of `fit`, then every other kind as it comes."""
+    neural = NeuralCandidate(HiddenLayers(), HEAD)
+    return [neural if kind == NEURAL else LinearCandidate(kind) for kind in kinds]
 
 
 def next_kind(number: int, kinds: Sequence[str]) -> str:
-    """Whose turn trial `number` is: every second one is neural, the others take turns.
+    """Choose the kind that trial `number` tries: every second one neural, the others in turns.
 
     A kind without settings has its default only; one with few has `TURNS` in all.
     """
@@ -74,55 +75,62 @@ def next_kind(number: int, kinds: Sequence[str]) -> str:
     return tuned[turn % len(tuned)] if plain and turn < len(tuned) * (TURNS - 1) else NEURAL
 
 
-def suggest(trial: BaseTrial, kind: str) -> Candidate:
-    """The candidate that a trial's parameters stand for; those that are missing are drawn."""
+def suggest_candidate(trial: BaseTrial, kind: str) -> Candidate:
+    """Make the candidate of a trial's parameters; those that are missing are drawn."""
     if kind == NEURAL:
-        return Neural(_suggest_shape(trial), _suggest_descent(trial))
+        return NeuralCandidate(_suggest_shape(trial), _suggest_hyperparameters(trial))
     setting = KINDS[kind].setting
     if not setting:
-        return Plain(kind)
+        return LinearCandidate(kind)
     low, high = STRENGTH_RANGES[kind]
     strength = trial.suggest_float(setting, low, high, log=True)
-    return Plain(kind, strength, balanced=_suggest_weights(trial) == "balanced")
+    weights = trial.suggest_categorical("class_weights", CLASS_WEIGHTS)
+    return LinearCandidate(kind, strength, balanced=weights == "balanced")
 
 
-def parameters(candidate: Candidate, settings: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that a trial of this candidate has: what `suggest` reads.
+def parameters(candidate: Candidate, setting: Mapping[str, float]) -> dict[str, Any]:
+    """List the parameters that a trial of this candidate has: what `suggest_candidate` reads.
 
-    `settings`: those of the trained head, which know the strength where it was chosen.
+    Args:
+        setting: of the trained head's record, for a strength that training chose.
     """
-    if isinstance(candidate, Plain):
-        if not (setting := KINDS[candidate.kind].setting):
+    if isinstance(candidate, LinearCandidate):
+        if not (name := KINDS[candidate.kind].setting):
             return {}
         weights = "balanced" if candidate.balanced else "none"
-        return {setting: settings[setting], "class_weights": weights}
-    shape, descent = candidate.shape, candidate.descent
-    told = {name: getattr(descent, name) for name in DESCENT_NAMES}
-    told |= {"depth": len(shape.widths), "initialiser": shape.initialiser}
+        return {name: setting[name], "class_weights": weights}
+    shape, hyperparameters = candidate.shape, candidate.hyperparameters
+    found = {name: getattr(hyperparameters, name) for name in ("optimiser", *SEARCHED)}
+    found |= {"depth": len(shape.widths), "initialiser": shape.initialiser}
     if shape.widths:
-        told |= {"width": shape.widths[0], "activation": shape.activation}
-    told["relative_rate"] = descent.learning_rate / DEFAULT_RATES[descent.optimiser]
-    return told
+        found |= {"width": shape.widths[0], "activation": shape.activation}
+    rate = hyperparameters.learning_rate / DEFAULT_RATES[hyperparameters.optimiser]
+    return found | {"relative_rate": rate}
 
 
 def recall(params: dict[str, Any], kind: str) -> tuple[Candidate, FixedTrial]:
-    """The candidate of known parameters, and a trial that has their distributions."""
+    """Make the candidate of known parameters, and a trial that has their distributions."""
     trial = FixedTrial(params)
-    return suggest(trial, kind), trial
+    return suggest_candidate(trial, kind), trial
 
 
-DESCENT_NAMES = (
-    *("optimiser", "schedule", "warm_up", "batch", "epochs", "weight_decay", "label_smoothing"),
-    *("mixup", "class_weights", "dropout", "averaging"),
-)
-
-
-def _suggest_weights(trial: BaseTrial) -> str:
-    return str(trial.suggest_categorical("class_weights", ("none", "balanced")))
+# What is drawn for each hyperparameter of a neural head. Another line, another `VERSION`.
+SEARCHED: dict[str, Callable[[BaseTrial, str], Any]] = {
+    "schedule": lambda trial, name: trial.suggest_categorical(name, SCHEDULES),
+    "warm_up": lambda trial, name: trial.suggest_float(name, 0, 0.2),
+    "batch": lambda trial, name: trial.suggest_categorical(name, (16, 32, 64, 128, 256)),
+    "epochs": lambda trial, name: trial.suggest_int(name, 8, 60, log=True),
+    "weight_decay": lambda trial, name: trial.suggest_float(name, 1e-6, 0.1, log=True),
+    "label_smoothing": lambda trial, name: trial.suggest_float(name, 0, 0.2),
+    "mixup": lambda trial, name: trial.suggest_float(name, 0, 0.6, step=0.1),
+    "class_weights": lambda trial, name: trial.suggest_categorical(name, CLASS_WEIGHTS),
+    "dropout": lambda trial, name: trial.suggest_float(name, 0, 0.7),
+    "averaging": lambda trial, name: trial.suggest_categorical(name, (0.0, 0.9, 0.99, 0.999)),
+}
 
 
 def _suggest_shape(trial: BaseTrial) -> HiddenLayers:
-    """Hidden layers of one width; `zeros` is left out, as no hidden layer learns from it."""
+    """Draw hidden layers of one width, without `zeros`: no hidden layer learns from it."""
     depth = trial.suggest_int("depth", 0, 3)
     initialisers = tuple(name for name in INITIALISERS if name != "zeros")
     shape = HiddenLayers((), initialiser=trial.suggest_categorical("initialiser", initialisers))
@@ -133,22 +141,10 @@ def _suggest_shape(trial: BaseTrial) -> HiddenLayers:
     return replace(shape, widths=(width,) * depth, activation=activation)
 
 
-def _suggest_descent(trial: BaseTrial) -> Descent:
-    """The learning rate is drawn as a share of what suits the optimiser."""
+def _suggest_hyperparameters(trial: BaseTrial) -> Hyperparameters:
+    """Draw hyperparameters; the learning rate is drawn as a share of what suits the optimiser."""
     optimiser = trial.suggest_categorical("optimiser", OPTIMISERS)
     relative = trial.suggest_float("relative_rate", 0.03, 10, log=True)
-    return replace(
-        HEAD,
-        optimiser=optimiser,
-        learning_rate=relative * DEFAULT_RATES[optimiser],
-        schedule=trial.suggest_categorical("schedule", SCHEDULES),
-        warm_up=trial.suggest_float("warm_up", 0, 0.2),
-        batch=trial.suggest_categorical("batch", BATCHES),
-        epochs=trial.suggest_int("epochs", 8, 60, log=True),
-        weight_decay=trial.suggest_float("weight_decay", 1e-6, 0.1, log=True),
-        label_smoothing=trial.suggest_float("label_smoothing", 0, 0.2),
-        mixup=trial.suggest_float("mixup", 0, 0.6, step=0.1),
-        class_weights=_suggest_weights(trial),
-        dropout=trial.suggest_float("dropout", 0, 0.7),
-        averaging=trial.suggest_categorical("averaging", AVERAGINGS),
-    )
+    rate = relative * DEFAULT_RATES[optimiser]
+    drawn = {name: draw(trial, name) for name, draw in SEARCHED.items()}
+    return replace(HEAD, optimiser=optimiser, learning_rate=rate, **drawn)

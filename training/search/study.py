@@ -78,11 +78,11 @@ class Study:
         return sum(float(trial.user_attrs["seconds"]) for trial in self.trials)
 
     def of_kind(self, kind: str) -> list[FrozenTrial]:
-        """The trials of one kind of head, in order."""
+        """List the trials of one kind of head, in order."""
         return [trial for trial in self.trials if trial.user_attrs["head"] == kind]
 
     def importances(self, kind: str) -> dict[str, float]:
-        """How much each parameter decides whether a trial is among the best tenth of its kind.
+        """Measure how much each parameter decides whether a trial is in the best tenth of its kind.
 
         PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255); the shares sum to 1.
         """
@@ -90,7 +90,7 @@ class Study:
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
     def ask(self, kind: str, seed: int) -> optuna.Trial:
-        """A new trial; its parameters depend on the seed and the trials of its kind before it."""
+        """Begin a trial; its parameters depend on the seed and the trials of its kind before it."""
         drawn = np.random.SeedSequence([seed, len(self.trials)]).generate_state(1)
         self._asked = self._alone(kind)
         self._asked.sampler = TPESampler(
@@ -99,7 +99,7 @@ class Study:
         return self._asked.ask()
 
     def tell(self, trial: optuna.Trial, value: float | None, facts: dict[str, Any]) -> None:
-        """Keep the trial that was asked for; value None: cut short. Raises StorageError."""
+        """Keep the trial that `ask` began; value None: cut short. Raises StorageError."""
         for name, fact in facts.items():
             trial.set_user_attr(name, fact)
         state = TrialState.PRUNED if value is None else TrialState.COMPLETE
@@ -108,7 +108,7 @@ class Study:
     def add(
         self, trial: FixedTrial, value: float | None, epochs: Sequence[float], facts: dict[str, Any]
     ) -> None:
-        """Keep a trial that was not asked for. Raises StorageError."""
+        """Keep a trial that `ask` did not begin. Raises StorageError."""
         done = optuna.trial.create_trial(
             state=TrialState.PRUNED if value is None else TrialState.COMPLETE,
             params=trial.params,
@@ -120,7 +120,7 @@ class Study:
         self._keep(done)
 
     def _alone(self, kind: str) -> optuna.Study:
-        """The trials of one kind as a study in memory: sampler and pruner see no others."""
+        """Copy the trials of one kind into a study in memory: sampler and pruner see no others."""
         study = optuna.create_study(direction="minimize", pruner=PRUNER)
         study.add_trials(self.of_kind(kind))
         return study
@@ -137,9 +137,9 @@ class Study:
             return
         names = [name for name in kept | recipe if kept.get(name) != recipe.get(name)]
         if names:
-            told = "; ".join(f"{n} was {kept.get(n)}, is {recipe.get(n)}" for n in names)
+            changes = "; ".join(f"{n} was {kept.get(n)}, is {recipe.get(n)}" for n in names)
             raise SettingError(
-                f"{self.path} is the study of another search ({told}): "
+                f"{self.path} is the study of another search ({changes}): "
                 "choose another --out, or remove it to begin anew"
             )
 
@@ -155,7 +155,7 @@ class _Held(JournalFileOpenLock):
 
 
 def _hold(path: Path) -> BinaryIO:
-    """The file, ours alone until it is closed, without a line that was cut short."""
+    """Open the file, ours alone until it is closed, and drop a line that was cut short."""
     with writing(path):
         file = path.open("ab+")
         try:

@@ -1,6 +1,7 @@
-"""Every setting of a run, in one place, checked when it is made.
+"""Every setting of a run: default, range and help; contradictions are refused.
 
-The commands take their options from here: each field is one, with its help.
+The commands take their options from here: each field is one. Hyperparameters stand in
+`hyperparameters.py` and are repeated here by name, None where they are not given.
 """
 
 import os
@@ -11,130 +12,144 @@ from typing import Any
 from models.building.backbones import Backbone, find_backbone
 from models.cores import usable_cores
 from models.errors import SettingError
-from models.images import FORMATS, MORE_FORMATS, Framing, Levels, Limits, Resize
-from training.settings.hyperparameters import (
-    ACTIVATIONS,
-    HEAD,
-    INITIALISERS,
-    OPTIMISERS,
-    SCHEDULES,
-    Descent,
-    HiddenLayers,
-    one_of,
-    within,
+from models.images import (
+    FORMATS,
+    FRACTIONS,
+    MORE_FORMATS,
+    SIZES_PX,
+    Framing,
+    Levels,
+    Limits,
+    Resize,
+)
+from training.settings.hyperparameters import BLOCKS, HEAD, HiddenLayers, Hyperparameters, Views
+from training.settings.setting import (
+    check_settings,
+    default_in_words,
+    option_name,
+    setting,
+    settings_of,
 )
 
 HEADS = ("logistic", "svm", "lda", "centroid", "prototypes", "neural", "auto")
 FINE_TUNE = ("no", "yes", "auto")
 FRACTION = 0.875  # as in ImageNet evaluation: what the backbone was trained for
 FRACTION_TUNED = 1.0  # random views reach the edges of a photo; what is served should, too
-OWN = "as suits"  # how a default of None is shown
 
 
 def default_cache() -> Path:
-    """Where features are kept: $LAYERSCOPE_CACHE, or `layerscope` in the user's cache folder."""
+    """Find where features are kept: $LAYERSCOPE_CACHE, or the user's cache folder."""
     chosen = os.environ.get("LAYERSCOPE_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(chosen) if chosen else Path(home) / "layerscope"
 
 
-def _set(default: Any, told: str, choices: tuple[str, ...] = (), shown: str = "") -> Any:
-    """A setting: its default, what a person is told, what it may be, how the default is shown."""
-    return field(default=default, metadata={"help": told, "choices": choices, "shown": shown})
+def _optional(kind: type, name: str) -> Any:
+    """Offer a field of another dataclass as a setting that is None unless it is given."""
+    (entry,) = (entry for entry in fields(kind) if entry.name == name)
+    shown = default_in_words(entry)
+    if kind is Hyperparameters and getattr(BLOCKS, name) != getattr(HEAD, name):
+        shown += f"; {getattr(BLOCKS, name):g} for blocks"
+    return field(
+        default=None, metadata={"setting": replace(entry.metadata["setting"], shown=shown)}
+    )
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """What `fit` may be told. None means: as suits what is trained (see hyperparameters.py)."""
+    """The settings of `fit`; None: not given, so what suits the training is used."""
 
-    backbone: str = _set("efficientnet-lite0", "A name that `backbones` lists.")
-    weights: str = _set("", "embedded, imagenet (downloaded), none, or a file.", shown="its own")
-    size: int = _set(0, "Input side in px; 0: what the backbone was trained at.")
-    resize: Resize = _set("crop", "How a photo meets the square.", ("crop", "squash"))
-    fraction: float | None = _set(
-        None, "Of the shorter side, that a crop keeps; 0.1 to 1.", shown="0.875; 1 if fine-tuned"
+    backbone: str = setting("efficientnet-lite0", "Name of a network that `backbones` lists.")
+    weights: str = setting(
+        "", "Pretrained weights: embedded, imagenet (downloaded), none, or a file.", shown="its own"
     )
-    seed: int = _set(0, "Gives the same split, features and weights.")
-    validation_share: float = _set(0.15, "Of photos that came without a side; 0.05 to 0.4.")
-    test_share: float = _set(0.15, "Likewise.")
-    threads: int = _set(0, "That decode and compute features; 0: one for each core.")
-    max_megapixels: float = _set(25.0, "Larger photos are skipped; 0.001 to 1000.")
-    more_formats: bool = _set(False, "Also read TIFF, AVIF and HEIC (pip install pi-heif).")
-    insight: bool = _set(True, "Find out what each layer detects.")
-    layers: tuple[str, ...] = _set((), "To look into, with commas.", shown="every block")
-    check: bool = _set(True, "Let the data doctor examine photos and labels.")
-    exclude: Path | None = _set(None, "A list of photos to leave out, text or CSV.", shown="none")
-    coverage: float = _set(0.9, "Of the truth by prediction sets; 0.5 to 0.999.")
+    size: int = setting(
+        0,
+        "Side of the network's input in px; 0: what the backbone was trained at.",
+        *SIZES_PX,
+        or_zero=True,
+    )
+    resize: Resize = setting(
+        "crop", "Way a photo meets the square input.", choices=("crop", "squash")
+    )
+    fraction: float | None = setting(
+        None,
+        "Share of the shorter side that a crop keeps.",
+        *FRACTIONS,
+        shown=f"{FRACTION:g}; {FRACTION_TUNED:g} if fine-tuned",
+    )
+    seed: int = setting(0, "Seed of the split, the features and the weights.", 0, 2**32 - 1)
+    validation_share: float = setting(
+        0.15, "Share that validates, of the photos without a side.", 0.05, 0.4
+    )
+    test_share: float = setting(0.15, "Share that tests, of the photos without a side.", 0.05, 0.4)
+    threads: int = setting(0, "Threads for decoding and features; 0: one per core.", 0, 256)
+    max_megapixels: float = setting(25.0, "Largest photo that is read, in Mpx.", 0.001, 1000)
+    more_formats: bool = setting(False, "Also read TIFF, AVIF and HEIC.")
+    insight: bool = setting(True, "Find out what each layer detects.")
+    layers: tuple[str, ...] = setting(
+        (), "Layers to look into, with commas between them.", shown="every block"
+    )
+    check: bool = setting(True, "Let the data doctor examine photos and labels.")
+    exclude: Path | None = setting(None, "List of photos to leave out, text or CSV.", shown="none")
+    coverage: float = setting(
+        0.9, "Share of photos whose prediction set holds the true class.", 0.5, 0.999
+    )
 
-    head: str = _set("logistic", "What is trained on the features.", HEADS)
-    hidden: tuple[int, ...] | None = _set(
-        None, "Neurons of each hidden layer of a neural head, with commas.", shown="256"
+    head: str = setting("logistic", "Kind of head to train on the features.", choices=HEADS)
+    hidden: tuple[int, ...] | None = _optional(HiddenLayers, "widths")
+    activation: str | None = _optional(HiddenLayers, "activation")
+    initialiser: str | None = _optional(HiddenLayers, "initialiser")
+
+    fine_tune: str = setting(
+        "no", "Train the upper blocks too; auto: keep them if it pays.", choices=FINE_TUNE
     )
-    activation: str | None = _set(None, "Of its hidden layers.", ACTIVATIONS, "relu")
-    initialiser: str | None = _set(
-        None, "Of its weights, before training.", INITIALISERS, "glorot_uniform"
+    cut: str | None = setting(None, "Layer below which nothing is trained.", shown="chosen")
+    views: int | None = _optional(Views, "views")
+    smallest_area: float | None = _optional(Views, "smallest_area")
+    minutes: float | None = setting(
+        None,
+        "Minutes for the whole run: fine-tune with as many views and epochs as fit.",
+        low=1,
+        high=10_000,
+        shown="no limit",
     )
 
-    fine_tune: str = _set("no", "Train the upper blocks too; auto: if it pays.", FINE_TUNE)
-    cut: str | None = _set(None, "The layer below which nothing is trained.", shown="chosen")
-    views: int | None = _set(None, "Of each photo, with the plain one; 1 to 64.", shown="4")
-    smallest_area: float | None = _set(
-        None, "Of a photo, that a random view keeps; 0.05 to 1.", shown="0.45"
-    )
-    minutes: float | None = _set(
-        None, "Fine-tune with as many views and epochs as fit; 1 to 10,000.", shown="no limit"
-    )
+    optimiser: str | None = _optional(Hyperparameters, "optimiser")
+    learning_rate: float | None = _optional(Hyperparameters, "learning_rate")
+    find_rate: bool = setting(False, "Try learning rates first and take the best.")
+    schedule: str | None = _optional(Hyperparameters, "schedule")
+    warm_up: float | None = _optional(Hyperparameters, "warm_up")
+    batch: int | None = _optional(Hyperparameters, "batch")
+    epochs: int | None = _optional(Hyperparameters, "epochs")
+    weight_decay: float | None = _optional(Hyperparameters, "weight_decay")
+    label_smoothing: float | None = _optional(Hyperparameters, "label_smoothing")
+    mixup: float | None = _optional(Hyperparameters, "mixup")
+    class_weights: str | None = _optional(Hyperparameters, "class_weights")
+    dropout: float | None = _optional(Hyperparameters, "dropout")
+    averaging: float | None = _optional(Hyperparameters, "averaging")
+    patience: int | None = _optional(Hyperparameters, "patience")
+    min_gain: float | None = _optional(Hyperparameters, "min_gain")
+    target_loss: float | None = _optional(Hyperparameters, "target_loss")
 
-    optimiser: str | None = _set(None, "Of a neural head or of blocks.", OPTIMISERS, "adamw")
-    learning_rate: float | None = _set(None, "The largest of its schedule.", shown=OWN)
-    find_rate: bool = _set(False, "Try learning rates first and take the best.")
-    schedule: str | None = _set(None, "Of the learning rate.", SCHEDULES, "cosine")
-    warm_up: float | None = _set(None, "Share of steps while the rate rises.", shown="0.1")
-    batch: int | None = _set(None, "Photos a step.", shown="32")
-    epochs: int | None = _set(None, "At most.", shown=OWN)
-    weight_decay: float | None = _set(None, "Lambda, decoupled.", shown=OWN)
-    label_smoothing: float | None = _set(None, "0 to 0.9.", shown=OWN)
-    mixup: float | None = _set(None, "Alpha; 0: off.", shown=OWN)
-    class_weights: str | None = _set(
-        None, "balanced: rare classes count as much.", ("none", "balanced"), "none"
-    )
-    dropout: float | None = _set(None, "Of what enters each layer of the head.", shown=OWN)
-    averaging: float | None = _set(None, "Of weights over steps; 0: off.", shown=OWN)
-    patience: int | None = _set(None, "Epochs without a gain before it stops.", shown=OWN)
-    min_gain: float | None = _set(None, "Of validation log loss.", shown="0.001")
-    target_loss: float | None = _set(None, "Stop at this training loss; 0: off.", shown="0")
-
-    tensorboard: Path | None = _set(None, "A folder for TensorBoard's logs.", shown="none")
-    mlflow: str = _set("", "The address of an MLflow server, or a folder.", shown="none")
-    cache: Path = field(default_factory=default_cache)
-    levels: Levels | None = None  # of deep pixels: what the photos use (photos/levels.py)
+    tensorboard: Path | None = setting(None, "Folder for TensorBoard's logs.", shown="none")
+    mlflow: str = setting("", "Address of an MLflow server, or a folder.", shown="none")
+    cache: Path = field(default_factory=default_cache)  # no option: see `default_cache`
+    levels: Levels | None = None  # no option: what deep photos use (photos/levels.py)
 
     def __post_init__(self) -> None:
         find_backbone(self.backbone)
-        within("seed", self.seed, 0, 2**32 - 1)
-        within("validation-share", self.validation_share, 0.05, 0.4)
-        within("test-share", self.test_share, 0.05, 0.4)
-        within("threads", self.threads, 0, 256)
-        within("max-megapixels", self.max_megapixels, 0.001, 1000)
-        self.framing  # noqa: B018 - it checks itself
-        for entry in fields(self):
-            value, choices = getattr(self, entry.name), entry.metadata.get("choices")
-            if choices and value is not None:
-                one_of(entry.name.replace("_", "-"), value, choices)
-        within("views", self.views or 4, 1, 64)
-        within("smallest-area", 1 if self.smallest_area is None else self.smallest_area, 0.05, 1)
-        within("coverage", self.coverage, 0.5, 0.999)
-        within("minutes", self.minutes or 1, 1, 10_000)
+        check_settings(self)
         self._contradictions()
-        self.hidden_layers, self.descent(HEAD)  # both check themselves
+        _ = self.framing, self.hidden_layers, self.hyperparameters(HEAD)  # each checks itself
 
     def _contradictions(self) -> None:
         """Refuse settings that nothing would obey. Raises SettingError, naming both."""
         descending = self.head == "neural" or self.fine_tune != "no"
-        for entry in fields(Descent):
-            given = getattr(self, entry.name) is not None and entry.name != "class_weights"
+        for name in settings_of(Hyperparameters):
+            given = getattr(self, name) is not None and name != "class_weights"
             if not descending and given:
-                _clash(entry.name, f"--head {self.head}", "--head neural or --fine-tune yes")
+                _clash(name, f"--head {self.head}", "--head neural or --fine-tune yes")
         if self.find_rate and not descending:
             _clash("find_rate", f"--head {self.head}", "--head neural or --fine-tune yes")
         if self.find_rate and self.learning_rate is not None:
@@ -149,17 +164,24 @@ class FitConfig:
             if self.minutes is not None and getattr(self, name) is not None:
                 _clash(name, "--minutes, which chooses it", "one of the two")
 
+    def _given(self, kind: type) -> dict[str, Any]:
+        """Collect the fields of another dataclass that this one repeats, where they are given."""
+        known = {name: getattr(self, s.option or name) for name, s in settings_of(kind).items()}
+        return {name: value for name, value in known.items() if value is not None}
+
     @property
     def hidden_layers(self) -> HiddenLayers:
         """The shape of a neural head."""
-        given = {"widths": self.hidden, "activation": self.activation}
-        given |= {"initialiser": self.initialiser}
-        return HiddenLayers(**{name: v for name, v in given.items() if v is not None})  # type: ignore[arg-type]
+        return HiddenLayers(**self._given(HiddenLayers))
 
-    def descent(self, usual: Descent) -> Descent:
-        """The hyperparameters of a stage: those given here, else the `usual` ones."""
-        given = {entry.name: getattr(self, entry.name) for entry in fields(Descent)}
-        return replace(usual, **{name: v for name, v in given.items() if v is not None})
+    @property
+    def random_views(self) -> Views:
+        """The views that fine-tuning trains on."""
+        return Views(**self._given(Views))
+
+    def hyperparameters(self, usual: Hyperparameters) -> Hyperparameters:
+        """Complete the hyperparameters given here by the `usual` ones of a stage."""
+        return replace(usual, **self._given(Hyperparameters))
 
     @property
     def row(self) -> Backbone:
@@ -176,7 +198,8 @@ class FitConfig:
         """How a photo meets the network's square."""
         usual = FRACTION if self.fine_tune == "no" else FRACTION_TUNED
         fraction = usual if self.fraction is None else self.fraction
-        return Framing(self.size or self.row.size, self.resize, fraction, self.levels)
+        size = self.row.size if self.size == 0 else self.size
+        return Framing(size, self.resize, fraction, self.levels)
 
     @property
     def limits(self) -> Limits:
@@ -188,17 +211,38 @@ class FitConfig:
     @property
     def workers(self) -> int:
         """Threads that decode and compute features."""
-        return self.threads or usable_cores()
+        return usable_cores() if self.threads == 0 else self.threads
 
     def as_json(self) -> dict[str, Any]:
-        """Settings that change the result, for the manifest; places are left out."""
-        told = {name: value for name, value in asdict(self).items() if value is not None}
+        """List the settings that change the result, for the manifest, without places."""
+        chosen = {name: value for name, value in asdict(self).items() if value is not None}
         for place in ("cache", "threads", "exclude", "tensorboard", "mlflow"):
-            told.pop(place, None)
+            chosen.pop(place, None)
         size, weights = self.framing.size, Path(self.weights_source).name
-        told |= {"fraction": self.framing.fraction}
-        return told | {"weights": weights, "size": size, "layers": list(self.layers)}
+        chosen |= {"fraction": self.framing.fraction}
+        return chosen | {"weights": weights, "size": size, "layers": list(self.layers)}
 
 
 def _clash(name: str, other: str, remedy: str) -> None:
-    raise SettingError(f"--{name.replace('_', '-')} contradicts {other}: use {remedy}")
+    raise SettingError(f"--{option_name(name)} contradicts {other}: use {remedy}")
+
+
+@dataclass(frozen=True)
+class SearchBudget:
+    """What a study may spend on trials, over all runs; the final fit comes on top."""
+
+    minutes: float = setting(10.0, "Minutes that all trials together may take.", 0.01, 10_000)
+    trials: int = setting(1000, "Largest number of trials.", 1, 1000)  # a study below 5 MB
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """The settings of `predict`."""
+
+    top: int = setting(5, "Classes listed for each photo, most probable first.", 1)
+
+    def __post_init__(self) -> None:
+        check_settings(self)

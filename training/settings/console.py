@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: progress on standard error, time by stage.
+"""Progress on standard error while work goes on, and time by stage.
 
 Seconds are those of the clock; core seconds are what all threads of the process computed, and
 processes it started and waited for. A stage that comes a second time adds to the first.
@@ -37,7 +37,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[str], None]]:
-        """Time a stage that has no steps to count; it may be told what goes on."""
+        """Time a stage that has no steps to count; what it yields shows what goes on."""
         started = _clocks()
         with self.console.status(f"{name} ...") as status:
             yield lambda doing: status.update(f"{name}: {escape(doing)}")
@@ -61,7 +61,7 @@ class Stages:
         self._finish(name, started)
 
     def say(self, line: str) -> None:
-        """A line for the person who waits."""
+        """Print a line for the person who waits."""
         self.console.print(line, markup=False, soft_wrap=True)
 
     def _finish(self, name: str, started: tuple[float, float]) -> None:
@@ -72,7 +72,7 @@ class Stages:
 
 
 def _clocks() -> tuple[float, float]:
-    """Seconds by the clock, and seconds that cores have worked for this process."""
+    """Read seconds by the clock, and seconds that cores have worked for this process."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)
 

@@ -1,4 +1,4 @@
-"""The options of a command, made from the fields of the config."""
+"""The options of a command, made from the settings of a dataclass."""
 
 from collections.abc import Callable
 from dataclasses import Field, fields
@@ -9,11 +9,15 @@ from typing import Any, get_args, get_origin
 import click
 
 from training.settings.config import FitConfig
+from training.settings.setting import Setting, default_in_words, option_name
 
 
-def settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Options for the named fields of FitConfig; all of them but the cache if none is named."""
-    chosen = [f for f in fields(FitConfig) if f.metadata and (not names or f.name in names)]
+def settings(
+    *names: str, of: type = FitConfig
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add options to a command: for the named settings of a dataclass, or for all of them."""
+    declared = [entry for entry in fields(of) if "setting" in entry.metadata]
+    chosen = [entry for entry in declared if not names or entry.name in names]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         for entry in reversed(chosen):  # the last decorator is shown first
@@ -24,29 +28,31 @@ def settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]
 
 
 def _option(entry: Field[Any]) -> Callable[..., Any]:
-    """One click option."""
-    name, told = entry.name.replace("_", "-"), entry.metadata
+    """Make one click option; its range is checked where the settings are made."""
+    known: Setting = entry.metadata["setting"]
+    name = option_name(entry.name)
+    notes = "; ".join(filter(None, (f"default: {default_in_words(entry)}", known.range)))
+    text = f"{known.help} [{notes}]"
     kind = get_args(entry.type)[0] if isinstance(entry.type, UnionType) else entry.type
     if kind is bool:
         flags = f"--{name}/--no-{name}" if entry.default else f"--{name}"
-        return click.option(flags, is_flag=True, default=entry.default, help=told["help"])
-    text = f"{told['help']} [default: {told['shown'] or entry.default}]"
+        return click.option(flags, is_flag=True, default=entry.default, help=text)
     if get_origin(kind) is tuple:
         read = _numbers if int in get_args(kind) else _names
         return click.option(f"--{name}", callback=read, help=text)
     if kind is Path:
         return click.option(f"--{name}", type=click.Path(path_type=Path), help=text)
-    choice = click.Choice(told["choices"]) if told["choices"] else kind
+    choice = click.Choice(known.choices) if known.choices else kind
     return click.option(f"--{name}", type=choice, default=entry.default, help=text)
 
 
 def _names(context: Any, option: Any, text: str | None) -> tuple[str, ...]:
-    """Names that were given with commas between them."""
+    """Read names with commas between them."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _numbers(context: Any, option: Any, text: str | None) -> tuple[int, ...] | None:
-    """Whole numbers that were given with commas between them; `none` for no layer at all."""
+    """Read whole numbers with commas between them; `none` for no layer at all."""
     if text is None:
         return None
     if text.strip().lower() in ("", "none"):

@@ -1,0 +1,55 @@
+"""Where fine-tuning begins, and the names under which its caches are kept."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from models.building.head import DenseLayer, Head
+from models.bundle import LayerEntry
+from training.features.compute import Features
+from training.fine_tuning.map_store import Key
+from training.fine_tuning.views import ViewRecipe
+from training.photos.split import Split
+from training.settings.config import FitConfig
+from training.settings.recipe import name_of
+
+
+@dataclass(frozen=True)
+class Start:
+    """A backbone, photos with their sides, and a head that was trained on their features."""
+
+    backbone: keras.Model  # with its pretrained weights
+    layers: Sequence[LayerEntry]
+    identity: str  # of those weights
+    features: Features
+    split: Split
+    labels: np.ndarray  # (N,) class index of each photo
+    head: Head  # trained on the plain features
+    began: float  # time.monotonic() when the run began; `minutes` count from there
+
+    def keys(self, row: int, views: int) -> list[Key]:
+        """List the keys of a photo's first views in the store of feature maps."""
+        return [(self.features.digests[row], view) for view in range(views)]
+
+    def store_name(self, config: FitConfig, cut: str) -> str:
+        """Name the store of feature maps after all that they depend on."""
+        parts = (self.identity, cut, view_recipe(config))
+        return f"views-{config.row.name}-{name_of(parts)}"
+
+    def content(self) -> str:
+        """Hash the photos, their sides and labels, and the head that training begins with."""
+        together = hashlib.sha256(repr((self.split.train, self.split.validation)).encode())
+        together.update(b"".join(self.features.digests) + self.labels.tobytes())
+        for part in self.head:
+            if isinstance(part, DenseLayer):
+                together.update(part.kernel.tobytes() + part.bias.tobytes())
+        return together.hexdigest()
+
+
+def view_recipe(config: FitConfig) -> ViewRecipe:
+    """Collect all that the views of a photo depend on."""
+    area = config.random_views.smallest_area
+    return ViewRecipe(config.framing, config.limits, area, config.seed)
