@@ -60,6 +60,7 @@ class ImageEntry(_Strict):
     size: int
     resize: str
     fraction: float
+    levels: tuple[float, float] | None = None  # what deep pixels show as black and as white
 
 
 class Manifest(_Strict):

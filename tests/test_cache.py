@@ -43,7 +43,7 @@ def test_features_come_back_bit_for_bit(tmp_path):
 def test_looks_and_thumbnails_come_back_in_the_order_asked_for(tmp_path):
     cache = opened(tmp_path)
     black, white = bytes(32 * 32 * 3), b"\xff" * (32 * 32 * 3)
-    one, other = Appearance(40, 30, "JPEG", 12.5), Appearance(8, 8, "PNG", 0.0)
+    one, other = Appearance(40, 30, "JPEG", 12.5, True), Appearance(8, 8, "PNG", 0.0)
     cache.add([], [], appearances=[(b"a", one, black), (b"b", other, white)])
     cache.close()
     again = opened(tmp_path)

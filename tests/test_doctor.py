@@ -92,6 +92,16 @@ def test_one_colour_tiny_and_mistyped_photos_are_named():
     assert found.findings[-1].detail == "named .png, but it is JPEG"
 
 
+def test_photos_whose_alpha_hides_them_are_named_and_stay():
+    appearances = {b"\0": Appearance(400, 300, "PNG", 40.0, alpha_ignored=True), b"\1": FINE}
+    found = checkup([photo("a.png"), photo("b.png")], appearances=appearances)
+    assert told(found) == [("alpha", "a.png", "None")]
+    assert found.findings[0].detail == (
+        "alpha hides nearly the whole photo: colours are used as they are"
+    )
+    assert not PROBLEMS["alpha"].exclude
+
+
 def test_where_most_photos_are_tiny_it_is_said_once():
     small = Appearance(64, 64, "PNG", 40.0)
     found = checkup([photo(f"{n}.png") for n in "abc"], appearances={b"\0": small, b"\1": small})

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from models.images import Decoded
 from training.doctor.near_copies import NearCopy, find_near_copies
 from training.doctor.overlay import compare_thumbnails
 from training.features.thumbnails import SIDE, Appearance, as_pixels, measure_appearance
@@ -97,12 +98,11 @@ def test_one_photo_has_no_copies():
 
 
 def test_a_look_says_what_the_file_is_and_how_colourful():
-    buffer = io.BytesIO()
-    Image.new("RGB", (90, 60), "navy").save(buffer, "BMP")
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:32] = 200
-    appearance, thumbnail = measure_appearance(buffer.getvalue(), pixels, ("BMP",))
-    assert appearance == Appearance(90, 60, "BMP", 100.0)  # half 0, half 200
+    decoded = Decoded(pixels, 90, 60, "BMP", alpha_ignored=True)
+    appearance, thumbnail = measure_appearance(decoded)
+    assert appearance == Appearance(90, 60, "BMP", 100.0, True)  # half 0, half 200
     kept = as_pixels([thumbnail, thumbnail])
     assert kept.shape == (2, SIDE, SIDE, 3)
     assert kept[:, 0].min() == 200

@@ -41,7 +41,7 @@ class Clothing:
     def __init__(self, folder: Path):
         config, stages = FitConfig(insight=False), Stages(quiet=True)
         listing = find_photos(folder)
-        compiled = compile_backbone(listing, config, stages)
+        compiled = compile_backbone(config, stages)
         with closing(open_cache(compiled, config)) as cache:
             found = features_of(listing, compiled, cache, config, stages)
         assert found.computed == 0  # kept since the bundle was trained

@@ -44,9 +44,12 @@ def write_bundle(
     photos, split = data.features.photos, data.split
     validation = [photos[index] for index in split.validation]
     with stages.stage("write and check the network"):
-        files, parity = attach(trained.compiled, calibrated.layers)
+        asked = pictures.for_parity(photos, config.framing, config.limits)
+        files, parity = attach(trained.compiled, calibrated.layers, asked)
     with new_bundle(out) as folder:
-        samples = write_contents(folder, files, pictures.for_samples(validation, config.limits))
+        samples = write_contents(
+            folder, files, pictures.for_samples(validation, config.framing, config.limits)
+        )
         calibrated.write(folder)
         write_sides(folder, split, data.features.digests, data.known, split_settings(config))
         if trained.searched:

@@ -14,6 +14,7 @@ from training.features.backbone import compile_backbone
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
 from training.photos.find import find_photos
+from training.photos.levels import settle_levels
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
@@ -35,7 +36,8 @@ def check(
     listing = find_photos(source)
     if exclude:
         listing = leave_out(listing, source, exclude)
-    compiled = compile_backbone(listing, config, stages)
+    config = settle_levels(listing, config, stages)
+    compiled = compile_backbone(config, stages)
     graph = Graph(compiled.graph_with(["features"]))
     cache = FeatureCache(
         config.cache, config.row.name, compiled.identity, config.framing, config.limits

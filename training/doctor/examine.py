@@ -29,6 +29,8 @@ _TYPES = {
     ".tif": ("TIFF",),
     ".tiff": ("TIFF",),
     ".avif": ("AVIF",),
+    ".heic": ("HEIF",),
+    ".heif": ("HEIF",),
 }
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 2}  # which of the copies stays
 
@@ -61,6 +63,8 @@ _ALL = (
     ("label", "labels that are likely wrong", False,
      "A model of the other photos puts them into another class; the surest come first. Some "
      "are only hard photos: look at them before you leave any out."),
+    ("alpha", "photos whose alpha hides nearly all of them", False,
+     "Their alpha channel is another band, or was lost: colours are used as they are."),
     ("one-colour", "photos of one colour", True, "Nothing can be learnt from them."),
     ("tiny", "tiny photos", False,
      "Both sides have less than half the pixels that the network looks at."),
@@ -209,6 +213,8 @@ def _near_copy(
 def _odd_appearance(photo: Photo, seen: Appearance, size: int) -> list[Finding]:
     """Return the findings about one photo alone: its colours, size and type."""
     found = []
+    if seen.alpha_ignored:
+        found.append(("alpha", "alpha hides nearly the whole photo: colours are used as they are"))
     if seen.spread < ONE_COLOUR:
         found.append(("one-colour", f"its colours spread by {seen.spread:.1f} of 127"))
     if 2 * max(seen.width, seen.height) < size:

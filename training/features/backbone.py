@@ -1,8 +1,9 @@
 """Compile the frozen backbone once and keep it, so that later runs need no TensorFlow.
 
 Keras builds it from its weights; it is written as ONNX and as a Keras file. The features that
-Keras computes for some real photos are kept with them, so that every network made from these
-files can be compared with Keras.
+Keras computes for some generated pictures are kept with them, so that every network made from
+these files can be compared with Keras. No photo of a user is among them: each run is judged on
+its own.
 """
 
 import ast
@@ -25,10 +26,8 @@ from models.building.backbones import weights_identity
 from models.building.head import Head
 from models.bundle import LayerEntry, writing
 from models.errors import ParityError
-from models.parity import LOGITS_LIMIT, Parity
+from models.parity import Parity, parity_limit
 from models.runtime import Graph
-from training.photos import pictures
-from training.photos.find import Listing
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.quiet import load_keras
@@ -81,11 +80,18 @@ def compile_network(backbone: Any, identity: str, photos: np.ndarray) -> Compile
         )
 
 
-def attach(compiled: Compiled, head: Head) -> tuple[dict[str, bytes], Parity]:
+def attach(compiled: Compiled, head: Head, photos: np.ndarray) -> tuple[dict[str, bytes], Parity]:
     """The files of the whole network, and how closely ONNX follows Keras.
 
+    The features are compared with what Keras said, the logits of these photos with what the
+    head makes of their features.
+
+    Args:
+        photos: (P, S, S, 3) uint8 of this run.
+
     Raises:
-        ParityError: logits differ by more than `LOGITS_LIMIT`, or are not finite.
+        ParityError: either differs by more than its size allows (`parity_limit`), or is not
+            finite.
     """
     files = {
         "model.keras": attach_to_keras(compiled.keras, head),
@@ -94,16 +100,23 @@ def attach(compiled: Compiled, head: Head) -> tuple[dict[str, bytes], Parity]:
         "head.onnx": head_graph(head),
     }
     predict, layers = Graph(files["predict.onnx"]), Graph(files["layers.onnx"])
-    expected = Graph(files["head.onnx"]).run(compiled.features, ["logits"])[0]
-    predict.run(compiled.photos[:1], ["logits"])  # the first run makes room
+    asked = predict.run(compiled.photos, ["features"])  # the first run makes room, too
+    _compare(asked, compiled.features, "features")
     started = time.perf_counter()
-    found = predict.run(compiled.photos, ["logits"])[0]
-    onnx_ms = (time.perf_counter() - started) * 1000 / len(compiled.photos)
-    both = [found, layers.run(compiled.photos, ["logits"])[0]]
-    logits = float(np.max([np.abs(one - expected).max() for one in both]))  # NaN wins
-    if not logits <= LOGITS_LIMIT:
-        raise ParityError(logits, LOGITS_LIMIT)
-    return files, Parity(len(compiled.photos), logits, compiled.maps, onnx_ms)
+    found, features = predict.run(photos, ["logits", "features"])
+    onnx_ms = (time.perf_counter() - started) * 1000 / len(photos)
+    expected = Graph(files["head.onnx"]).run(features, ["logits"])[0]
+    logits = _compare([found, *layers.run(photos, ["logits"])], expected, "logits")
+    return files, Parity(len(photos), logits, compiled.maps, onnx_ms)
+
+
+def _compare(found: list[np.ndarray], expected: np.ndarray, what: str) -> float:
+    """The largest difference from `expected`. Raises ParityError where it is too large."""
+    difference = float(np.max([np.abs(one - expected).max() for one in found]))  # NaN wins
+    limit = parity_limit(expected)
+    if not difference <= limit:
+        raise ParityError(difference, limit, what)
+    return difference
 
 
 class CompiledStore:
@@ -191,7 +204,21 @@ def build(config: FitConfig) -> Any:
     )
 
 
-def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Compiled:
+def generate_pictures(size: int) -> np.ndarray:
+    """Draw (8, size, size, 3) uint8: dark to bright, smooth to noise, the same for every run."""
+    down, right = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
+    smooth = np.stack([right, down, (right - 0.3) ** 2 + down**2 / 2], axis=-1)
+    rng, pictures = np.random.default_rng(0), []
+    for brightness in (0.03, 0.3, 0.6, 1.0):
+        blocks = rng.random((8, 8, 3)).repeat(-(-size // 8), 0).repeat(-(-size // 8), 1)
+        noise = rng.random((size, size, 3))
+        for share in (0.1, 0.5):
+            mixed = (1 - share) * (smooth + blocks[:size, :size]) / 2 + share * noise
+            pictures.append((255 * brightness * mixed).astype(np.uint8))
+    return np.stack(pictures)
+
+
+def compile_backbone(config: FitConfig, stages: Stages) -> Compiled:
     """Return the backbone in both forms, from the cache or from Keras. Raises StorageError."""
     store = CompiledStore(config)
     if kept := store.load():
@@ -200,7 +227,6 @@ def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Com
         stages.say(f"the cache {store.path.name} was not whole and is made anew")
     with stages.stage("build and compile the backbone"):
         backbone = build(config)
-        photos = pictures.for_parity(listing.photos, config.framing, config.limits)
-        compiled = compile_network(backbone, store.identity, photos)
+        compiled = compile_network(backbone, store.identity, generate_pictures(config.framing.size))
     store.save(compiled)
     return compiled

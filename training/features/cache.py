@@ -22,7 +22,7 @@ from training.features.summaries import SUMMARY, LayerSummaries
 from training.features.thumbnails import Appearance, as_pixels
 from training.settings.recipe import name_of
 
-FORMAT = 3  # raise it when the cache or the decoder changes
+FORMAT = 4  # raise it when the cache or the decoder changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS summaries (
 );
 CREATE TABLE IF NOT EXISTS looks (
     digest BLOB PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL,
-    kind TEXT NOT NULL, spread REAL NOT NULL, thumbnail BLOB NOT NULL
+    kind TEXT NOT NULL, spread REAL NOT NULL, alpha_ignored INTEGER NOT NULL,
+    thumbnail BLOB NOT NULL
 );
 """
 
@@ -96,7 +97,9 @@ class FeatureCache:
 
     def appearances(self) -> dict[bytes, Appearance]:
         """Map the digest of every photo seen before to its size, type and spread."""
-        rows = self._db.execute("SELECT digest, width, height, kind, spread FROM looks")
+        rows = self._db.execute(
+            "SELECT digest, width, height, kind, spread, alpha_ignored FROM looks"
+        )
         return {digest: Appearance(*rest) for digest, *rest in rows}
 
     def thumbnails(self, digests: Sequence[bytes]) -> np.ndarray:
@@ -144,7 +147,9 @@ class FeatureCache:
                     (digest, *appearance, thumbnail)
                     for digest, appearance, thumbnail in appearances
                 ]
-                self._db.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?)", seen)
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?, ?)", seen
+                )
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
 

@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from models.errors import ImageError
-from models.images import Framing, Limits, decode_image
+from models.images import Framing, Limits, decode_photo
 from models.runtime import Graph
 from training.features.cache import FeatureCache
 from training.features.summaries import LayerSummaries
@@ -80,11 +80,12 @@ class _Reader:
             digest = hashlib.sha256(data).digest()
             if digest in self.known:
                 return _Result(photo, stamp, digest, self.known[digest])
-            pixels = decode_image(data, self.framing, self.limits)
+            decoded = decode_photo(data, self.framing, self.limits)
             outputs = ["features", *(self.watched.names if self.watched else ())]
-            vector, *maps = (output[0] for output in self.graph.run(pixels[None], outputs))
+            pixels = decoded.pixels[None]
+            vector, *maps = (output[0] for output in self.graph.run(pixels, outputs))
             record = self.watched.write(maps) if self.watched else b""
-            seen, thumbnail = measure_appearance(data, pixels, self.limits.formats)
+            seen, thumbnail = measure_appearance(decoded)
             return _Result(photo, stamp, digest, vector, record, seen, thumbnail, computed=True)
         except ImageError as error:
             return _Result(photo, (0, 0), reason=str(error))
