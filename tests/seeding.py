@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from training.photos.find import Photo, find_photos
+from training.photos.find import find_photos
+from training.photos.listing import Photo
 
 
 @dataclass

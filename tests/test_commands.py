@@ -135,13 +135,13 @@ def test_photos_nothing_can_be_learnt_from_are_refused_with_what_to_change(tmp_p
     one = write_classes(tmp_path / "one", 5, {"red": COLOURS["red"]})
     few = write_classes(tmp_path / "few", 5)
     write_classes(few, 1, {"mauve": (200, 150, 250)})
-    table = write_table(tmp_path / "t.csv", "file,class", "a.png,cat")
+    table = write_table(tmp_path / "t.csv", "id,breed", "a.png,cat")
     for place, words in {
         tmp_path / "empty": "holds no photos in class folders: make one folder for each class",
         tmp_path / "gone": "gone does not exist: give a folder of class folders, or a CSV",
         one: "found one class or fewer (red)",
         few: "class 'mauve' has 1 usable distinct photo(s); 3 or more are needed",
-        table: "expected the columns image,label; found class, file",
+        table: "expected the columns image,label; found breed, id",
     }.items():
         assert words in refused(run("fit", place, "--out", tmp_path / "b", *TINY))
     assert not (tmp_path / "b").exists()

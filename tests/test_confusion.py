@@ -5,7 +5,7 @@ import pytest
 
 from models.images import Limits
 from tests.making import COLOURS, picture
-from training.photos.find import Photo
+from training.photos.listing import Photo
 from training.report import gallery as room
 from training.report.confusion import confused_pairs, matrix, most_confused
 from training.report.gallery import ClassifiedPhotos, Gallery, build_gallery

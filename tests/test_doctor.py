@@ -9,7 +9,7 @@ from training.doctor.near_copies import NearCopy
 from training.features.compute import Features
 from training.features.thumbnails import Appearance
 from training.photos.class_sizes import is_uneven
-from training.photos.find import Listing, Photo, Skipped
+from training.photos.listing import Listing, Photo, Skipped
 
 FINE = Appearance(400, 300, "PNG", 40.0)
 

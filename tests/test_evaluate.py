@@ -25,7 +25,8 @@ from training.evaluation.calibrate import measure_sets, reliability
 from training.evaluation.evaluate import classify, evaluate_bundle, label_indices, measure
 from training.evaluation.familiarity import measure_familiarity
 from training.evaluation.intervals import wilson
-from training.photos.find import Listing, Photo, find_photos
+from training.photos.find import find_photos
+from training.photos.listing import Listing, Photo
 
 
 def sure(predicted: list[int], classes: int) -> np.ndarray:

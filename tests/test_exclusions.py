@@ -10,7 +10,8 @@ import pytest
 from models.errors import PhotosError
 from training.doctor.examine import Finding
 from training.doctor.exclusions import leave_out, write_list
-from training.photos.find import Listing, find_photos
+from training.photos.find import find_photos
+from training.photos.listing import Listing
 
 NAMES = ("cat/a.png", "cat/b, c.png", "dog/=1+1.png", "dog/two\nlines.png", "=evil/x.png")
 
@@ -83,6 +84,36 @@ def test_paths_may_be_relative_to_the_csv_of_photos(photos, tmp_path):
     wanted.write_text("photos/cat/a.png\n")
     listing = leave_out(find_photos(table), table, wanted)
     assert [photo.label for photo in listing.photos] == ["dog"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_list_saved_by_a_spreadsheet_is_read(photos, encoding, delimiter):
+    (photos / "cat" / "käse.png").touch()
+    rows = (("Photo", "exclude"), ("cat\\käse.png", "yes"), ("cat/a.png", "no"))
+    text = "\r\n".join(delimiter.join(row) for row in rows)
+    assert left(without(photos, text.encode(encoding)), photos) == set(NAMES)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes there")
+def test_a_pipe_in_the_place_of_the_list_is_refused_at_once(photos, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PhotosError, match="cannot be read: it is a folder, a pipe or a device"):
+        leave_out(find_photos(photos), photos, tmp_path / "pipe")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_the_list_holds_no_escape_code_and_knows_its_photos_by_their_escapes(photos, tmp_path):
+    names = ["\x1b[31m.png", "\x9b.png", "\u202egnp.png", "a\nb.png"]
+    for name in names:
+        (photos / "cat" / name).touch()
+    write_list(
+        tmp_path / "l.csv", [Finding("copy", photos / "cat" / n, "", n) for n in names], photos
+    )
+    text = (tmp_path / "l.csv").read_text(encoding="utf-8")
+    assert all(line.isprintable() for line in text.splitlines())
+    assert r"cat/\x1b[31m.png" in text
+    assert left(leave_out(find_photos(photos), photos, tmp_path / "l.csv"), photos) == set(NAMES)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")

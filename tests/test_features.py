@@ -16,7 +16,8 @@ from models.runtime import Graph
 from tests.making import COLOURS, DEFECTS, colour_graph, picture, write_classes, write_defects
 from training.features.cache import FeatureCache
 from training.features.compute import Features, compute_features
-from training.photos.find import Photo, find_photos
+from training.photos.find import find_photos
+from training.photos.listing import Photo
 
 FRAMING = Framing(16)
 
@@ -177,7 +178,7 @@ def test_a_file_of_too_many_bytes_is_not_even_read(compute, graph, folder):
     size = (folder / "red" / "000.png").stat().st_size
     limits = Limits(size_bytes=size - 1)
     found = compute([Photo(folder / "red" / "000.png", "red")], limits=limits)
-    assert found.skipped[0].reason == f"{size:,} bytes; the limit is {size - 1:,}"
+    assert found.skipped[0].reason == f"the image has {size:,} bytes; the limit is {size - 1:,}"
     assert found.vectors.shape == (0, 0)
     assert not graph.seen
 
@@ -220,7 +221,7 @@ from models.runtime import Graph
 from tests.making import colour_graph, picture
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
-from training.photos.find import Photo
+from training.photos.listing import Photo
 
 def peak_after(count):
     framing = Framing(224)

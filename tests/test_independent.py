@@ -8,7 +8,7 @@ import pytest
 from tests.making import write_sides
 from training.evaluation.intervals import share_interval, wilson
 from training.fit import fit
-from training.photos.find import Photo
+from training.photos.listing import Photo
 from training.photos.units import number_units
 from training.settings.config import FitConfig
 from training.settings.console import Stages

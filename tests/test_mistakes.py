@@ -9,7 +9,7 @@ from PIL import Image
 from models.bundle import Bundle
 from models.images import Limits
 from tests.making import COLOURS, picture
-from training.photos.find import Photo
+from training.photos.listing import Photo
 from training.report.gallery import ClassifiedPhotos
 from training.report.mistakes import Explainer, worst_mistakes
 

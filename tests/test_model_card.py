@@ -8,7 +8,7 @@ import numpy as np
 from models.bundle import ImageEntry, Manifest
 from training.evaluation.evaluate import measure
 from training.photos.class_sizes import is_uneven
-from training.photos.find import Skipped
+from training.photos.listing import Skipped
 from training.report.model_card import plain, write_model_card
 
 SECTIONS = [  # Mitchell et al. 2019, figure 1

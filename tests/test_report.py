@@ -17,7 +17,7 @@ from models.bundle import ImageEntry, Manifest
 from tests.making import COLOURS, picture
 from training.evaluation.evaluate import measure
 from training.optimisation.epochs import Curves, Epoch
-from training.photos.find import Skipped
+from training.photos.listing import Skipped
 from training.report.cost import Cost
 from training.report.gallery import Gallery, Thumbnail
 from training.report.learning import LearningRun

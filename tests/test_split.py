@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from models.errors import PhotosError
-from training.photos.find import Photo
-from training.photos.split import Split, split_photos
+from training.photos.listing import Photo
+from training.photos.split import Shares, Split, split_photos
 
 
 def photos_of(*groups: tuple[str, int, str | None]) -> tuple[list[Photo], list[bytes]]:
@@ -27,7 +27,7 @@ def digest(content: str) -> bytes:
 
 
 def split(photos: list[Photo], digests: list[bytes], seed: int = 0, **more: Any) -> Split:
-    return split_photos(photos, digests, seed, validation_share=0.15, test_share=0.15, **more)
+    return split_photos(photos, digests, Shares(seed, 0.15, 0.15), **more)
 
 
 def sides_of(found: Split) -> tuple[list[int], list[int], list[int]]:

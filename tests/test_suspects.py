@@ -13,7 +13,7 @@ from training.doctor import suspects
 from training.doctor.suspects import find_suspects, predict_held_out, suspects_of
 from training.features.cache import FeatureCache
 from training.features.compute import Features
-from training.photos.find import Photo
+from training.photos.listing import Photo
 
 LABELS = ("ape", "bee", "cat")
 

@@ -13,7 +13,7 @@ from models.images import Framing, Limits, decode_image
 from models.runtime import Graph
 from training.fine_tuning.map_store import MapStore
 from training.fine_tuning.views import PhotoViews, ViewRecipe, compute_views, draw_view
-from training.photos.find import Photo
+from training.photos.listing import Photo
 
 SIZE, FRAMING, LIMITS = 32, Framing(32), Limits()
 RECIPE = ViewRecipe(FRAMING, LIMITS, 0.45, seed=7)

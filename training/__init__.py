@@ -9,6 +9,7 @@ which reads that story aloud.
 - results.py   what a run came to: data set, trained network, search
 - write.py     a result as a bundle, with its report;  contents.py  what every bundle holds
 - predict.py   a saved model over many photos
+- command_output.py  the last lines of a command, and the same as JSON
 
 Rooms, each with a tour of its own; a room imports only from those above it:
 

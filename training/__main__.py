@@ -5,9 +5,9 @@ what to change, exit code 2; a bug shows its traceback, exit code 1.
 """
 
 import functools
-import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,21 @@ from models.bundle import Bundle
 from models.classifier import Classifier
 from models.cores import usable_cores
 from models.errors import LayerscopeError
+from training.command_output import bundle_facts, finish, left_out_facts, summary
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
 from training.settings.options import settings
+from training.settings.printable import printable
 
 FOLDER = click.Path(path_type=Path)
 SEARCH_SETTINGS = (
     "backbone", "weights", "size", "resize", "fraction", "seed", "validation_share", "test_share",
-    "threads", "max_megapixels", "more_formats", "insight", "layers",
+    "threads", "max_megapixels", "more_formats", "insight", "layers", "exclude", "merge_names",
+    "leave_out_small",
 )  # fmt: skip
-CHECK_SETTINGS = ("backbone", "weights", "size", "threads", "max_megapixels", "more_formats")
+CHECK_SETTINGS = (
+    "backbone", "weights", "size", "threads", "max_megapixels", "more_formats", "merge_names",
+)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +49,7 @@ def _command(function: Callable[..., None]) -> click.Command:
         try:
             function(*args, **options)
         except LayerscopeError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {printable(str(error))}", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
             message = "stopped: what was computed so far is kept; run it again to go on"
@@ -61,8 +66,9 @@ quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.argument("photos", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
 @settings()
+@summary
 @quiet
-def fit(photos: Path, out: Path, quiet: bool, **chosen: Any) -> None:
+def fit(photos: Path, out: Path, summary: Path | None, quiet: bool, **chosen: Any) -> None:
     """Train on PHOTOS: class folders; train/ validation/ test/ with class folders; or a CSV."""
     config = FitConfig(**chosen)
     stages = Stages(quiet)
@@ -70,11 +76,12 @@ def fit(photos: Path, out: Path, quiet: bool, **chosen: Any) -> None:
 
     manifest = run(photos, out, config, stages)
     test = manifest.metrics["test"]
-    click.echo(
+    line = (
         f"saved {out}: {len(manifest.class_names)} classes, "
         f"test accuracy {test['accuracy']:.3f} on {test['photos']} photos, "
         f"in {sum(stages.seconds.values()):.0f} s; read {out / 'report.html'}"
     )
+    finish([line], summary, bundle_facts(out, manifest))
 
 
 @_command
@@ -94,8 +101,17 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @click.argument("photos", type=FOLDER)
 @click.option("--against", type=FOLDER, metavar="OTHER",
               help="Bundle to compare with, on the same photos.")  # fmt: skip
+@settings("merge_names")
+@summary
 @quiet
-def evaluate(bundle: Path, photos: Path, against: Path | None, quiet: bool) -> None:
+def evaluate(
+    bundle: Path,
+    photos: Path,
+    against: Path | None,
+    merge_names: bool,
+    summary: Path | None,
+    quiet: bool,
+) -> None:
     """Measure BUNDLE on labelled PHOTOS (those of test/, if there is one); prints JSON."""
     from training.evaluation.compare import compare_bundles
     from training.evaluation.evaluate import evaluate_bundle
@@ -106,10 +122,14 @@ def evaluate(bundle: Path, photos: Path, against: Path | None, quiet: bool) -> N
         opened.verify()
         models.append(Classifier(opened))
     if len(models) == 1:
-        numbers = evaluate_bundle(models[0], photos, usable_cores(), stages=stages)
+        numbers = evaluate_bundle(
+            models[0], photos, usable_cores(), stages=stages, merge_names=merge_names
+        )
     else:
-        numbers = compare_bundles(models[0], models[1], photos, usable_cores(), stages)
-    click.echo(json.dumps(numbers, indent=2))
+        numbers = compare_bundles(models[0], models[1], photos, usable_cores(), stages, merge_names)
+    if summary and str(summary) != "-":
+        finish([], summary, numbers)
+    finish([], Path("-"), numbers)
 
 
 @_command
@@ -118,14 +138,19 @@ def evaluate(bundle: Path, photos: Path, against: Path | None, quiet: bool) -> N
 @click.option("--out", type=FOLDER, required=True,
               help="File to write, *.jsonl, one line for each photo.")  # fmt: skip
 @settings(of=PredictConfig)
+@summary
 @quiet
-def predict(bundle: Path, photos: Path, out: Path, quiet: bool, **chosen: Any) -> None:
+def predict(
+    bundle: Path, photos: Path, out: Path, summary: Path | None, quiet: bool, **chosen: Any
+) -> None:
     """Predict every photo below PHOTOS, labelled or not."""
     from training.predict import predict_folder
 
     top = PredictConfig(**chosen).top
     counts = predict_folder(Classifier(Bundle(bundle)), photos, out, top, Stages(quiet))
-    click.echo(f"saved {out}: {counts.predicted} predictions, {counts.failed} files with an error")
+    line = f"saved {out}: {counts.predicted} predictions, {counts.failed} files with an error"
+    facts = {"predictions": str(out), "predicted": counts.predicted, "failed": counts.failed}
+    finish([line], summary, facts | left_out_facts(counts.skipped))
 
 
 @_command
@@ -134,17 +159,25 @@ def predict(bundle: Path, photos: Path, out: Path, quiet: bool, **chosen: Any) -
 @settings("layers")
 @click.option("--visualise", multiple=True, metavar="LAYER:CHANNEL",
               help="Also compute what excites this channel; repeatable.")  # fmt: skip
+@summary
 @quiet
 def insight(
-    bundle: Path, photos: Path, layers: tuple[str, ...], visualise: tuple[str, ...], quiet: bool
+    bundle: Path,
+    photos: Path,
+    layers: tuple[str, ...],
+    visualise: tuple[str, ...],
+    summary: Path | None,
+    quiet: bool,
 ) -> None:
     """Find out with PHOTOS what each layer of BUNDLE detects, and add it to the bundle."""
     from training.insight.add import add_insight
 
     stages = Stages(quiet)
-    manifest = add_insight(bundle, photos, layers, visualise, stages)
+    manifest, skipped = add_insight(bundle, photos, layers, visualise, stages)
     taken = sum(stages.seconds.values())
-    click.echo(f"saved {bundle}: version {manifest.version} has insight, in {taken:.0f} s")
+    line = f"saved {bundle}: version {manifest.version} has insight, in {taken:.0f} s"
+    facts = {"bundle": str(bundle), "version": manifest.version}
+    finish([line], summary, facts | left_out_facts(skipped))
 
 
 @_command
@@ -152,9 +185,16 @@ def insight(
 @click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
 @settings(of=SearchBudget)
 @settings(*SEARCH_SETTINGS)
+@summary
 @quiet
 def search(
-    photos: Path, out: Path, minutes: float, trials: int, quiet: bool, **chosen: Any
+    photos: Path,
+    out: Path,
+    minutes: float,
+    trials: int,
+    summary: Path | None,
+    quiet: bool,
+    **chosen: Any,
 ) -> None:
     """Try every kind of head and its hyperparameters on PHOTOS, and save the best.
 
@@ -166,7 +206,8 @@ def search(
     budget = SearchBudget(minutes, trials)
     manifest = run(photos, out, FitConfig(**chosen), budget, Stages(quiet))
     found = manifest.training["search"]
-    click.echo(f"saved {out} after {found['trials']} trials: {found['verdict']}")
+    line = f"saved {out} after {found['trials']} trials: {found['verdict']}"
+    finish([line], summary, bundle_facts(out, manifest) | {"search": found})
 
 
 @_command
@@ -184,16 +225,31 @@ def backbones() -> None:
 @click.option("--exclude", type=FOLDER,
               help="List of photos to leave out, text or CSV. [default: none]")  # fmt: skip
 @settings(*CHECK_SETTINGS)
+@summary
 @quiet
-def check(photos: Path, out: Path | None, exclude: Path | None, quiet: bool, **chosen: Any) -> None:
+def check(
+    photos: Path,
+    out: Path | None,
+    exclude: Path | None,
+    summary: Path | None,
+    quiet: bool,
+    **chosen: Any,
+) -> None:
     """Find what is wrong with PHOTOS: damaged files, copies, doubtful labels. Deletes nothing."""
     from training.doctor.check import check as run
 
-    checkup, page = run(photos, out, exclude, FitConfig(**chosen), Stages(quiet))
-    for line in checkup.in_words():
-        click.echo(line)
+    checkup, page, skipped = run(photos, out, exclude, FitConfig(**chosen), Stages(quiet))
     table = page.with_suffix(".csv")
-    click.echo(f"saved {page} and {table}: {len(checkup.findings):,} findings")
+    saved = f"saved {page} and {table}: {len(checkup.findings):,} findings"
+    facts = {
+        "page": str(page),
+        "list": str(table),
+        "photos": checkup.photos,
+        "classes": checkup.classes,
+        "findings": Counter(finding.code for finding in checkup.findings),
+        "notes": checkup.notes,
+    }
+    finish([*checkup.in_words(), saved], summary, facts | left_out_facts(skipped))
 
 
 def main() -> None:
@@ -201,7 +257,7 @@ def main() -> None:
     try:
         training.main(prog_name="python -m training", standalone_mode=False)
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()} (see --help)", err=True)
+        click.echo(f"error: {printable(error.format_message())} (see --help)", err=True)
         sys.exit(2)
 
 

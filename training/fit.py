@@ -36,7 +36,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     """
     began = time.monotonic()
     check_target(out)
-    listing = list_photos(source, config, stages)
+    listing = list_photos(source, out, config, stages)
     config = settle_levels(listing, config, stages)
     with ExitStack() as opened:
         tracker = opened.enter_context(

@@ -11,17 +11,19 @@ from models.bundle import writing
 from models.classifier import Classifier
 from models.cores import usable_cores
 from models.errors import ImageError, PhotosError, StorageError
-from training.photos.find import hidden
+from training.photos.find import find_files
+from training.photos.listing import Skipped, say_left_out, unreadable
 from training.settings.console import Stages
 
 CHUNK = 256  # photos in flight
 
 
 class Counts(NamedTuple):
-    """How many files were predicted, and how many could not be read."""
+    """How many files were predicted, could not be read, and were no photos from the start."""
 
     predicted: int
     failed: int
+    skipped: list[Skipped]
 
 
 def predict_folder(
@@ -36,16 +38,12 @@ def predict_folder(
         PhotosError: no file there.
         StorageError: `out` cannot be written.
     """
-    if source.is_file():
-        files = [source]
-    else:
-        found = sorted(path for path in source.rglob("*") if path.is_file())
-        files = [path for path in found if not hidden(path.relative_to(source))]
+    files, skipped = find_files(source, out)
     if not files:
         raise PhotosError(f"{source} holds no files: give a folder of photos, or one photo")
     if out.is_dir():
         raise StorageError(f"cannot write {out}: it is a folder; name a file, such as {out}.jsonl")
-    failed = 0
+    failed: list[Skipped] = []
     half = out.with_name(out.name + ".part")
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -56,14 +54,16 @@ def predict_folder(
                 ThreadPoolExecutor(usable_cores()) as pool,
             ):
                 for chunk in _chunks(files):
-                    for line in pool.map(lambda path: _line(classifier, path, top), chunk):
-                        failed += "error" in line
+                    for line, unread in pool.map(lambda path: _line(classifier, path, top), chunk):
+                        failed += [unread] if unread else []
                         file.write(json.dumps(line) + "\n")
                         advance(1)
             half.replace(out)
         finally:
             half.unlink(missing_ok=True)
-    return Counts(len(files) - failed, failed)
+    skipped += failed
+    say_left_out(stages, skipped, source)
+    return Counts(len(files) - len(failed), len(failed), skipped)
 
 
 def _chunks(files: list[Path]) -> Iterator[list[Path]]:
@@ -72,14 +72,14 @@ def _chunks(files: list[Path]) -> Iterator[list[Path]]:
         yield chunk
 
 
-def _line(classifier: Classifier, path: Path, top: int) -> dict[str, Any]:
-    """Answer one file as the service would."""
+def _line(classifier: Classifier, path: Path, top: int) -> tuple[dict[str, Any], Skipped | None]:
+    """Answer one file as the service would; second, why it could not be read."""
     line: dict[str, Any] = {"photo": str(path)}
     try:
         pixels = classifier.decode(path.read_bytes())
-    except ImageError as error:
-        return line | {"error": {"code": error.code, "message": str(error)}}
-    except OSError as error:
-        return line | {"error": {"code": "file", "message": error.strerror or str(error)}}
+    except (ImageError, OSError) as error:
+        unread = unreadable(path, error)
+        code = error.code if isinstance(error, ImageError) else "file"
+        return line | {"error": {"code": code, "message": unread.reason}}, unread
     names = {"model": classifier.name, "version": classifier.manifest.version}
-    return line | names | classifier.describe(classifier.read(pixels), top)
+    return line | names | classifier.describe(classifier.read(pixels), top), None

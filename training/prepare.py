@@ -22,9 +22,10 @@ from training.features.cache import FeatureCache
 from training.features.compute import Features, compute_features
 from training.features.summaries import LayerSummaries
 from training.insight.write import choose_layers
-from training.photos.find import Listing, find_photos
-from training.photos.sides import read_sides, split_settings
-from training.photos.split import class_indices, split_photos
+from training.photos.find import find_photos, refuse_among_photos
+from training.photos.listing import LEFT_OUT, Listing, say_left_out
+from training.photos.sides import read_sides, shares_of, split_settings
+from training.photos.split import class_indices, refuse_untrained, split_photos
 from training.photos.units import number_units
 from training.results import Dataset
 from training.settings.config import FitConfig
@@ -33,19 +34,40 @@ from training.settings.console import Stages
 REMEMBERED = 1500  # training photos that go through a fine-tuned network, to know others by
 
 
-def list_photos(source: Path, config: FitConfig, stages: Stages) -> Listing:
+def list_photos(source: Path, out: Path, config: FitConfig, stages: Stages) -> Listing:
     """List the labelled photos of `source`, without those that are to be left out.
 
     Raises:
         PhotosError: no photos there, fewer than two classes, or an unusable list.
+        StorageError: the bundle `out` or the cache would lie among the photos.
     """
-    listing = find_photos(source)
+    refuse_among_photos(out, source, "--out")
+    refuse_among_photos(config.cache, source, "the cache")
+    if config.tensorboard:
+        refuse_among_photos(config.tensorboard, source, "--tensorboard")
+    if config.mlflow and "://" not in config.mlflow:
+        refuse_among_photos(Path(config.mlflow), source, "--mlflow")
+    listing = find_photos(source, config.merge_names)
     if config.exclude:
         listing = leave_out(listing, source, config.exclude)
+    for note in listing.notes:
+        stages.say(note)
     trained = sorted({p.label for p in listing.photos if p.side in (None, "train")})
     if len(trained) < 2:
         only = ", ".join(trained) or "none"
-        raise PhotosError(f"found one class or fewer ({only}): two are needed to tell apart")
+        empty = [s.path.name for s in listing.skipped if s.kind in ("empty-class", "no-photos")]
+        hint = f"; without photos: {', '.join(empty[:5])}" if empty else ""
+        around = next(
+            (p.path.parent for p in listing.photos if p.path.parent.name != p.label), None
+        )
+        if not trained and listing.photos:
+            hint += "; all photos stand on sides that test: training needs train/"
+        if around and around.parent.name == only:
+            hint += f"; if the folders in {around.parent} are the classes, give that folder"
+        raise PhotosError(f"found one class or fewer ({only}): two are needed to tell apart{hint}")
+    for side in ("test", "validation"):
+        tested = {photo.label for photo in listing.photos if photo.side == side}
+        refuse_untrained(side, tested, set(trained))
     stages.say(f"{len(listing.photos):,} files in {source}")
     return listing
 
@@ -87,24 +109,29 @@ def prepare(
         PhotosError: none can be read, or they cannot be divided.
     """
     features = features_of(listing, compiled, cache, config, stages)
+    skipped = listing.skipped + features.skipped
+    reasons = {item.path: item.reason for item in features.skipped}
+    readable = {photo.label for photo in features.photos}
     with stages.stage("look for copies and deal out sides"):
         near = near_copies_of(features, cache)
         pairs = [(pair.one, pair.other) for pair in near]
         known = read_sides(out, split_settings(config))
-        split = split_photos(
-            features.photos,
-            features.digests,
-            config.seed,
-            config.validation_share,
-            config.test_share,
-            near=pairs,
-            known=known,
-        )
+        try:
+            split = split_photos(
+                features.photos,
+                features.digests,
+                shares_of(config),
+                near=pairs,
+                known=known,
+                lost={p.label: reasons[p.path] for p in listing.photos if p.label not in readable},
+            )
+        except PhotosError:
+            say_left_out(stages, skipped, listing.source)
+            raise
     for note in split.notes:
         stages.say(note)
-    skipped = listing.skipped + features.skipped + split.skipped
-    for item in skipped:
-        stages.say(f"skipped {item.path}: {item.reason}")
+    skipped += split.skipped
+    say_left_out(stages, skipped, listing.source, out / LEFT_OUT)
     checkup = None
     if config.check:
         with stages.stage("examine photos and labels"):

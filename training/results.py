@@ -13,7 +13,7 @@ from training.heads.calibrated_head import CalibratedHead, calibrate_head
 from training.heads.fitted_head import FittedHead
 from training.heads.forward import apply_head
 from training.heads.held_out import Sides
-from training.photos.find import Skipped
+from training.photos.listing import Skipped
 from training.photos.split import Split
 from training.settings.config import FitConfig
 from training.settings.console import Stages

@@ -1,5 +1,7 @@
 """Write results as a bundle: network, samples, insight, manifest, report, model card."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,14 @@ from training.features.backbone import attach
 from training.features.cache import FeatureCache
 from training.insight.write import Material, choose_layers, write_insight
 from training.photos import pictures
-from training.photos.find import Skipped
+from training.photos.listing import (
+    LEFT_OUT,
+    QUIET,
+    Skipped,
+    left_out_as_json,
+    need_list,
+    write_left_out,
+)
 from training.photos.sides import split_settings, write_sides
 from training.photos.split import fingerprint
 from training.report.cost import estimate_cost
@@ -26,6 +35,7 @@ from training.report.reliability import calibration_section
 from training.results import Dataset, Trained
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+from training.settings.printable import printable
 
 DOCTOR_PICTURES = 12  # of each problem
 SIDES = ("train", "validation", "test")
@@ -84,7 +94,9 @@ def write_bundle(
             parity=parity.as_json(),
             libraries=library_versions(),
         )
-        skipped = [_below(source, item) for item in data.skipped]
+        skipped = _shown(source, data.skipped)
+        if need_list(skipped):
+            write_left_out(folder / LEFT_OUT, skipped)
         sections = _sections(source, manifest, trained, config)
         extras = Extras(insight, gallery, _learning(trained), sections)
         write_report(folder / "report.html", manifest, cost, skipped, mistakes, extras)
@@ -92,10 +104,15 @@ def write_bundle(
         return seal(folder, manifest, out)
 
 
-def _below(source: Path, item: Skipped) -> Skipped:
-    """Shorten the path to what is below `source`: a report may be shown to others."""
-    inside = item.path.is_relative_to(source)
-    return Skipped(item.path.relative_to(source) if inside else Path(item.path.name), item.reason)
+def _shown(source: Path, skipped: Sequence[Skipped]) -> list[Skipped]:
+    """Shorten paths to what is below `source`: a report may be shown to others. Photos first."""
+    shown, base = [], source if source.is_dir() else source.parent
+    for item in skipped:
+        inside = item.path.is_relative_to(base)
+        path = item.path.relative_to(base) if inside else Path(item.path.name)
+        reason = item.reason.replace(f"{base}/", "")
+        shown.append(replace(item, path=Path(printable(path)), reason=printable(reason)))
+    return sorted(shown, key=lambda item: item.kind in QUIET)
 
 
 def _describe_data(data: Dataset) -> dict[str, Any]:
@@ -113,6 +130,7 @@ def _describe_data(data: Dataset) -> dict[str, Any]:
             for index, label in enumerate(data.class_names)
         },
         "skipped": len(data.skipped),
+        "left_out": left_out_as_json(data.skipped),
         "fingerprint": fingerprint(split, features.photos, features.digests),
     }
 

@@ -13,16 +13,17 @@ from training.doctor.suspects import suspects_of
 from training.features.backbone import compile_backbone
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
-from training.photos.find import find_photos
+from training.photos.find import find_photos, refuse_among_photos
 from training.photos.levels import settle_levels
+from training.photos.listing import Skipped, say_left_out
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
 
 def check(
     source: Path, out: Path | None, exclude: Path | None, config: FitConfig, stages: Stages
-) -> tuple[Checkup, Path]:
-    """Examine the photos of `source`; returns the findings, and the path of the page.
+) -> tuple[Checkup, Path, list[Skipped]]:
+    """Examine the photos of `source`; returns findings, the page's path, and what was left out.
 
     Args:
         out: the page to write, *.html; None: a new name in the current folder.
@@ -33,7 +34,10 @@ def check(
     """
     page = _place(source, out, exclude)
     table = page.with_suffix(".csv")
-    listing = find_photos(source)
+    refuse_among_photos(config.cache, source, "the cache")
+    listing = find_photos(source, config.merge_names)
+    for note in listing.notes:
+        stages.say(note)
     if exclude:
         listing = leave_out(listing, source, exclude)
     config = settle_levels(listing, config, stages)
@@ -57,7 +61,9 @@ def check(
             write_page(page, checkup, source, table.name, config.limits)
         except OSError as error:
             raise StorageError(f"--out {page}: {error.strerror}; name another place") from error
-    return checkup, page
+    skipped = listing.skipped + features.skipped
+    say_left_out(stages, skipped, source, table)
+    return checkup, page, skipped
 
 
 def _place(source: Path, out: Path | None, exclude: Path | None) -> Path:

@@ -16,7 +16,7 @@ from training.doctor.suspects import Suspect
 from training.features.compute import Features
 from training.features.thumbnails import Appearance
 from training.photos.class_sizes import is_uneven
-from training.photos.find import Listing, Photo
+from training.photos.listing import QUIET, Listing, Photo
 
 ONE_COLOUR = 2.0  # spread of a thumbnail, below which it is of one colour
 TINY_CLASS = 10  # photos
@@ -132,6 +132,7 @@ def examine(
     findings = [
         Finding("excluded" if item.asked else "unused", item.path, "", item.reason)
         for item in listing.skipped
+        if item.kind not in QUIET
     ]
     findings += [
         Finding("unreadable", item.path, labels[item.path], item.reason)

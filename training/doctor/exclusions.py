@@ -2,6 +2,8 @@
 
 A row stands for a photo. What stands in the list is left out, unless its column `exclude` says
 no; nothing is deleted or moved. Paths are relative to the photos, so the list travels with them.
+A name that no terminal should see, with line ends or escape codes, stands there with escapes; it
+is known again by them.
 """
 
 import csv
@@ -13,7 +15,9 @@ from pathlib import Path
 
 from models.errors import PhotosError
 from training.doctor.examine import PROBLEMS, Finding
-from training.photos.find import Listing, Skipped
+from training.photos.listing import Listing, Skipped
+from training.photos.table import read_text
+from training.settings.printable import printable
 
 COLUMNS = ("photo", "problem", "detail", "other", "exclude")
 _NO = {"no", "n", "false", "0", "keep"}
@@ -21,14 +25,14 @@ _NO = {"no", "n", "false", "0", "keep"}
 
 def write_list(path: Path, findings: Sequence[Finding], source: Path) -> None:
     """A CSV of `findings` with paths below `source`, the folder or CSV of the photos."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for found in findings:
             exclude = "yes" if PROBLEMS[found.code].exclude else "no"
             other = below(found.other, source) if found.other else ""
             writer.writerow(
-                (below(found.photo, source), found.code, _plain(found.detail), other, exclude)
+                (below(found.photo, source), found.code, printable(found.detail), other, exclude)
             )
 
 
@@ -36,7 +40,8 @@ def below(path: Path, source: Path) -> str:
     """A path as the list has it. Of spreadsheets none takes one that begins so for a formula."""
     base = _base(source)
     text = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
-    return f"./{text}" if text[:1] in "=+-@\t\r" else text
+    text = printable(text)
+    return f"./{text}" if text[:1] in "=+-@" else text
 
 
 def leave_out(listing: Listing, source: Path, wanted: Path) -> Listing:
@@ -49,27 +54,27 @@ def leave_out(listing: Listing, source: Path, wanted: Path) -> Listing:
     Raises:
         PhotosError: it cannot be read.
     """
-    try:
-        with wanted.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
-            names = _names(file.read())
-    except (OSError, csv.Error) as error:
-        raise PhotosError(f"--exclude {wanted} cannot be read: {error}") from error
+    names = _names(wanted)
     bases = (_base(source), wanted.parent, Path())
     here = {_absolute(photo.path) for photo in listing.photos}
+    escaped = {printable(path): path for path in here if not path.isprintable()}
     gone, unknown = set(), []
     for name in names:
-        found = [place for base in bases if (place := _absolute(base / name)) in here]
+        places = [_absolute(base / name) for base in bases]
+        places += [_absolute(base / name.replace("\\", "/")) for base in bases]
+        found = [place for place in places if place in here]
+        found = found or [escaped[place] for place in places if place in escaped]
         gone |= set(found[:1])
         if not found:
             reason = f"{wanted.name} names it, but no photo is there"
-            unknown.append(Skipped(Path(name), reason))
+            unknown.append(Skipped(Path(name), reason, kind="unknown"))
     return replace(
         listing,
         photos=[photo for photo in listing.photos if _absolute(photo.path) not in gone],
         skipped=[
             *listing.skipped,
             *(
-                Skipped(photo.path, f"left out by {wanted.name}", asked=True)
+                Skipped(photo.path, f"left out by {wanted.name}", asked=True, kind="asked")
                 for photo in listing.photos
                 if _absolute(photo.path) in gone
             ),
@@ -78,9 +83,15 @@ def leave_out(listing: Listing, source: Path, wanted: Path) -> Listing:
     )
 
 
-def _names(text: str) -> list[str]:
-    """Of the photos to leave out, in the order of the file, each once."""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+def _names(wanted: Path) -> list[str]:
+    """Of the photos to leave out, in the order of the file, each once. Raises PhotosError."""
+    try:
+        text, _ = read_text(wanted)
+    except OSError as error:
+        raise PhotosError(f"--exclude {wanted} cannot be read: {error}") from error
+    first = text.split("\n", 1)[0]
+    delimiter = next((mark for mark in ";\t" if mark in first and "," not in first), ",")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     columns = {(name or "").strip().lower(): name for name in reader.fieldnames or ()}
     key = columns.get("photo", columns.get("image"))
     if key is None:
@@ -92,11 +103,6 @@ def _names(text: str) -> list[str]:
             row[key] for row in rows if (row.get(answers or "") or "").strip().lower() not in _NO
         )
     )
-
-
-def _plain(text: str) -> str:
-    """One line, whatever a class is called."""
-    return " ".join(text.split())
 
 
 def _base(source: Path) -> Path:

@@ -16,6 +16,7 @@ from models.errors import ImageError
 from models.images import Limits, shrink_image
 from training.doctor.examine import PROBLEMS, Checkup, Finding
 from training.doctor.exclusions import below
+from training.settings.printable import printable
 
 SECTION = Path(__file__).with_name("section.html.j2")
 PAGE = Path(__file__).with_name("page.html.j2")
@@ -50,7 +51,7 @@ def write_page(
     """Write a page of the findings; `listed` is the name of the list next to it."""
     template = _environment().from_string(PAGE.read_text(encoding="utf-8"))
     section = render_section(checkup, source, limits)
-    page = template.render(name=source.resolve().name, section=section, listed=listed)
+    page = template.render(name=printable(source.resolve().name), section=section, listed=listed)
     path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode
 
 
@@ -64,7 +65,7 @@ def _entry(finding: Finding, source: Path, limits: Limits | None) -> dict[str, o
     pictures = _pictures(paths, limits) if limits and finding.code != "unreadable" else []
     other = below(finding.other, source) if finding.other else ""
     name = below(finding.photo, source)
-    return {"name": name, "other": other, "detail": finding.detail, "pictures": pictures}
+    return {"name": name, "other": other, "detail": printable(finding.detail), "pictures": pictures}
 
 
 def _pictures(paths: Sequence[Path], limits: Limits) -> list[str]:
@@ -72,6 +73,8 @@ def _pictures(paths: Sequence[Path], limits: Limits) -> list[str]:
     found = []
     for path in paths:
         with suppress(ImageError, OSError):
+            if not path.is_file():  # a pipe would never end
+                continue
             small = shrink_image(path.read_bytes(), PICTURE_PX, limits)
             found.append(f"data:image/jpeg;base64,{base64.b64encode(small).decode()}")
     return found

@@ -21,7 +21,7 @@ from training.features.cache import FeatureCache
 from training.features.compute import Features
 from training.heads.kinds import discriminant
 from training.heads.standardise import Standardisation
-from training.photos.find import Photo
+from training.photos.listing import Photo
 from training.photos.units import join_units, label_of
 
 FOLDS = 5

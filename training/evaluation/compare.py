@@ -24,7 +24,12 @@ OUTCOMES = {
 
 
 def compare_bundles(
-    first: Classifier, second: Classifier, source: Path, workers: int, stages: Stages
+    first: Classifier,
+    second: Classifier,
+    source: Path,
+    workers: int,
+    stages: Stages,
+    merge_names: bool = False,
 ) -> dict[str, Any]:
     """Measure `first` on labelled photos, and in `against` how `second` does on the same.
 
@@ -38,11 +43,17 @@ def compare_bundles(
     Raises:
         PhotosError: no photos, or a label that one of the two does not have.
     """
-    chosen, side = photos_to_measure(source)
+    chosen, side = photos_to_measure(source, merge_names)
     for model in (first, second):
-        label_indices(chosen.photos, model.class_names)  # refuse before the long work
-    answers = [answer_all(model, chosen, workers, stages=stages) for model in (first, second)]
-    right = [_right(model, found) for model, found in zip((first, second), answers, strict=True)]
+        label_indices(chosen.photos, model.class_names, merge_names)  # before the long work
+    models = (first, second)
+    answers = [
+        answer_all(model, chosen, workers, stages=stages, merge_names=merge_names)
+        for model in models
+    ]
+    right = [
+        _right(model, found, merge_names) for model, found in zip(models, answers, strict=True)
+    ]
     outcomes = {
         photo: OUTCOMES[hit, right[1][photo]]
         for photo, hit in right[0].items()
@@ -64,11 +75,11 @@ def compare_bundles(
         "difference_interval": paired_difference(*alone, len(firsts)),
         "p_value": mcnemar(*alone),
     }
-    return describe_answers(first, answers[0], side) | {"against": against}
+    return describe_answers(first, answers[0], side, merge_names) | {"against": against}
 
 
-def _right(classifier: Classifier, answers: Answers) -> dict[int, bool]:
+def _right(classifier: Classifier, answers: Answers, merge_names: bool) -> dict[int, bool]:
     """Map the identity of each readable photo to whether its answer is right."""
-    labels = label_indices(answers.photos, classifier.class_names)
+    labels = label_indices(answers.photos, classifier.class_names, merge_names)
     hits = answers.probabilities.argmax(axis=1) == labels
     return {id(photo): bool(hit) for photo, hit in zip(answers.photos, hits, strict=True)}

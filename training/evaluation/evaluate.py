@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +12,21 @@ import numpy as np
 from models.classifier import Classifier, Reading
 from models.errors import ImageError, PhotosError
 from models.images import Limits
-from models.natural_order import natural_key, natural_order
+from models.natural_order import natural_order
 from training.evaluation.calibrate import measure_sets, reliability
 from training.evaluation.familiarity import measure_familiarity
 from training.evaluation.intervals import share_interval
-from training.photos.find import Listing, Photo, Skipped, find_photos
+from training.photos.find import find_photos
+from training.photos.labels import MERGE, look_alikes, match_labels
+from training.photos.listing import (
+    Listing,
+    Photo,
+    Skipped,
+    left_out_as_json,
+    say_left_out,
+    skipped_as_json,
+    unreadable,
+)
 from training.photos.units import number_units
 from training.settings.console import Stages
 
@@ -132,11 +142,15 @@ def evaluate_bundle(
     workers: int,
     limits: Limits = Limits(),
     stages: Stages | None = None,
+    merge_names: bool = False,
 ) -> dict[str, Any]:
     """Measure a saved model on labelled photos: those of `test/`, if there is one.
 
     Exact copies, and photos of one group, count as one independent photo; near copies are
     found by `fit` and `check` only.
+
+    Args:
+        merge_names: take a label for the model's class whose name looks alike.
 
     Returns:
         `measure`, and where the bundle has their thresholds `prediction_sets` and
@@ -145,17 +159,20 @@ def evaluate_bundle(
     Raises:
         PhotosError: no photos, or a label the model does not have.
     """
-    chosen, side = photos_to_measure(source)
-    answers = answer_all(classifier, chosen, workers, limits, stages)
-    return describe_answers(classifier, answers, side)
+    chosen, side = photos_to_measure(source, merge_names)
+    answers = answer_all(classifier, chosen, workers, limits, stages, merge_names)
+    return describe_answers(classifier, answers, side, merge_names)
 
 
-def photos_to_measure(source: Path) -> tuple[Listing, str]:
+def photos_to_measure(source: Path, merge_names: bool = False) -> tuple[Listing, str]:
     """Return the photos of `test/` and "test", or without such a side all photos and "all"."""
-    listing = find_photos(source)
+    listing = find_photos(source, merge_names)
     test = [photo for photo in listing.photos if photo.side == "test"]
-    chosen = Listing(test or listing.photos, listing.skipped)
-    return chosen, "test" if test else "all"
+    if not test and any(photo.side for photo in listing.photos):
+        listing.notes.append(
+            f"{source} has no labelled test side: photos of every side are measured"
+        )
+    return replace(listing, photos=test or listing.photos), "test" if test else "all"
 
 
 def answer_all(
@@ -164,17 +181,24 @@ def answer_all(
     workers: int,
     limits: Limits = Limits(),
     stages: Stages | None = None,
+    merge_names: bool = False,
 ) -> Answers:
     """Classify photos and show the progress. Raises PhotosError, for a label before any work."""
-    label_indices(chosen.photos, classifier.class_names)
+    label_indices(chosen.photos, classifier.class_names, merge_names)
     shown = stages or Stages(quiet=True)
+    for note in chosen.notes:
+        shown.say(note)
     with shown.counted(f"evaluate {classifier.name}", len(chosen.photos), "photos") as advance:
-        return classify(classifier, chosen, workers, limits, advance)
+        answers = classify(classifier, chosen, workers, limits, advance)
+    say_left_out(shown, answers.skipped, chosen.source)
+    return answers
 
 
-def describe_answers(classifier: Classifier, answers: Answers, side: str) -> dict[str, Any]:
+def describe_answers(
+    classifier: Classifier, answers: Answers, side: str, merge_names: bool = False
+) -> dict[str, Any]:
     """Compute all numbers about these answers, in plain types for JSON."""
-    labels = label_indices(answers.photos, classifier.class_names)
+    labels = label_indices(answers.photos, classifier.class_names, merge_names)
     units = answers.units
     numbers = measure(answers.probabilities, labels, classifier.class_names, units)
     chosen = classifier.manifest.thresholds.get("prediction_set")
@@ -183,13 +207,13 @@ def describe_answers(classifier: Classifier, answers: Answers, side: str) -> dic
     if answers.familiarity is not None and classifier.familiarity is not None:
         least = classifier.familiarity.least
         numbers["familiarity"] = measure_familiarity(answers.familiarity, least, units)
-    skipped = [{"photo": str(item.path), "reason": item.reason} for item in answers.skipped]
     return {
         "model": classifier.name,
         "version": classifier.manifest.version,
         "side": side,
         **numbers,
-        "skipped": skipped,
+        "left_out": left_out_as_json(answers.skipped),
+        "skipped": skipped_as_json(answers.skipped),
     }
 
 
@@ -202,14 +226,12 @@ def classify(
 ) -> Answers:
     """Classify every readable photo. Raises PhotosError if there is none."""
 
-    def answer(photo: Photo) -> tuple[bytes, Reading] | str:
+    def answer(photo: Photo) -> tuple[bytes, Reading] | Skipped:
         try:
             data = photo.path.read_bytes()
             pixels = classifier.decode(data, limits)
-        except ImageError as error:
-            return str(error)
-        except OSError as error:
-            return error.strerror or str(error)
+        except (ImageError, OSError) as error:
+            return unreadable(photo.path, error)
         finally:
             progress(1)
         return hashlib.sha256(data).digest(), classifier.read(pixels)
@@ -217,8 +239,8 @@ def classify(
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(answer, listing.photos))
     pairs = list(zip(listing.photos, results, strict=True))
-    good = [(photo, result) for photo, result in pairs if not isinstance(result, str)]
-    bad = [Skipped(photo.path, result) for photo, result in pairs if isinstance(result, str)]
+    good = [(photo, result) for photo, result in pairs if not isinstance(result, Skipped)]
+    bad = [result for result in results if isinstance(result, Skipped)]
     if not good:
         raise PhotosError(f"none of {len(pairs)} photos can be read; the first: {bad[0].reason}")
     read = [photo for photo, _ in good]
@@ -237,11 +259,17 @@ def _all_known(scores: list[float | None]) -> np.ndarray | None:
     return np.array(known) if len(known) == len(scores) else None
 
 
-def label_indices(photos: list[Photo], class_names: list[str]) -> np.ndarray:
+def label_indices(
+    photos: list[Photo], class_names: list[str], merge_names: bool = False
+) -> np.ndarray:
     """Return the class index of each photo. Raises PhotosError for a label without a class."""
-    indices = {name: index for index, name in enumerate(class_names)}
-    unknown = sorted({photo.label for photo in photos} - set(indices), key=natural_key)
+    labels = natural_order(list({photo.label for photo in photos}))
+    known = match_labels(labels, class_names, merge_names)
+    unknown = [label for label in labels if label not in known]
     if unknown:
-        names, known = ", ".join(unknown[:5]), ", ".join(natural_order(class_names)[:10])
-        raise PhotosError(f"the model has no class {names}; it knows {known}")
+        names, alike = ", ".join(unknown[:5]), look_alikes(unknown[:5], class_names)
+        advice = f"; {', '.join(alike)}: pass {MERGE} to join them" if alike else ""
+        told = ", ".join(natural_order(class_names)[:10])
+        raise PhotosError(f"the model has no class {names}; it knows {told}{advice}")
+    indices = {label: class_names.index(name) for label, name in known.items()}
     return np.array([indices[photo.label] for photo in photos], np.int64)

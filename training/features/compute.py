@@ -19,13 +19,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from models.errors import ImageError
+from models.errors import ImageError, ImageTooLarge
 from models.images import Framing, Limits, decode_photo
 from models.runtime import Graph
 from training.features.cache import FeatureCache
 from training.features.summaries import LayerSummaries
 from training.features.thumbnails import Appearance, measure_appearance
-from training.photos.find import Photo, Skipped
+from training.photos.listing import Photo, Skipped, unreadable
 
 COMMIT_EVERY = 64  # photos: as many are lost when the process is killed
 Item = TypeVar("Item")
@@ -54,7 +54,7 @@ class _Result(NamedTuple):
     record: bytes = b""  # summaries of the watched layers
     appearance: Appearance | None = None
     thumbnail: bytes = b""
-    reason: str = ""
+    unusable: Skipped | None = None
     computed: bool = False
 
 
@@ -74,8 +74,7 @@ class _Reader:
             status = photo.path.stat()
             stamp = (status.st_size, status.st_mtime_ns)
             if stamp[0] > self.limits.size_bytes:
-                reason = f"{stamp[0]:,} bytes; the limit is {self.limits.size_bytes:,}"
-                return _Result(photo, stamp, reason=reason)
+                raise ImageTooLarge(stamp[0], self.limits.size_bytes, "bytes")
             data = photo.path.read_bytes()
             digest = hashlib.sha256(data).digest()
             if digest in self.known:
@@ -87,10 +86,8 @@ class _Reader:
             record = self.watched.write(maps) if self.watched else b""
             seen, thumbnail = measure_appearance(decoded)
             return _Result(photo, stamp, digest, vector, record, seen, thumbnail, computed=True)
-        except ImageError as error:
-            return _Result(photo, (0, 0), reason=str(error))
-        except OSError as error:
-            return _Result(photo, (0, 0), reason=error.strerror or str(error))
+        except (ImageError, OSError) as error:
+            return _Result(photo, (0, 0), unusable=unreadable(photo.path, error))
 
 
 def compute_features(
@@ -204,7 +201,7 @@ def _join_results(photos: list[Photo], results: list[_Result]) -> Features:
     ordered = [by_photo[id(photo)] for photo in photos]
     good = [result for result in ordered if result.vector is not None]
     vectors = [result.vector for result in good if result.vector is not None]
-    skipped = [Skipped(r.photo.path, r.reason) for r in ordered if r.vector is None]
+    skipped = [result.unusable for result in ordered if result.unusable]
     return Features(
         [result.photo for result in good],
         np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),

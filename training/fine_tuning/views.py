@@ -19,7 +19,7 @@ from models.images import RESAMPLING, Framing, Limits, decode_image, decode_whol
 from models.runtime import Graph
 from training.features.compute import in_order
 from training.fine_tuning.map_store import Key, MapStore
-from training.photos.find import Photo
+from training.photos.listing import Photo
 
 CANVAS = 2.0  # the whole photo's longest side, in sides of the network's input
 RATIOS = (3 / 4, 4 / 3)  # width to height of a crop

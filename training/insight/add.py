@@ -19,13 +19,17 @@ from training.features.cache import FeatureCache
 from training.features.compute import compute_features
 from training.features.summaries import LayerSummaries
 from training.insight.write import Material, choose_layers, write_insight
-from training.photos.find import find_photos
-from training.photos.sides import read_sides, split_settings
+from training.photos.find import find_photos, refuse_among_photos
+from training.photos.listing import Skipped, say_left_out
+from training.photos.sides import read_sides, shares_of, split_settings
 from training.photos.split import fingerprint, split_photos
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
-SPLIT_SETTINGS = ("seed", "validation_share", "test_share", "max_megapixels", "more_formats")
+LISTING_SETTINGS = (
+    "seed", "validation_share", "test_share", "max_megapixels", "more_formats", "merge_names",
+    "leave_out_small",
+)  # fmt: skip
 
 
 def add_insight(
@@ -34,8 +38,10 @@ def add_insight(
     layers: Sequence[str],
     visualised: Sequence[str],
     stages: Stages,
-) -> Manifest:
+) -> tuple[Manifest, list[Skipped]]:
     """Find out with the photos of `source` what the layers of a bundle detect; write it anew.
+
+    Returns its manifest, and what was left out of the photos.
 
     Args:
         path: the bundle.
@@ -54,9 +60,12 @@ def add_insight(
     wanted = [_channel(text, manifest.layers) for text in visualised]
     if not watched:
         raise PhotosError(f"{path} has no layer with feature maps to look into")
-    settings = {key: manifest.training[key] for key in SPLIT_SETTINGS if key in manifest.training}
+    settings = {key: manifest.training[key] for key in LISTING_SETTINGS if key in manifest.training}
     config = FitConfig(**settings)
-    listing = find_photos(source)
+    refuse_among_photos(config.cache, source, "the cache")
+    listing = find_photos(source, config.merge_names)
+    for note in listing.notes:
+        stages.say(note)
     graph = Graph(bundle.read("layers.onnx"))
     identity = (manifest.backbone["name"], str(manifest.backbone.get("weights", path.name)))
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
@@ -65,16 +74,14 @@ def add_insight(
             features = compute_features(
                 listing.photos, graph, cache, config.workers, advance, LayerSummaries(watched)
             )
-        for item in listing.skipped + features.skipped:
-            stages.say(f"skipped {item.path}: {item.reason}")
+        skipped = listing.skipped + features.skipped
+        say_left_out(stages, skipped, source)
         known = read_sides(path, split_settings(config))
         near = near_copies_of(features, cache)
         split = split_photos(
             features.photos,
             features.digests,
-            config.seed,
-            config.validation_share,
-            config.test_share,
+            shares_of(config),
             near=[(pair.one, pair.other) for pair in near] if known else (),
             known=known,
         )
@@ -86,7 +93,7 @@ def add_insight(
         index = write_insight(folder, watched, material, cache, stages)
         if wanted:
             _visualise(folder, manifest.layers, wanted, index, config.seed, stages)
-        return seal(folder, manifest.model_copy(update={"files": {}}), path)
+        return seal(folder, manifest.model_copy(update={"files": {}}), path), skipped
 
 
 def _copy_files(path: Path, folder: Path, manifest: Manifest) -> None:

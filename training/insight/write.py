@@ -36,6 +36,7 @@ from training.photos.pictures import still_readable
 from training.photos.split import Split, class_indices
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+from training.settings.printable import printable
 
 PROBE_STRENGTHS = (1e-2,)  # C of a probe: the same for all layers, so that they compare
 CHANNELS_AT_ONCE = 256  # bounds memory: summaries of all photos for so many channels
@@ -120,7 +121,7 @@ def write_insight(
         "chance": _chance(material),
         "tile": TILE,
         "columns": COLUMNS,
-        "exemplar_names": [material.photos[i].path.name for i in chosen],
+        "exemplar_names": [printable(material.photos[i].path.name) for i in chosen],
         "exemplar_labels": [material.photos[i].label for i in chosen],
         "layers": [each.summary for each in facts],
         "trust": trust,

@@ -1,12 +1,22 @@
 """Photos: from a folder or a list to labelled photos, each on its side.
 
-Doors: class_sizes, find, levels, pictures, sides, split, units. Begin at find.py, then split.py.
+Doors: class_sizes, find, labels, levels, listing, pictures, sides, split, table, units. Begin at
+find.py, then split.py.
 
-- find.py      folders or a CSV -> labelled photos, and what was skipped and why
-- units.py     photos that must stand on one side: copies, near copies, groups
-- class_sizes.py  when the classes are uneven
-- split.py     train, validation and test sides that share no copy and no group
-- sides.py     the sides remembered in a bundle, for the next one
-- levels.py    which numbers of photos of more than eight bits are black and white
-- pictures.py  photos read once more, to be tried or shown
+- find.py          folders or a CSV -> labelled photos, and what was left out and why
+- listing.py       what was found: photos, what was left out, and the table of it
+- folders.py       class folders, under sides or not -> photos
+- layouts.py       which folders are classes, which are sides, which are neither
+- side_names.py    `Training`, `val_set`, `images-test`: names that say a side
+- walk.py          the files below a folder, each once; links, pipes, rights
+- system_files.py  what systems and programs leave among photos
+- rows.py          rows of a CSV -> photos
+- table.py         a CSV in any delimiter and encoding -> columns and rows
+- labels.py        labels that look alike
+- units.py         photos that must stand on one side: copies, near copies, groups
+- class_sizes.py   when the classes are uneven
+- split.py         train, validation and test sides that share no copy and no group
+- sides.py         the sides remembered in a bundle, for the next one
+- levels.py        which numbers of photos of more than eight bits are black and white
+- pictures.py      photos read once more, to be tried or shown
 """

@@ -10,7 +10,7 @@ import numpy as np
 from models.deep_pixels import SIXTEEN_BITS
 from models.errors import ImageError, PhotosError
 from models.images import Framing, Limits, decode_image, shrink_image
-from training.photos.find import Photo
+from training.photos.listing import Photo
 
 PARITY_PHOTOS = 8
 SAMPLES = 8

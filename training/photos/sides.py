@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.errors import BundleError
-from training.photos.split import Split
+from training.photos.split import Shares, Split
 from training.settings.config import FitConfig
 
 NAME = "split.json"
@@ -23,6 +23,11 @@ def split_settings(config: FitConfig) -> dict[str, float]:
         "validation_share": config.validation_share,
         "test_share": config.test_share,
     }
+
+
+def shares_of(config: FitConfig) -> Shares:
+    """How a run deals out photos that come without a side."""
+    return Shares(config.seed, config.validation_share, config.test_share, config.leave_out_small)
 
 
 def write_sides(

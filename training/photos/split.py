@@ -12,17 +12,29 @@ new copy that joins a unit. For these there is `known`: sides that an earlier bu
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from models.errors import PhotosError
-from training.photos.find import Photo, Skipped
+from training.photos.labels import MERGE, look_alikes
+from training.photos.listing import Photo, Skipped
 from training.photos.units import Pair, join_units, label_of
 
 _STRICTEST = ("test", "validation", "train")  # a unit on several sides stays on the first
 _NUMBERS = 2**64  # that can be drawn
+_MOST_NAMED = 20  # classes in one message
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How photos without a side are dealt out."""
+
+    seed: int
+    validation: float  # of the photos of each class that came without a side, on average
+    test: float  # likewise; a side that is missing altogether is taken out of train
+    leave_out_small: bool = False  # classes too small to divide, instead of stopping
 
 
 @dataclass
@@ -60,21 +72,19 @@ def class_indices(split: Split, photos: list[Photo]) -> tuple[list[str], np.ndar
 def split_photos(
     photos: list[Photo],
     digests: list[bytes],
-    seed: int,
-    validation_share: float,
-    test_share: float,
+    dealt: Shares,
     near: Iterable[Pair] = (),
     known: Mapping[bytes, str] | None = None,
+    lost: Mapping[str, str] | None = None,
 ) -> Split:
     """Sides for photos; those that came with a side keep it.
 
     Args:
         digests: of each photo's content; equal bytes, equal digest.
-        validation_share, test_share: of the photos of each class that came without a side,
-            on average. A side that is missing altogether is taken out of train.
         near: pairs of near copies: they stand on one side.
         known: content -> side, of an earlier split. A photo keeps that side unless its owner
             gave it, or a copy of it, another, or gave the whole side.
+        lost: classes of which no photo could be read -> the reason of the first.
 
     Raises:
         PhotosError: fewer than two classes, a class too small to divide, a side without
@@ -89,25 +99,33 @@ def split_photos(
     ]
     owned = [_strictest(_given(photos, unit)) for unit in units]
     shares = {
-        "test": 0.0 if "test" in owned else test_share,
-        "validation": 0.0 if "validation" in owned else validation_share,
+        "test": 0.0 if "test" in owned else dealt.test,
+        "validation": 0.0 if "validation" in owned else dealt.validation,
     }
-    dealt = {"train", *(side for side, share in shares.items() if share)}
-    earlier = {digest: side for digest, side in (known or {}).items() if side in dealt}
+    wanted = ["train", *(side for side, share in shares.items() if share)]
+    earlier = {digest: side for digest, side in (known or {}).items() if side in wanted}
     classes: dict[str, _Class] = defaultdict(_Class)
     for unit, owner in zip(units, owned, strict=True):
         sides = _given(photos, unit) if owner else [earlier.get(digests[i]) for i in unit]
         side = _strictest(sides)
         members = classes[label_of(photos, digests, unit)]
         if side is None:
-            members.free.append((_draw(seed, min(digests[i] for i in unit)), unit))
+            members.free.append((_draw(dealt.seed, min(digests[i] for i in unit)), unit))
         else:
             joins = {side} if owner else {side, None}  # a copy that is new stands with the known
             stays = [i for i, each in zip(unit, sides, strict=True) if each in joins]
             split.skipped += _left_out(photos, digests, unit, stays, side)
             members.settled[side].append(stays)
-    for label, members in classes.items():
-        _deal(label, members, shares)
+    in_conflict = {photos[index].label for index in in_two_classes} - set(classes)
+    small = dict.fromkeys((*(lost or ()), *in_conflict), 0)
+    small |= {name: n for name, m in classes.items() if (n := m.too_few(wanted)) is not None}
+    if small and not dealt.leave_out_small:
+        raise PhotosError(_too_small(small, len(wanted), lost or {}))
+    if small:
+        split.notes.append(f"left out {len(small):,} classes that are too small: {_named(small)}")
+        split.skipped += _small_ones(photos, small, split.skipped)
+    for members in (classes[label] for label in classes if label not in small):
+        _deal(members, shares, wanted)
         for side, settled in members.settled.items():
             getattr(split, side).extend(index for unit in settled for index in unit)
     for side in _STRICTEST:
@@ -122,6 +140,11 @@ class _Class:
     def __init__(self) -> None:
         self.settled: dict[str, list[list[int]]] = {side: [] for side in _STRICTEST}
         self.free: list[tuple[float, list[int]]] = []
+
+    def too_few(self, wanted: Sequence[str]) -> int | None:
+        """How many units there are, if they cannot be dealt out to `wanted`; None if they can."""
+        count = len(self.free) + sum(len(self.settled[side]) for side in wanted)
+        return count if self.free and count < len(wanted) else None
 
 
 def _given(photos: Sequence[Photo], unit: list[int]) -> list[str | None]:
@@ -142,7 +165,7 @@ def _in_two_classes(photos: Sequence[Photo], digests: Sequence[bytes]) -> dict[i
         labels[digest].add(photo.label)
     reason = "the same file stands in the classes "
     return {
-        index: Skipped(photo.path, reason + ", ".join(sorted(labels[digest])))
+        index: Skipped(photo.path, reason + ", ".join(sorted(labels[digest])), kind="two-labels")
         for index, (photo, digest) in enumerate(zip(photos, digests, strict=True))
         if len(labels[digest]) > 1
     }
@@ -161,20 +184,46 @@ def _left_out(
             what = "the same file as" if same else "of one group with" if akin else "a near copy of"
             kept = photos[(same or akin or stays)[0]].path
             reason = f"{what} {kept}, which is on the side {side}"
-            skipped.append(Skipped(photos[index].path, reason))
+            skipped.append(Skipped(photos[index].path, reason, kind="copy"))
     return skipped
 
 
-def _deal(label: str, members: _Class, shares: dict[str, float]) -> None:
+def _too_small(counts: Mapping[str, int], needed: int, lost: Mapping[str, str]) -> str:
+    """What to do about classes that cannot be divided, all of them in one sentence."""
+    if len(counts) == 1:
+        ((label, count),) = counts.items()
+        begin = f"class {label!r} has {count} usable distinct photo(s); {needed} or more are needed"
+    else:
+        begin = f"{len(counts):,} classes have fewer than {needed} usable distinct photos: "
+        begin += _named(counts)
+    why = "".join(f"; of {label!r} none can be read: {lost[label]}" for label in list(lost)[:3])
+    return (
+        f"{begin} (one for each side){why}: add photos, or pass --leave-out-small to go on without "
+        f"{'it' if len(counts) == 1 else 'them'}"
+    )
+
+
+def _small_ones(
+    photos: Sequence[Photo], small: Collection[str], skipped: Sequence[Skipped]
+) -> list[Skipped]:
+    """Name the photos of classes that are too small, but for those that are skipped already."""
+    gone = {item.path for item in skipped}
+    return [
+        Skipped(photo.path, f"class {photo.label!r} is too small", kind="small-class")
+        for photo in photos
+        if photo.label in small and photo.path not in gone
+    ]
+
+
+def _named(counts: Mapping[str, int]) -> str:
+    shown = [f"{label!r} ({count})" for label, count in sorted(counts.items())]
+    more = f" and {len(shown) - _MOST_NAMED:,} more" if len(shown) > _MOST_NAMED else ""
+    return ", ".join(shown[:_MOST_NAMED]) + more
+
+
+def _deal(members: _Class, shares: dict[str, float], wanted: Sequence[str]) -> None:
     """Deal the free units of one class out in the order of their numbers, the lowest to test."""
-    wanted = ["train", *(side for side, share in shares.items() if share)]
     order = sorted(members.free)
-    count = len(order) + sum(len(members.settled[side]) for side in wanted)
-    if order and count < len(wanted):
-        raise PhotosError(
-            f"class {label!r} has {count} usable distinct photo(s); {len(wanted)} or more are "
-            "needed (one for each side): add photos, or leave the class out"
-        )
     lacking = [side for side in wanted if not members.settled[side]][: len(order)]
     begin, limit = 0, 0.0
     for side, share in shares.items():
@@ -193,16 +242,23 @@ def _check_sides(photos: Sequence[Photo], split: Split) -> None:
     """See that there is something to tell apart, and nothing tested that was never seen."""
     trained = {photos[index].label for index in split.train}
     for side in ("test", "validation"):
-        unseen = {photos[index].label for index in getattr(split, side)} - trained
-        if unseen:
-            names = ", ".join(sorted(unseen))
-            raise PhotosError(f"{side} has classes without training photos: {names}; add some")
+        refuse_untrained(side, {photos[index].label for index in getattr(split, side)}, trained)
     if len(trained) < 2:
         only = ", ".join(sorted(trained)) or "none"
         raise PhotosError(f"found one class or fewer ({only}): two are needed to tell apart")
     for side in _STRICTEST:
         if not getattr(split, side):
             raise PhotosError(f"no photo is left for {side}: add photos, or begin a new bundle")
+
+
+def refuse_untrained(side: str, tested: set[str], trained: set[str]) -> None:
+    """Refuse a side with classes that no training photo shows. Raises PhotosError."""
+    unseen = sorted(tested - trained)
+    if unseen:
+        alike = look_alikes(unseen, sorted(trained))
+        advice = f"{'; '.join(alike)}: pass {MERGE} to join them" if alike else "add some"
+        names = ", ".join(unseen)
+        raise PhotosError(f"{side} has classes without training photos: {names}; {advice}")
 
 
 def _draw(seed: int, digest: bytes) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 
 import numpy as np
 
-from training.photos.find import Photo
+from training.photos.listing import Photo
 
 Pair = tuple[int, int]  # indices of two photos
 FEWEST = 3  # units that a class needs: one for each side

@@ -13,7 +13,8 @@ import numpy as np
 
 from models.errors import ImageError
 from models.images import Limits, shrink_image
-from training.photos.find import Photo
+from training.photos.listing import Photo
+from training.settings.printable import printable
 
 PER_CELL = 12
 RIGHT_PER_CELL = 4  # on the diagonal, where the class was recognised
@@ -82,7 +83,9 @@ def build_gallery(tested: ClassifiedPhotos, limits: Limits, workers: int = 1) ->
     for (*_, pair, row), picture in zip(queue, pictures, strict=True):
         size += len(picture or b"")
         if picture is not None and size <= LIMIT_BYTES:
-            thumbnail = Thumbnail(tested.photos[row].path.name, float(sure[row]), picture)
+            thumbnail = Thumbnail(
+                printable(tested.photos[row].path.name), float(sure[row]), picture
+            )
             gallery.cells.setdefault(pair, []).append(thumbnail)
     for pair, rows in members.items():
         gallery.left_out[pair] = len(rows) - len(gallery.cells.get(pair, []))

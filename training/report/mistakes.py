@@ -19,6 +19,7 @@ from models.images import Framing, Limits, decode_image, shrink_image
 from models.runtime import Graph
 from training.photos.pictures import still_readable
 from training.report.gallery import ClassifiedPhotos
+from training.settings.printable import printable
 
 MISTAKES = 24  # shown in the report
 MISTAKE_PX = 176  # longest side
@@ -101,7 +102,7 @@ def worst_mistakes(
         for_answer, for_truth = over or (None, None)
         found.append(
             Mistake(
-                name=path.name,
+                name=printable(path.name),
                 truth=tested.class_names[truth],
                 predicted=tested.class_names[answer],
                 probability=float(sure[row]),

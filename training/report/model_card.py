@@ -14,7 +14,7 @@ import jinja2
 
 from models.bundle import Manifest
 from training.photos.class_sizes import is_uneven
-from training.photos.find import Skipped
+from training.photos.listing import Skipped
 from training.report.cost import WATTS_PER_CORE, watt_hours
 from training.report.page import TEMPLATES
 from training.report.quantities import duration, energy, percent, settings_in_words

@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from models.bundle import Manifest
-from training.photos.find import Skipped
+from training.photos.listing import Skipped
 from training.report.confusion import confused_pairs, matrix, most_confused
 from training.report.cost import WATTS_PER_CORE, Cost, watt_hours
 from training.report.drawings import draw_probes, short

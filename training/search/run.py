@@ -60,7 +60,7 @@ def search(
         StorageError: another search is at it, or there is no space.
     """
     check_target(out)
-    listing = list_photos(source, config, stages)
+    listing = list_photos(source, out, config, stages)
     config = settle_levels(listing, config, stages)
     compiled = compile_backbone(config, stages)
     with closing(open_cache(compiled, config)) as cache:

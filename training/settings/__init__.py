@@ -1,6 +1,6 @@
 """Settings: what can be chosen for a run, with its range, and the progress that is shown.
 
-Doors: config, console, hyperparameters, options, quiet, recipe. Begin at config.py.
+Doors: config, console, hyperparameters, options, printable, quiet, recipe. Begin at config.py.
 
 - config.py           the settings of every command; contradictions refused
 - hyperparameters.py  defaults and ranges of training, of a neural head, of random views
@@ -8,5 +8,6 @@ Doors: config, console, hyperparameters, options, quiet, recipe. Begin at config
 - options.py          the options of a command, made from the settings
 - console.py          progress, and time by stage
 - recipe.py           short names for all that a cached result depends on
+- printable.py        names from strangers, safe for a terminal
 - quiet.py            loads Keras without TensorFlow's remarks
 """

@@ -92,6 +92,8 @@ class FitConfig:
     )
     check: bool = setting(True, "Let the data doctor examine photos and labels.")
     exclude: Path | None = setting(None, "List of photos to leave out, text or CSV.", shown="none")
+    merge_names: bool = setting(False, "Join classes whose names look alike: Shoes, shoes.")
+    leave_out_small: bool = setting(False, "Go on without classes that are too small to divide.")
     coverage: float = setting(
         0.9, "Share of photos whose prediction set holds the true class.", 0.5, 0.999
     )

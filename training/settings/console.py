@@ -24,6 +24,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from training.settings.printable import printable
+
 Advance = Callable[[int], None]
 
 
@@ -40,7 +42,7 @@ class Stages:
         """Time a stage that has no steps to count; what it yields shows what goes on."""
         started = _clocks()
         with self.console.status(f"{name} ...") as status:
-            yield lambda doing: status.update(f"{name}: {escape(doing)}")
+            yield lambda doing: status.update(f"{name}: {escape(printable(doing))}")
         self._finish(name, started)
 
     @contextmanager
@@ -61,8 +63,8 @@ class Stages:
         self._finish(name, started)
 
     def say(self, line: str) -> None:
-        """Print a line for the person who waits."""
-        self.console.print(line, markup=False, soft_wrap=True)
+        """Print a line for the person who waits; what cannot be seen becomes escapes."""
+        self.console.print(printable(line), markup=False, soft_wrap=True)
 
     def _finish(self, name: str, started: tuple[float, float]) -> None:
         taken = [now - then for now, then in zip(_clocks(), started, strict=True)]
