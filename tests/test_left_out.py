@@ -250,7 +250,7 @@ def test_no_name_reaches_the_terminal_or_a_list_raw(tmp_path):
         text = Path(path).read_text(encoding="utf-8")
         assert not set("\x1b\x9b\u202e") & set(text), path
     again = run("check", photos, *TINY, "--exclude", "photos-check.csv")
-    assert "photos left out as asked: 5" in again.stdout  # known again by their escapes
+    assert "photos left out by your list: 5" in again.stdout  # known again by their escapes
 
 
 def test_a_class_with_an_escape_code_in_its_name_is_refused_without_it(tmp_path):

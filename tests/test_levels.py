@@ -18,8 +18,9 @@ from tests.making import COLOURS, write_classes
 from training.__main__ import training
 from training.evaluation.evaluate import evaluate_bundle
 from training.fit import fit
-from training.photos.find import Photo, find_photos
+from training.photos.find import find_photos
 from training.photos.levels import find_levels
+from training.photos.listing import Photo
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 

@@ -23,7 +23,7 @@ from training.features.compute import Features, compute_features
 from training.features.summaries import LayerSummaries
 from training.insight.write import choose_layers
 from training.photos.find import find_photos, refuse_among_photos
-from training.photos.listing import LEFT_OUT, Listing, say_left_out
+from training.photos.listing import LEFT_OUT, Listing, say_left_out, say_notes
 from training.photos.sides import read_sides, shares_of, split_settings
 from training.photos.split import class_indices, refuse_untrained, split_photos
 from training.photos.units import number_units
@@ -50,8 +50,7 @@ def list_photos(source: Path, out: Path, config: FitConfig, stages: Stages) -> L
     listing = find_photos(source, config.merge_names)
     if config.exclude:
         listing = leave_out(listing, source, config.exclude)
-    for note in listing.notes:
-        stages.say(note)
+    say_notes(stages, listing)
     trained = sorted({p.label for p in listing.photos if p.side in (None, "train")})
     if len(trained) < 2:
         only = ", ".join(trained) or "none"

@@ -15,7 +15,7 @@ from training.features.cache import FeatureCache
 from training.features.compute import compute_features
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.levels import settle_levels
-from training.photos.listing import Skipped, say_left_out
+from training.photos.listing import Skipped, say_left_out, say_notes
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
@@ -36,8 +36,7 @@ def check(
     table = page.with_suffix(".csv")
     refuse_among_photos(config.cache, source, "the cache")
     listing = find_photos(source, config.merge_names)
-    for note in listing.notes:
-        stages.say(note)
+    say_notes(stages, listing)
     if exclude:
         listing = leave_out(listing, source, exclude)
     config = settle_levels(listing, config, stages)

@@ -12,7 +12,7 @@ import numpy as np
 from models.classifier import Classifier, Reading
 from models.errors import ImageError, PhotosError
 from models.images import Limits
-from models.natural_order import natural_order
+from models.natural_order import natural_key, natural_order
 from training.evaluation.calibrate import measure_sets, reliability
 from training.evaluation.familiarity import measure_familiarity
 from training.evaluation.intervals import share_interval
@@ -24,6 +24,7 @@ from training.photos.listing import (
     Skipped,
     left_out_as_json,
     say_left_out,
+    say_notes,
     skipped_as_json,
     unreadable,
 )
@@ -186,8 +187,7 @@ def answer_all(
     """Classify photos and show the progress. Raises PhotosError, for a label before any work."""
     label_indices(chosen.photos, classifier.class_names, merge_names)
     shown = stages or Stages(quiet=True)
-    for note in chosen.notes:
-        shown.say(note)
+    say_notes(shown, chosen)
     with shown.counted(f"evaluate {classifier.name}", len(chosen.photos), "photos") as advance:
         answers = classify(classifier, chosen, workers, limits, advance)
     say_left_out(shown, answers.skipped, chosen.source)
@@ -263,7 +263,7 @@ def label_indices(
     photos: list[Photo], class_names: list[str], merge_names: bool = False
 ) -> np.ndarray:
     """Return the class index of each photo. Raises PhotosError for a label without a class."""
-    labels = natural_order(list({photo.label for photo in photos}))
+    labels = sorted({photo.label for photo in photos}, key=natural_key)
     known = match_labels(labels, class_names, merge_names)
     unknown = [label for label in labels if label not in known]
     if unknown:

@@ -20,7 +20,7 @@ from training.features.compute import compute_features
 from training.features.summaries import LayerSummaries
 from training.insight.write import Material, choose_layers, write_insight
 from training.photos.find import find_photos, refuse_among_photos
-from training.photos.listing import Skipped, say_left_out
+from training.photos.listing import Skipped, say_left_out, say_notes
 from training.photos.sides import read_sides, shares_of, split_settings
 from training.photos.split import fingerprint, split_photos
 from training.settings.config import FitConfig
@@ -39,7 +39,7 @@ def add_insight(
     visualised: Sequence[str],
     stages: Stages,
 ) -> tuple[Manifest, list[Skipped]]:
-    """Find out with the photos of `source` what the layers of a bundle detect; write it anew.
+    """Find out with the photos of `source` what a bundle's layers detect; write it anew.
 
     Returns its manifest, and what was left out of the photos.
 
@@ -64,8 +64,7 @@ def add_insight(
     config = FitConfig(**settings)
     refuse_among_photos(config.cache, source, "the cache")
     listing = find_photos(source, config.merge_names)
-    for note in listing.notes:
-        stages.say(note)
+    say_notes(stages, listing)
     graph = Graph(bundle.read("layers.onnx"))
     identity = (manifest.backbone["name"], str(manifest.backbone.get("weights", path.name)))
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
@@ -74,8 +73,7 @@ def add_insight(
             features = compute_features(
                 listing.photos, graph, cache, config.workers, advance, LayerSummaries(watched)
             )
-        skipped = listing.skipped + features.skipped
-        say_left_out(stages, skipped, source)
+        say_left_out(stages, skipped := listing.skipped + features.skipped, source)
         known = read_sides(path, split_settings(config))
         near = near_copies_of(features, cache)
         split = split_photos(

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from models.deep_pixels import Levels, join, may_be_deep
 from models.images import Limits, measure_levels
-from training.photos.find import Listing, Photo
+from training.photos.listing import Listing, Photo
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 

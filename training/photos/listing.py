@@ -147,6 +147,12 @@ def need_list(skipped: Sequence[Skipped]) -> bool:
     return any(count > FEW for kind, count in kinds.items() if kind not in QUIET)
 
 
+def say_notes(stages: Stages, listing: Listing) -> None:
+    """Tell the person who waits how the folder or list was understood."""
+    for note in listing.notes:
+        stages.say(note)
+
+
 def say_left_out(
     stages: Stages, skipped: Sequence[Skipped], source: Path, listed: Path | None = None
 ) -> None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.errors import PhotosError
+from models.natural_order import natural_key
 from training.photos.labels import MERGE, look_alikes
 from training.photos.listing import Photo, Skipped
 from training.photos.units import Pair, join_units, label_of
@@ -116,14 +117,11 @@ def split_photos(
             stays = [i for i, each in zip(unit, sides, strict=True) if each in joins]
             split.skipped += _left_out(photos, digests, unit, stays, side)
             members.settled[side].append(stays)
-    in_conflict = {photos[index].label for index in in_two_classes} - set(classes)
-    small = dict.fromkeys((*(lost or ()), *in_conflict), 0)
-    small |= {name: n for name, m in classes.items() if (n := m.too_few(wanted)) is not None}
+    gone = {*(lost or ()), *(photos[index].label for index in in_two_classes)}
+    small = _small_classes(classes, wanted, gone)
     if small and not dealt.leave_out_small:
         raise PhotosError(_too_small(small, len(wanted), lost or {}))
-    if small:
-        split.notes.append(f"left out {len(small):,} classes that are too small: {_named(small)}")
-        split.skipped += _small_ones(photos, small, split.skipped)
+    _leave_out_small(photos, small, split)
     for members in (classes[label] for label in classes if label not in small):
         _deal(members, shares, wanted)
         for side, settled in members.settled.items():
@@ -203,12 +201,24 @@ def _too_small(counts: Mapping[str, int], needed: int, lost: Mapping[str, str]) 
     )
 
 
-def _small_ones(
-    photos: Sequence[Photo], small: Collection[str], skipped: Sequence[Skipped]
-) -> list[Skipped]:
+def _small_classes(
+    classes: Mapping[str, _Class], wanted: Sequence[str], gone: Collection[str]
+) -> dict[str, int]:
+    """Count the units of classes that cannot be divided; of those `gone` none may be left."""
+    small = {label: 0 for label in gone if label not in classes}
+    return small | {
+        label: count
+        for label, members in classes.items()
+        if (count := members.too_few(wanted)) is not None
+    }
+
+
+def _leave_out_small(photos: Sequence[Photo], small: Mapping[str, int], split: Split) -> None:
     """Name the photos of classes that are too small, but for those that are skipped already."""
-    gone = {item.path for item in skipped}
-    return [
+    if small:
+        split.notes.append(f"left out {len(small):,} classes that are too small: {_named(small)}")
+    gone = {item.path for item in split.skipped}
+    split.skipped += [
         Skipped(photo.path, f"class {photo.label!r} is too small", kind="small-class")
         for photo in photos
         if photo.label in small and photo.path not in gone
@@ -216,7 +226,7 @@ def _small_ones(
 
 
 def _named(counts: Mapping[str, int]) -> str:
-    shown = [f"{label!r} ({count})" for label, count in sorted(counts.items())]
+    shown = [f"{label!r} ({counts[label]})" for label in sorted(counts, key=natural_key)]
     more = f" and {len(shown) - _MOST_NAMED:,} more" if len(shown) > _MOST_NAMED else ""
     return ", ".join(shown[:_MOST_NAMED]) + more
 
@@ -253,7 +263,7 @@ def _check_sides(photos: Sequence[Photo], split: Split) -> None:
 
 def refuse_untrained(side: str, tested: set[str], trained: set[str]) -> None:
     """Refuse a side with classes that no training photo shows. Raises PhotosError."""
-    unseen = sorted(tested - trained)
+    unseen = sorted(tested - trained, key=natural_key)
     if unseen:
         alike = look_alikes(unseen, sorted(trained))
         advice = f"{'; '.join(alike)}: pass {MERGE} to join them" if alike else "add some"
