@@ -55,7 +55,7 @@ def counts(rows: list[dict]) -> dict[str, int]:
 def test_fit_says_by_kind_what_it_left_out_and_keeps_the_list_in_the_bundle(messy, tmp_path):
     result = run("fit", messy, "--out", "made", *TINY, "--no-insight", "--json", "fit.json")
     lines = result.stderr.splitlines()
-    assert f"skipped {messy / 'red/empty.png'}: the image is empty: 0 bytes" in lines
+    assert [line for line in lines if "the image is empty" in line and "red/empty.png" in line]
     assert lines[lines.index("left out: 16") + 1 :][:7] == [
         "       1  empty: red/empty.png",
         "       8  in no class folder: ./ (8)",

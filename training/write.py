@@ -94,9 +94,7 @@ def write_bundle(
             parity=parity.as_json(),
             libraries=library_versions(),
         )
-        skipped = _shown(source, data.skipped)
-        if need_list(skipped):
-            write_left_out(folder / LEFT_OUT, skipped)
+        skipped = _list_skipped(folder, source, data.skipped)
         sections = _sections(source, manifest, trained, config)
         extras = Extras(insight, gallery, _learning(trained), sections)
         write_report(folder / "report.html", manifest, cost, skipped, mistakes, extras)
@@ -104,15 +102,21 @@ def write_bundle(
         return seal(folder, manifest, out)
 
 
-def _shown(source: Path, skipped: Sequence[Skipped]) -> list[Skipped]:
-    """Shorten paths to what is below `source`: a report may be shown to others. Photos first."""
+def _list_skipped(folder: Path, source: Path, skipped: Sequence[Skipped]) -> list[Skipped]:
+    """Shorten paths to what is below `source`, photos first; write the list if it is long.
+
+    A report may be shown to others: where the photos lie is nobody's business.
+    """
     shown, base = [], source if source.is_dir() else source.parent
     for item in skipped:
         inside = item.path.is_relative_to(base)
         path = item.path.relative_to(base) if inside else Path(item.path.name)
         reason = item.reason.replace(f"{base}/", "")
         shown.append(replace(item, path=Path(printable(path)), reason=printable(reason)))
-    return sorted(shown, key=lambda item: item.kind in QUIET)
+    shown.sort(key=lambda item: item.kind in QUIET)
+    if need_list(shown):
+        write_left_out(folder / LEFT_OUT, shown)
+    return shown
 
 
 def _describe_data(data: Dataset) -> dict[str, Any]:
