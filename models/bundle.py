@@ -12,107 +12,39 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from models.errors import BundleError, SettingError, StorageError
-from models.images import Framing
+from models.errors import BundleError, StorageError
+from models.manifest import (
+    NAME,
+    SCHEMA,
+    FileEntry,
+    ImageEntry,
+    LayerEntry,
+    Manifest,
+    pick_blocks,
+    spread,
+)
 
-SCHEMA = 2
-MOST_BLOCKS = 24  # shown at once; deeper networks are thinned evenly
+__all__ = [  # the manifest's own names can be had from here too
+    "Bundle",
+    "FileEntry",
+    "ImageEntry",
+    "LayerEntry",
+    "Manifest",
+    "check_target",
+    "new_bundle",
+    "pick_blocks",
+    "seal",
+    "spread",
+    "writing",
+]
+
 MANIFEST = "manifest.json"
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # goes into URLs
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileEntry(_Strict):
-    """What a file of the bundle must be."""
-
-    size: int
-    sha256: str
-
-
-class LayerEntry(_Strict):
-    """A layer with feature maps; `graph.MappedLayer` says what each number means."""
-
-    name: str
-    kind: str
-    height: int
-    width: int
-    channels: int
-    stride: int
-    receptive_field: int
-    trunk: bool
-    block: bool
-
-
-class ImageEntry(_Strict):
-    """How a photo becomes the network's input; `images.Framing`."""
-
-    size: int
-    resize: str
-    fraction: float
-
-
-class Manifest(_Strict):
-    """`manifest.json`: all that is known about a saved model."""
-
-    schema_version: int = SCHEMA
-    name: str = Field(pattern=NAME)
-    version: str = "1"
-    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    class_names: list[str] = Field(min_length=1)
-    image: ImageEntry
-    backbone: dict[str, Any]
-    head: dict[str, Any]
-    layers: list[LayerEntry]
-    training: dict[str, Any] = {}
-    data: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
-    calibration: dict[str, Any] = {}
-    thresholds: dict[str, Any] = {}
-    parity: dict[str, Any] = {}
-    libraries: dict[str, str] = {}
-    files: dict[str, FileEntry] = {}
-
-    @model_validator(mode="after")
-    def _names(self) -> "Manifest":
-        if len(set(self.class_names)) != len(self.class_names):
-            raise ValueError("class_names holds a name twice")
-        for path in self.files:
-            parts = PurePosixPath(path).parts
-            if not parts or path.startswith("/") or ".." in parts or set(path) & {"\\", "\0"}:
-                raise ValueError(f"files names {path!r}, which is outside the bundle")
-        try:
-            Framing(**self.image.model_dump())
-        except SettingError as error:
-            raise ValueError(f"image: {error}") from error
-        return self
-
-    @property
-    def framing(self) -> Framing:
-        """How a photo meets this network's square."""
-        return Framing(**self.image.model_dump())
-
-
-def pick_blocks(layers: Sequence[LayerEntry]) -> list[LayerEntry]:
-    """The layers that end a block, from photo to answer; evenly thinned to `MOST_BLOCKS`."""
-    ends = [entry for entry in layers if entry.block]
-    return [ends[i] for i in spread(len(ends), MOST_BLOCKS)]
-
-
-def spread(total: int, most: int) -> list[int]:
-    """Up to `most` indices of `total`, evenly, with the first and the last."""
-    steps = max(min(total, most) - 1, 1)
-    return [round(i * (total - 1) / steps) for i in range(min(total, most))]
 
 
 class Bundle:

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models import saliency
-from models.bundle import Bundle, LayerEntry, pick_blocks, spread
+from models.bundle import Bundle
 from models.errors import BundleError, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, decode_image
 from models.insight import INDEX, Insight
+from models.manifest import LayerEntry, pick_blocks, spread
 from models.onnx_weights import check_weights
 from models.runtime import Graph
 
@@ -72,7 +73,7 @@ class Classifier:
         self._graphs: dict[str, Graph] = {}
         self.predictor = self._graph("predict.onnx")  # photos -> logits
         self.familiarity = self._read_familiarity()
-        self.least_probability = self._read_least_probability()  # of a prediction set's class
+        self.prediction_set = self.manifest.thresholds.prediction_set
 
     def decode(self, data: bytes, limits: Limits = Limits()) -> np.ndarray:
         """Encoded bytes -> (S, S, 3) uint8 RGB for this network. Raises ImageError."""
@@ -112,8 +113,8 @@ class Classifier:
         answer: dict[str, Any] = {
             "predictions": [p._asdict() for p in self.top(probabilities, top)]
         }
-        if self.least_probability is not None:
-            count = max(1, int((probabilities >= self.least_probability).sum()))
+        if self.prediction_set:
+            count = max(1, int((probabilities >= self.prediction_set.least_probability).sum()))
             answer["prediction_set"] = [p.label for p in self.top(probabilities, count)]
         if self.familiarity is not None and familiarity is not None:
             answer["in_distribution"] = bool(familiarity >= self.familiarity.least)
@@ -176,29 +177,16 @@ class Classifier:
 
     def _read_familiarity(self) -> Familiarity | None:
         """What the bundle knows of its training photos. Raises BundleError."""
-        if not self.manifest.thresholds.get("familiarity"):
+        if not self.manifest.thresholds.familiarity:
             return None
         grey = np.full((1, self.framing.size, self.framing.size, 3), 127, np.float32)
         features = self.predictor.run(grey, ["features"])[0].shape[-1]
         return read_familiarity(self.bundle, features)
 
-    def _read_least_probability(self) -> float | None:
-        """How probable the classes of a prediction set are at least. Raises BundleError."""
-        known = self.manifest.thresholds.get("prediction_set")
-        if not known:
-            return None
-        least = known.get("least_probability") if isinstance(known, dict) else None
-        if not isinstance(least, (int, float)) or not 0 <= least <= 1:
-            reason = f"thresholds.prediction_set.least_probability is {least!r}; expected 0 to 1"
-            raise BundleError(self.bundle.path, reason)
-        return float(least)
-
     @property
     def coverage(self) -> float | None:
         """The share of photos whose prediction set is to hold the truth; None: it has no sets."""
-        known = self.manifest.thresholds.get("prediction_set") or {}
-        share = known.get("coverage")
-        return share if isinstance(share, float) else None
+        return self.prediction_set.coverage if self.prediction_set else None
 
     def _graph(self, name: str) -> Graph:
         """One graph of the bundle, loaded when it is first needed."""

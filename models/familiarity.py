@@ -9,7 +9,6 @@ few directions that they vary in; what a photo has beside these only makes it le
 
 import io
 import zipfile
-from typing import Any
 
 import numpy as np
 
@@ -67,9 +66,9 @@ def read_familiarity(bundle: Bundle, features: int) -> Familiarity | None:
         features: how many its network has.
 
     Raises:
-        BundleError: file or thresholds are not as expected.
+        BundleError: the file is not as expected.
     """
-    known: dict[str, Any] | None = bundle.manifest.thresholds.get("familiarity")
+    known = bundle.manifest.thresholds.familiarity
     if not known:
         return None
     content = bundle.read(FILE)
@@ -78,8 +77,8 @@ def read_familiarity(bundle: Bundle, features: int) -> Familiarity | None:
             found = Familiarity(
                 arrays["directions"],
                 arrays["photos"],
-                int(known["neighbours"]),
-                float(known["least"]),
+                known.neighbours,
+                known.least,
             )
         if len(found.directions) != features:
             raise ValueError(f"{len(found.directions)} features; the network has {features}")

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from models.bundle import Bundle, ImageEntry, Manifest, new_bundle, seal
+from models.manifest import FamiliarityThreshold, PredictionSet, Thresholds
 
 Colour = tuple[int, int, int]
 COLOURS: dict[str, Colour] = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -145,10 +146,9 @@ def believe_colours(source: Path, target: Path, least_probability: float = 0.2) 
         (folder / "predict.onnx").write_bytes(colour_graph())
         corners = np.eye(3, dtype=np.float32)
         np.savez(folder / "familiarity.npz", directions=corners, photos=corners)
-        thresholds = {
-            "prediction_set": {"coverage": 0.9, "least_probability": least_probability},
-            "familiarity": {"neighbours": 1, "least": 0.8},
-        }
+        chosen = PredictionSet(coverage=0.9, least_probability=least_probability)
+        known = FamiliarityThreshold(neighbours=1, least=0.8)
+        thresholds = Thresholds(prediction_set=chosen, familiarity=known)
         update = {"name": target.name, "thresholds": thresholds, "files": {}}
         seal(folder, manifest.model_copy(update=update), target)
     return target

@@ -132,7 +132,7 @@ def describe_answers(classifier: Classifier, answers: Answers, side: str) -> dic
     """All numbers about these answers, in plain types for JSON."""
     labels = label_indices(answers.photos, classifier.class_names)
     numbers = measure(answers.probabilities, labels, classifier.class_names)
-    chosen = classifier.manifest.thresholds.get("prediction_set")
+    chosen = classifier.prediction_set
     if chosen:
         numbers["prediction_sets"] = measure_sets(answers.probabilities, labels, chosen)
     if answers.familiarity is not None and classifier.familiarity is not None:

@@ -25,7 +25,8 @@ from models.building.backbones import weights_identity
 from models.building.head import Head
 from models.bundle import LayerEntry, writing
 from models.errors import ParityError
-from models.parity import LOGITS_LIMIT, Parity
+from models.manifest import Parity
+from models.parity import LOGITS_LIMIT
 from models.runtime import Graph
 from training.photos import pictures
 from training.photos.find import Listing
@@ -103,7 +104,9 @@ def attach(compiled: Compiled, head: Head) -> tuple[dict[str, bytes], Parity]:
     logits = float(np.max([np.abs(one - expected).max() for one in both]))  # NaN wins
     if not logits <= LOGITS_LIMIT:
         raise ParityError(logits, LOGITS_LIMIT)
-    return files, Parity(len(compiled.photos), logits, compiled.maps, onnx_ms)
+    return files, Parity(
+        photos=len(compiled.photos), logits=logits, maps=compiled.maps, onnx_ms=onnx_ms
+    )
 
 
 class CompiledStore:

@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from models.bundle import Manifest
+from models.manifest import CalibrationFacts, Manifest
 from training.photos.find import Skipped
 from training.report.cost import WATTS_PER_CORE, watt_hours
 from training.report.page import TEMPLATES
@@ -129,6 +129,7 @@ def _kind(reason: str) -> str:
     return re.sub(r"\d[\d,.]*", "N", reason.partition(":")[0])[:120]
 
 
-def _numbers(calibration: dict[str, Any]) -> list[tuple[str, Any]]:
+def _numbers(calibration: CalibrationFacts | None) -> list[tuple[str, Any]]:
     """The plain numbers of the calibration, under the names they have in the manifest."""
-    return [(name, v) for name, v in calibration.items() if isinstance(v, int | float)]
+    known = calibration.model_dump() if calibration else {}
+    return [(name, v) for name, v in known.items() if isinstance(v, int | float)]

@@ -1,33 +1,34 @@
 """The reliability diagram of the report: is the network right as often as it says?"""
 
 import io
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from models.bundle import Manifest
+from models.manifest import CalibrationTest, Manifest
 from training.report.page import Section, environment
 
 
-def draw_reliability(test: dict[str, Any]) -> bytes:
+def draw_reliability(test: CalibrationTest) -> bytes:
     """Accuracy by confidence, before and after calibration, as a PNG.
 
     Args:
-        test: `calibration["test"]` of a manifest: `before` and `after`, each as
-            `calibrate.reliability` gives it. A whisker is a bin's 95 % interval.
+        test: `calibration.test` of a manifest. A whisker is a bin's 95 % interval.
     """
     figure = Figure(figsize=(5.4, 4.6), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color="#999", linestyle="--", linewidth=1, label="as sure as right")
-    for name, colour in (("before", "#c77d3a"), ("after", "#0b7285")):
-        bins = test[name]["bins"]
-        sure = [each["confidence"] for each in bins]
-        right = [each["accuracy"] for each in bins]
-        ends = [each["accuracy_interval"] for each in bins]
+    for name, found, colour in (
+        ("before", test.before, "#c77d3a"),
+        ("after", test.after, "#0b7285"),
+    ):
+        bins = found.bins
+        sure = [each.confidence for each in bins]
+        right = [each.accuracy for each in bins]
+        ends = [each.accuracy_interval for each in bins]
         below = [max(0.0, r - low) for r, (low, _) in zip(right, ends, strict=True)]
         above = [max(0.0, high - r) for r, (_, high) in zip(right, ends, strict=True)]
-        error = 100 * test[name]["expected_calibration_error"]
+        error = 100 * found.expected_calibration_error
         axes.errorbar(
             sure,
             right,
@@ -49,8 +50,9 @@ def draw_reliability(test: dict[str, Any]) -> bytes:
 
 def calibration_section(manifest: Manifest) -> Section:
     """How far the probabilities can be believed, for the report."""
+    test = manifest.calibration.test if manifest.calibration else None
     content = environment().get_template("calibration.html.j2").render(
         calibration=manifest.calibration,
-        reliability=draw_reliability(manifest.calibration["test"]),
+        reliability=draw_reliability(test) if test else None,
     )  # fmt: skip
     return Section("How far to believe it", "belief", Markup(content))
