@@ -4,6 +4,7 @@ Nothing here imports TensorFlow or reads a Python object from disk. A model that
 nonsense is refused when it is opened, not when it is asked.
 """
 
+import math
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,7 +19,7 @@ from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, decode_image
 from models.insight import INDEX, Insight
 from models.manifest import LayerEntry, pick_blocks, spread
-from models.onnx_weights import check_weights
+from models.onnx_weights import check_graph
 from models.runtime import Graph
 
 
@@ -88,7 +89,7 @@ class Classifier:
         Returns:
             (N, K) float32; each row sums to 1.
         """
-        return softmax(self.predictor.run(photos, ["logits"])[0])
+        return softmax(self._run("predict.onnx", photos, ["logits"])[0])
 
     def read(self, photo: np.ndarray) -> Reading:
         """Probabilities of every class, and how familiar the photo is.
@@ -98,7 +99,7 @@ class Classifier:
         """
         if self.familiarity is None:
             return Reading(self.predict(photo[None])[0], None)
-        logits, features = self.predictor.run(photo[None], ["logits", "features"])
+        logits, features = self._run("predict.onnx", photo[None], ["logits", "features"])
         return Reading(softmax(logits)[0], float(self.familiarity.score(features)[0]))
 
     def describe(self, reading: Reading, top: int) -> dict[str, Any]:
@@ -132,13 +133,20 @@ class Classifier:
         """
         for layer in layers:
             self.layer(layer)
-        graph = self._graph("layers.onnx")
         extra = ["features"] if self.familiarity else []
-        logits, *maps = graph.run(photo[None], ["logits", *layers, *extra])
+        logits, *maps = self._run("layers.onnx", photo[None], ["logits", *layers, *extra])
         familiarity = float(self.familiarity.score(maps.pop())[0]) if self.familiarity else None
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
         reading = Reading(softmax(logits)[0], familiarity)
         return Answer(reading, dict(zip(layers, pictures, strict=True)))
+
+    def _run(self, name: str, photos: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+        """What a graph answers. Raises BundleError: something that is no number."""
+        answers = self._graph(name).run(photos, outputs)
+        if not all(np.isfinite(answer).all() for answer in answers):
+            reason = f"{name} answers this photo with numbers that are not finite"
+            raise BundleError(self.bundle.path, reason)
+        return answers
 
     def layer(self, name: str) -> LayerEntry:
         """The layer called `name`. Raises UnknownLayer, with the nearest names."""
@@ -199,7 +207,7 @@ class Classifier:
         """One graph of the bundle, tried once."""
         content = self.bundle.read(name)
         try:
-            check_weights(content)
+            check_graph(content)
             graph = Graph(content, self._threads)
         except Exception as error:  # the runtime's own exceptions have no common base
             raise BundleError(self.bundle.path, f"{name} does not load: {error}") from error
@@ -211,24 +219,32 @@ class Classifier:
         return graph
 
     def _try(self, graph: Graph, name: str) -> None:
-        """See that `graph` answers something grey with one finite number for each class."""
+        """See that `graph` tells something grey, noise and a slope apart, by finite logits."""
         size, classes = self.framing.size, len(self.class_names)
-        grey = np.full((1, size, size, 3), 127, np.float32)
+        shape: tuple[int, ...] = (1, size, size, 3)
         if name == "head.onnx":
-            grey = np.ones((1, graph.input_shape[-1]), np.float32)
+            shape = (1, graph.input_shape[-1])
+        slope = np.linspace(0, 255, math.prod(shape), dtype=np.float32).reshape(shape)
+        noise = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
         try:
-            logits = graph.run(grey, ["logits"])[0]
+            probes = (np.full(shape, 127, np.float32), slope, noise)
+            answers = [graph.run(probe, ["logits"])[0] for probe in probes]
         except Exception as error:  # likewise
             raise BundleError(self.bundle.path, f"{name} does not run: {error}") from error
-        if logits.shape != (1, classes) or not np.isfinite(logits).all():
-            found = f"numbers of shape {logits.shape}, not all of them finite"
-            if np.isfinite(logits).all():
-                found = f"{logits.shape[-1]} numbers"
-            reason = f"{name} answers with {found}; expected {classes} finite logits"
+        for logits in answers:
+            if logits.shape != (1, classes) or not np.isfinite(logits).all():
+                found = f"numbers of shape {logits.shape}, not all of them finite"
+                if np.isfinite(logits).all():
+                    found = f"{logits.shape[-1] if logits.ndim else 1} numbers"
+                reason = f"{name} answers with {found}; expected {classes} finite logits"
+                raise BundleError(self.bundle.path, reason)
+        if all(np.array_equal(answers[0], other) for other in answers[1:]):
+            reason = f"{name} answers every photo alike: its weights say nothing, as if all zero"
             raise BundleError(self.bundle.path, reason)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Logits (N, K) -> probabilities; shifted by the largest so that nothing overflows."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):  # the difference of two huge ones is as good as infinite
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)

@@ -162,6 +162,7 @@ class BundleError(LayerscopeError):
 
     def __init__(self, path: Path, reason: str):
         super().__init__(f"bundle {path}: {reason}")
+        self.reason = reason  # without the path, which is nobody's business outside
 
 
 class PhotosError(LayerscopeError):

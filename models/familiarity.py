@@ -7,11 +7,9 @@ few directions that they vary in; what a photo has beside these only makes it le
 `training/evaluation/familiarity.py` wrote the file.
 """
 
-import io
-import zipfile
-
 import numpy as np
 
+from models.arrays import read_arrays
 from models.bundle import Bundle
 from models.errors import BundleError
 
@@ -36,7 +34,7 @@ class Familiarity:
             raise ValueError(f"arrays of shape {directions.shape} and {photos.shape} do not fit")
         if not 1 <= neighbours <= len(photos):
             raise ValueError(f"neighbours is {neighbours}; expected 1 to {len(photos)}")
-        for array in (directions, photos, np.float64(least)):
+        for array in (directions, photos):
             if array.dtype.kind != "f" or not np.isfinite(array).all():
                 raise ValueError("numbers that are not finite")
         self.directions, self.photos = directions, photos
@@ -44,7 +42,9 @@ class Familiarity:
 
     def score(self, features: np.ndarray) -> np.ndarray:
         """Familiarity (N,), at most 1, of photos by their (N, F) features."""
-        return nearest(place(features, self.directions) @ self.photos.T, self.neighbours)
+        with np.errstate(over="ignore", invalid="ignore"):  # features so large that they overflow
+            cosines = place(features, self.directions) @ self.photos.T
+        return nearest(np.nan_to_num(cosines, nan=-1, posinf=-1, neginf=-1), self.neighbours)
 
 
 def place(features: np.ndarray, directions: np.ndarray) -> np.ndarray:
@@ -73,15 +73,11 @@ def read_familiarity(bundle: Bundle, features: int) -> Familiarity | None:
         return None
     content = bundle.read(FILE)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = Familiarity(
-                arrays["directions"],
-                arrays["photos"],
-                known.neighbours,
-                known.least,
-            )
+        arrays = read_arrays(content, "directions", "photos")
+        directions, photos = arrays["directions"], arrays["photos"]
+        found = Familiarity(directions, photos, known.neighbours, known.least)
         if len(found.directions) != features:
             raise ValueError(f"{len(found.directions)} features; the network has {features}")
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise BundleError(bundle.path, f"{FILE} is not as expected: {error}") from error
     return found

@@ -23,7 +23,9 @@ from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 from models.errors import SettingError
 from models.images import Framing
 
-SCHEMA = 2
+SCHEMA = 3
+OLD_SCHEMA = 2  # without `sha256`; read, with a warning
+UNSEALED = "0" * 64  # stands for the manifest's own hash while that is computed
 MOST_BLOCKS = 24  # shown at once; deeper networks are thinned evenly
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # goes into URLs
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a path inside a bundle
@@ -198,6 +200,7 @@ class Manifest(_Strict):
     """`manifest.json`: all that is known about a saved model."""
 
     schema_version: int = SCHEMA
+    sha256: str | None = None  # of this file, with zeros here; before all that is free, for `seal`
     name: str = Field(pattern=NAME)
     version: str = Field("1", pattern=NAME)
     created: Text = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))

@@ -174,7 +174,7 @@ BROKEN = {
     "do not fit": {"directions": EYE, "photos": EYE[:, :2]},
     "not finite": {"directions": EYE, "photos": EYE * np.float32(np.nan)},
     "the network has 3": {"directions": np.eye(4, 3, dtype=np.float32), "photos": EYE},
-    "photos is not a file": {"directions": EYE},
+    "photos is not among its arrays": {"directions": EYE},
     "Object arrays cannot be loaded": {"directions": EYE, "photos": np.array([{}], object)},
 }
 

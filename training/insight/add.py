@@ -4,7 +4,6 @@ Needs no Keras: the bundle's own graphs are asked.
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -82,7 +81,7 @@ def add_insight(
         for name in manifest.files:
             if not name.startswith("insight/"):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path / name, folder / name)
+                (folder / name).write_bytes(bundle.read(name))
         index = write_insight(folder, watched, material, cache, stages)
         if wanted:
             _visualise(folder, manifest.layers, wanted, index, config.seed, stages)
