@@ -156,8 +156,16 @@ class Classifier:
             raise UnknownLayer(name, list(self.layers)) from None
 
     def check(self) -> None:
-        """Answer a grey photo. Raises BundleError if that does not work."""
-        self._try(self.predictor, "predict.onnx")
+        """Answer a grey photo by every graph in use. Raises BundleError if that does not work."""
+        grey = np.full((1, self.framing.size, self.framing.size, 3), 127, np.float32)
+        for name in [name for name in list(self._graphs) if name != "head.onnx"]:
+            self._run(name, grey, ["logits"])
+
+    def warm(self, like: "Classifier | None") -> None:
+        """Load the graphs that an earlier version has in use by now. Raises BundleError."""
+        for name in list(like._graphs) if like else []:
+            if name in self.manifest.files:
+                self._graph(name)
 
     def top(self, probabilities: np.ndarray, count: int) -> list[Prediction]:
         """The `count` most probable classes of one row, best first; ties in class order."""

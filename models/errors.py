@@ -10,6 +10,7 @@ LayerscopeError
 │   ├── UnknownLayer      a layer with feature maps
 │   ├── UnknownClass      a class of a model
 │   ├── UnknownModel      a served model
+│   ├── UnknownVersion    a version of it that is not the one that is served
 │   └── UnknownBackbone   a row of the table of backbones
 ├── UnknownChannel        a channel that a layer does not have
 ├── WeightsUnreadable     pretrained weights that cannot be had or do not fit
@@ -103,6 +104,13 @@ class UnknownModel(UnknownName):
 
     code = "unknown_model"
     kind = "model"
+
+
+class UnknownVersion(UnknownName):
+    """The model is served in another version."""
+
+    code = "unknown_version"
+    kind = "version"
 
 
 class UnknownBackbone(UnknownName):

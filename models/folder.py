@@ -54,7 +54,7 @@ def _read_below(place: int, name: str, most: int) -> bytes:
         if facts.st_size > most:
             raise OSError(errno.EFBIG, f"{facts.st_size:,} bytes; expected {most:,} at most")
         parts, left = [], facts.st_size
-        while left and (part := file.read(left)):
-            parts.append(part)
-            left -= len(part)
+        while left and (some := file.read(left)):
+            parts.append(some)
+            left -= len(some)
         return b"".join(parts)

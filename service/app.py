@@ -1,17 +1,22 @@
 """Puts the room together: a Flask application that serves some bundles."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flask import Flask, Response
 
-from service import errors, health, inside, pages, routes
+from service import errors, health, inside, pages, routes, versions
 from service.settings import Settings
-from service.shelf import Shelf
+from service.shelf import Shelf, open_shelf
 
 
-def create_app(bundles: Sequence[Path], settings: Settings | None = None) -> Flask:
+def create_app(
+    bundles: Sequence[Path] | Callable[[], Shelf], settings: Settings | None = None
+) -> Flask:
     """An application that answers for `bundles`; the first is the default model.
+
+    Args:
+        bundles: folders, or who says what is served when a request begins.
 
     Raises:
         BundleError: a bundle that is missing, damaged, or does not run.
@@ -25,10 +30,14 @@ def create_app(bundles: Sequence[Path], settings: Settings | None = None) -> Fla
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["settings"] = settings
-    app.extensions["shelf"] = Shelf(bundles, settings.network_threads)
     for blueprint in (routes.bp, inside.bp, pages.bp, health.bp):
         app.register_blueprint(blueprint)
     errors.register(app)
+    if callable(bundles):
+        versions.register(app, bundles)
+    else:
+        shelf = open_shelf(bundles, settings.network_threads)
+        versions.register(app, lambda: shelf)
 
     @app.after_request
     def harden(response: Response) -> Response:
