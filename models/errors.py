@@ -10,8 +10,8 @@ LayerscopeError
 │   ├── UnknownLayer      a layer with feature maps
 │   ├── UnknownClass      a class of a model
 │   ├── UnknownModel      a served model
-│   ├── UnknownVersion    a version of it that is not the one that is served
 │   └── UnknownBackbone   a row of the table of backbones
+├── UnknownVersion        a version of a model that is not the one that is served
 ├── UnknownChannel        a channel that a layer does not have
 ├── WeightsUnreadable     pretrained weights that cannot be had or do not fit
 ├── ExportError           a network that cannot be written as ONNX
@@ -106,11 +106,13 @@ class UnknownModel(UnknownName):
     kind = "model"
 
 
-class UnknownVersion(UnknownName):
+class UnknownVersion(LayerscopeError):
     """The model is served in another version."""
 
     code = "unknown_version"
-    kind = "version"
+
+    def __init__(self, model: str, asked: str, served: str):
+        super().__init__(f"version {asked[:64]!r} of {model} is not served; version {served!r} is")
 
 
 class UnknownBackbone(UnknownName):

@@ -1,7 +1,7 @@
 """The parent process: watches where versions come from, tries them, and has them swapped in.
 
 Nothing here loads a network or waits. A new version is tried in a process of its own
-(`trial.py`), which leaves a verified copy in a file without a name; the copy is what workers
+(`models/trial.py`), which leaves a verified copy in a file without a name; the copy is what workers
 load, also one that is started later, whatever has become of the folder since. When every worker
 has loaded it, one number in shared memory changes, and all of them serve it.
 """
@@ -23,7 +23,7 @@ from service.trials import Trial, clean
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0  # between two looks at the folders
+LOOK_S = 0.5  # between two looks at the folders
 TRIALS = 2  # at the same time
 GONE = 2  # looks in a row without a model's folder, until it is taken for removed
 
@@ -214,6 +214,7 @@ class Keeper:
         if isinstance(edition, Refusal):
             trial.discard()
             refusal = edition._replace(name=slot.name)
+            self._next_look = 0.0  # there may be an older one to try
             slot.refused[path] = refusal
             on = f"; version {slot.current.version} serves on" if slot.current else ""
             version = f"version {refusal.version}" if refusal.version else "what is there now"

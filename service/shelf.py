@@ -42,7 +42,7 @@ class Shelf:
         """See that this version of a model is served. Raises UnknownModel, UnknownVersion."""
         served = self.find(name).manifest.version
         if version != served:
-            raise UnknownVersion(version, [served])
+            raise UnknownVersion(name, version, served)
 
 
 def open_shelf(paths: Iterable[Path], threads: int) -> Shelf:

@@ -17,7 +17,7 @@ _MOST_BYTES = 100_000  # of a verdict
 
 
 class Trial:
-    """A running process of `trial.py`."""
+    """A running process of `models/trial.py`."""
 
     def __init__(self, candidate: Candidate, stamp: Stamp, key: Path | None):
         self.candidate, self.stamp = candidate, stamp
@@ -28,7 +28,7 @@ class Trial:
         words = [str(candidate.path), str(self._number), candidate.name or ""]
         words += [candidate.version or "", str(key.absolute()) if key else ""]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "service.trial", *words],
+            [sys.executable, "-m", "models.trial", *words],
             cwd=ROOT,
             pass_fds=(self._number,),
             stdin=subprocess.DEVNULL,
@@ -69,7 +69,8 @@ class Trial:
         self._close()
         if "reason" in found:
             reason = clean(str(found["reason"]).replace(str(candidate.path), candidate.path.name))
-            return Refusal(candidate.name or candidate.path.name, candidate.version, reason)
+            version = candidate.version or found.get("version")
+            return Refusal(candidate.name or candidate.path.name, version, reason)
         identity = found["name"], found["version"]
         return Edition(*identity, str(candidate.path), found["fingerprint"], self._number)
 

@@ -2,16 +2,20 @@
 
 import hashlib
 import json
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-from models.bundle import MANIFEST
+from models.bundle import MANIFEST, SIGNATURE
 from models.manifest import UNSEALED
+from tests.making import colour_graph
 
 
 def edit(bundle: Path, change: Callable[[dict[str, Any]], Any] = lambda fields: None) -> Path:
@@ -57,3 +61,43 @@ def age(bundle: Path) -> Path:
             fields[name] = {key: value for key, value in known.items() if value is not None}
 
     return edit(bundle, change)
+
+
+def with_node(node: onnx.NodeProto) -> bytes:
+    """`colour_graph` with one node more."""
+    model = onnx.load_from_string(colour_graph())
+    model.graph.node.append(node)
+    return model.SerializeToString()
+
+
+def endless_loop() -> bytes:
+    """A Loop whose condition stays true: 2^62 times nothing."""
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["keep_in"], ["keep_out"])],
+        "body",
+        [
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+            helper.make_tensor_value_info("keep_in", TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("keep_out", TensorProto.BOOL, [])],
+    )
+    return with_node(helper.make_node("Loop", ["most", "true"], [], body=inner))
+
+
+def make_key(place: Path) -> Path:
+    """A pair of keys as docs/serving.md says how to make it: `key.pem` and `public.pem`."""
+    openssl("genpkey", "-algorithm", "ed25519", "-out", place / "key.pem")
+    openssl("pkey", "-in", place / "key.pem", "-pubout", "-out", place / "public.pem")
+    return place
+
+
+def sign(bundle: Path, key: Path) -> None:
+    """Sign a bundle, again as docs/serving.md says."""
+    places = ("-in", bundle / MANIFEST, "-out", bundle / SIGNATURE)
+    openssl("pkeyutl", "-sign", "-rawin", "-inkey", key / "key.pem", *places)
+
+
+def openssl(*words: str | Path) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)

@@ -86,15 +86,15 @@ def write_defects(folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def colour_graph() -> bytes:
-    """An ONNX graph: `features` is the mean red, green and blue; `logits` a tenth of that."""
+def colour_graph(sharpness: float = SHARPNESS) -> bytes:
+    """An ONNX graph: `features` is the mean red, green and blue; `logits` a share of that."""
     nodes = [
         helper.make_node("ReduceMean", ["image", "axes"], ["features"], keepdims=0),
         helper.make_node("Mul", ["features", "sharpness"], ["logits"]),
     ]
     constants = [
         numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
-        numpy_helper.from_array(np.float32(SHARPNESS), "sharpness"),
+        numpy_helper.from_array(np.float32(sharpness), "sharpness"),
     ]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", "S", "S", 3])
     outputs = [
@@ -107,10 +107,10 @@ def colour_graph() -> bytes:
     return model.SerializeToString()
 
 
-def colour_bundle(target: Path) -> Path:
+def colour_bundle(target: Path, sharpness: float = SHARPNESS) -> Path:
     """A bundle around `colour_graph`, with the classes red, green and blue."""
     with new_bundle(target) as folder:
-        (folder / "predict.onnx").write_bytes(colour_graph())
+        (folder / "predict.onnx").write_bytes(colour_graph(sharpness))
         manifest = Manifest(
             name=target.name,
             class_names=list(COLOURS),

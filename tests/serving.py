@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +68,22 @@ class Server:
 
 
 @contextmanager
-def serving(*bundles: Path, workers: int = 2, options: tuple[str, ...] = ()) -> Iterator[Server]:
-    """A server for `bundles`, stopped at the end; a stop that is not clean fails the test."""
+def serving(
+    *bundles: Path, workers: int = 2, options: tuple[str, ...] = (), log: Path | None = None
+) -> Iterator[Server]:
+    """A server for `bundles`, stopped at the end; a stop that is not clean fails the test.
+
+    What it says goes into `log`, or where the tests' own words go.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "service", *bundles, "--port", port, "--workers", workers]
     command += options
-    process = subprocess.Popen([str(part) for part in command], cwd=ROOT)
+    with open(log, "wb") if log else nullcontext() as said:
+        process = subprocess.Popen(
+            [str(part) for part in command], cwd=ROOT, stdout=said, stderr=said
+        )
     server = Server(port, process)
     try:
         server.wait_until_ready()

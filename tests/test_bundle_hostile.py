@@ -4,21 +4,16 @@ import logging
 import os
 import shutil
 import socket
-import subprocess
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from models.bundle import MANIFEST, SIGNATURE, Bundle
-from models.classifier import Classifier
-from models.errors import BundleError, SettingError
+from models.bundle import MANIFEST, Bundle
+from models.errors import BundleError
 from models.examine import examine
 from models.pinned import pinned
-from models.signature import check_signature, read_key
-from tests.crafting import age, change_weights, edit, replace
-from tests.making import believe_colours, colour_bundle, colour_graph
+from tests.crafting import age, edit, replace
+from tests.making import believe_colours, colour_bundle
 
 
 @pytest.fixture(scope="module")
@@ -163,109 +158,6 @@ def test_a_bundle_reached_by_a_link_is_opened(copied, tmp_path):
     Bundle(tmp_path / "current").verify()
 
 
-def graph_of(*nodes, constants=(), opsets=(("", 20),)):
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", "S", "S", 3])
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3])
-        for name in ("logits", "features")
-    ]
-    graph = helper.make_graph(list(nodes), "graph", [image], outputs, list(constants))
-    return helper.make_model(
-        graph, opset_imports=[helper.make_opsetid(*one) for one in opsets], ir_version=10
-    )
-
-
-def with_node(node):
-    """`colour_graph` with one node more."""
-    model = onnx.load_from_string(colour_graph())
-    model.graph.node.append(node)
-    return model.SerializeToString()
-
-
-def endless_loop():
-    """A Loop whose condition stays true: 2^62 times nothing."""
-    inner = helper.make_graph(
-        [helper.make_node("Identity", ["keep_in"], ["keep_out"])],
-        "body",
-        [
-            helper.make_tensor_value_info("count", TensorProto.INT64, []),
-            helper.make_tensor_value_info("keep_in", TensorProto.BOOL, []),
-        ],
-        [helper.make_tensor_value_info("keep_out", TensorProto.BOOL, [])],
-    )
-    return with_node(helper.make_node("Loop", ["most", "true"], [], body=inner))
-
-
-def in_a_list():
-    """A graph among several, as no operator of ONNX has it today."""
-    node = helper.make_node("Identity", ["features"], ["copy"])
-    empty = helper.make_graph([], "empty", [], [])
-    node.attribute.append(helper.make_attribute("graphs", [empty]))
-    return with_node(node)
-
-
-def outside(value):
-    """A Constant whose numbers lie in another file."""
-    tensor = TensorProto(name="away", data_type=TensorProto.FLOAT, dims=[1])
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="/etc/passwd")
-    return with_node(helper.make_node("Constant", [], ["more"], **{value: tensor}))
-
-
-GRAPHS = {
-    "runs a graph of its own, perhaps without end": endless_loop,
-    "graph of its own": in_a_list,
-    "keeps its numbers in another file": lambda: outside("value"),
-    "not of ONNX": lambda: with_node(
-        helper.make_node("Gelu", ["features"], ["more"], domain="com.microsoft")
-    ),
-    "'more' are not all finite": lambda: with_node(
-        helper.make_node(
-            "Constant", [], ["x"], value=helper.make_tensor("more", 1, [1], [float("nan")])
-        )
-    ),
-    "a setting of operator 'Elu' is not finite": lambda: with_node(
-        helper.make_node("Elu", ["features"], ["x"], alpha=float("inf"))
-    ),
-    "'half' are not all finite": lambda: with_node(
-        helper.make_node(
-            "Constant", [], ["x"], value=helper.make_tensor("half", 10, [1], [float("inf")])
-        )
-    ),
-}
-
-
-@pytest.mark.parametrize("reason", GRAPHS)
-def test_a_graph_that_could_do_harm_is_refused_before_it_runs(reason, copied):
-    replace(copied, "predict.onnx", GRAPHS[reason]())
-    with pytest.raises(BundleError, match=f"predict.onnx does not load: .*{reason}"):
-        Classifier(Bundle(copied))
-
-
-@pytest.mark.parametrize("name", ["predict.onnx", "layers.onnx", "head.onnx"])
-def test_weights_that_are_all_zero_are_refused(name, deep):
-    change_weights(deep, name, np.zeros_like)
-    with pytest.raises(BundleError, match=f"{name} answers every photo alike"):
-        examine(Bundle(deep))
-
-
-def test_logits_that_overflow_on_a_photo_are_an_error_and_no_nan(copied):
-    huge = np.float32(2e36)  # 127 times that is finite, 255 times that is not
-
-    def grow(numbers):
-        return numbers * 0 + huge if numbers.ndim == 0 else numbers
-
-    change_weights(copied, "predict.onnx", grow)
-    opened = Classifier(Bundle(copied))
-    with pytest.raises(BundleError, match="answers this photo with numbers that are not finite"):
-        opened.read(np.full((8, 8, 3), 255, np.uint8))
-
-
-def test_features_too_large_to_compare_are_familiar_to_nothing(copied):
-    known = Classifier(Bundle(copied)).familiarity
-    assert known.score(np.full((1, 3), 3e38, np.float32)).tolist() == [0]
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -308,56 +200,3 @@ def test_a_damaged_file_is_not_pinned(deep):
     (deep / "model.keras").write_bytes(content)
     with pytest.raises(BundleError, match=r"model\.keras was altered"):
         pinned(Bundle(deep))
-
-
-@pytest.fixture(scope="module")
-def key(tmp_path_factory):
-    """A pair of keys as docs/serving.md says how to make it: the folder."""
-    place = tmp_path_factory.mktemp("key")
-    openssl("genpkey", "-algorithm", "ed25519", "-out", place / "key.pem")
-    openssl("pkey", "-in", place / "key.pem", "-pubout", "-out", place / "public.pem")
-    return place
-
-
-def openssl(*words):
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not installed")
-    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-
-
-def sign(bundle, key):
-    places = ("-in", bundle / MANIFEST, "-out", bundle / SIGNATURE)
-    openssl("pkeyutl", "-sign", "-rawin", "-inkey", key / "key.pem", *places)
-
-
-def test_a_bundle_signed_by_the_trusted_key_is_believed(copied, key):
-    sign(copied, key)
-    check_signature(Bundle(copied), read_key(key / "public.pem"))
-    Bundle(copied).verify()  # the signature is no file of the bundle
-
-
-@pytest.mark.parametrize("how", ["unsigned", "altered", "cut", "another"])
-def test_any_other_is_refused(how, copied, key):
-    if how != "unsigned":
-        sign(copied, key)
-    if how == "altered":
-        edit(copied, lambda fields: fields.update(class_names=["green", "red", "blue"]))
-    if how == "cut":
-        (copied / SIGNATURE).write_bytes((copied / SIGNATURE).read_bytes()[:63])
-    if how == "another":
-        (copied / SIGNATURE).write_bytes(bytes(64))
-    with pytest.raises(BundleError, match=r"manifest\.sig"):
-        check_signature(Bundle(copied), read_key(key / "public.pem"))
-
-
-@pytest.mark.parametrize("content", [b"", b"ssh-ed25519 AAAA", b"\xff", None])
-def test_what_is_no_key_is_refused_with_what_was_expected(content, tmp_path):
-    if content is not None:
-        (tmp_path / "key.pem").write_bytes(content)
-    with pytest.raises(SettingError, match=r"--trust .*key\.pem (is no key|cannot be read)"):
-        read_key(tmp_path / "key.pem")
-
-
-def test_a_private_key_is_not_taken_for_a_public_one(key):
-    with pytest.raises(SettingError, match="is no key"):
-        read_key(key / "key.pem")

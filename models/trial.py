@@ -1,4 +1,4 @@
-"""`python -m service.trial PATH NUMBER NAME VERSION KEY`: put one bundle to the test.
+"""`python -m models.trial PATH NUMBER NAME VERSION KEY`: put one bundle to the test.
 
 A process of its own, so that a bundle that crashes the runtime, hangs or eats all memory takes
 nothing else with it. It copies the bundle into the open file NUMBER and prints one line of JSON:
@@ -22,9 +22,11 @@ CPU_S = 600  # seconds of all cores, should nobody be left to stop this process
 
 
 def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[str, Any]:
-    """Pin the bundle into `number` and examine the copy: name, version, fingerprint; or reason."""
+    """Pin the bundle into `number`, examine the copy: name, version, fingerprint; or a reason."""
+    known: dict[str, Any] = {}
     try:
         bundle = Bundle(path)
+        known["version"] = bundle.manifest.version
         if key:
             from models.signature import check_signature, read_key
 
@@ -38,11 +40,11 @@ def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[st
             "fingerprint": copy.fingerprint,
         }
     except BundleError as error:
-        return {"reason": error.reason}
+        return known | {"reason": error.reason}
     except OSError as error:
-        return {"reason": f"it cannot be kept in memory: {error.strerror}"}
+        return known | {"reason": f"it cannot be kept in memory: {error.strerror}"}
     except Exception as error:  # a graph or an array that nobody thought of
-        return {"reason": f"{type(error).__name__}: {error}"}
+        return known | {"reason": f"{type(error).__name__}: {error}"}
 
 
 def main() -> None:
