@@ -218,7 +218,8 @@ class Keeper:
             slot.refused[path] = refusal
             on = f"; version {slot.current.version} serves on" if slot.current else ""
             version = f"version {refusal.version}" if refusal.version else "what is there now"
-            log.warning("model %s: %s is refused: %s%s", slot.name, version, refusal.reason, on)
+            if self._started or not self._source.lasting:  # else it ends the start, as an error
+                log.warning("model %s: %s is refused: %s%s", slot.name, version, refusal.reason, on)
             self._publish_rest()
         elif slot.current and slot.current.identity == edition.identity:
             trial.discard()  # touched or copied anew, and the same
