@@ -6,6 +6,7 @@ be compared with Keras' own answers.
 """
 
 import ast
+import errno
 import hashlib
 import json
 import shutil
@@ -25,6 +26,7 @@ from models.building.backbones import weights_identity
 from models.building.head import Head
 from models.bundle import LayerEntry, writing
 from models.errors import ParityError
+from models.exchange import exchange
 from models.manifest import Parity
 from models.parity import LOGITS_LIMIT
 from models.runtime import Graph
@@ -152,10 +154,21 @@ class CompiledStore:
                 layers = [layer.model_dump() for layer in compiled.layers]
                 facts = {"sha256": sums, "layers": layers, "maps": compiled.maps}
                 (folder / "facts.json").write_text(json.dumps(facts))
-                shutil.rmtree(self.path, ignore_errors=True)
-                folder.rename(self.path)
+                self._put(folder)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _put(self, folder: Path) -> None:
+        """Rename `folder` into place; another run may be about to do the same. Raises OSError."""
+        if self.path.exists():
+            if exchange(folder, self.path):
+                return
+            shutil.rmtree(self.path, ignore_errors=True)
+        try:
+            folder.rename(self.path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise  # else another run was quicker, with the same content
 
 
 def _versions() -> list[str]:

@@ -5,6 +5,7 @@ time of change of each file are remembered too: a photo that did not change is n
 opened again. A cache that cannot be read is set aside and made anew.
 """
 
+import fcntl
 import hashlib
 import json
 import sqlite3
@@ -22,6 +23,7 @@ from training.features.summaries import SUMMARY, Record
 from training.features.thumbnails import Look, as_pixels
 from training.settings.recipe import name_of
 
+WAIT_S = 60.0  # for another run to finish writing
 FORMAT = 3  # of the cache and of the decoder: raise it when either changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
@@ -57,18 +59,24 @@ class FeatureCache:
         self.renewed = False  # a damaged cache was thrown away
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            with self.path.with_suffix(".lock").open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # of two runs, one makes it and one finds it
+                self._open_or_renew()
+        except (sqlite3.OperationalError, OSError) as error:
+            raise StorageError(self._hint(error)) from error
+
+    def _open_or_renew(self) -> None:
+        try:
             self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise StorageError(self._hint(error)) from error
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
             self.path.unlink()
             self.renewed = True
             self._open()
-        except OSError as error:
-            raise StorageError(self._hint(error)) from error
 
     def _open(self) -> None:
-        self._db = sqlite3.connect(self.path)
+        self._db = sqlite3.connect(self.path, timeout=WAIT_S)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
@@ -158,7 +166,8 @@ class FeatureCache:
         rows = [tuple(row) for row in find()]
         try:
             with self._db:
-                self._db.execute("INSERT INTO findings VALUES (?, ?)", (key, json.dumps(rows)))
+                keep = "INSERT OR REPLACE INTO findings VALUES (?, ?)"
+                self._db.execute(keep, (key, json.dumps(rows)))
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
         return rows
