@@ -5,11 +5,9 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
 - errors.py        everything that can go wrong, drawn as a tree
 - images.py        an encoded photo -> upright RGB pixels at the network's size
 - bundle.py        the saved model: written aside, hashed, read with the hash checked;
-                   manifest.py says what it may hold, folder.py reads no link and no pipe,
-                   exchange.py puts one in the place of another in one step
-- pinned.py        a copy of it that nobody can change;  signature.py who made it
-- examine.py       all that a request can ask of a bundle, asked once before it may serve
-- arrays.py        plain arrays out of a file
+                   bundles/ has its parts: manifest, signature, a copy that nobody can change
+- examine.py       all that a request can ask of a bundle, asked once before it may serve;
+                   trial.py does it in a process of its own
 - runtime.py       one ONNX graph, ready to run;  onnx_weights.py looks at it first
 - classifier.py    a bundle that answers: probabilities, feature maps
 - familiarity.py   is this photo anything like those of training

@@ -22,10 +22,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.errors import BundleError, StorageError
-from models.exchange import exchange
-from models.folder import read_file
-from models.manifest import (
+from models.bundles.exchange import exchange
+from models.bundles.folder import read_file
+from models.bundles.manifest import (
     NAME,
     OLD_SCHEMA,
     SCHEMA,
@@ -37,6 +36,7 @@ from models.manifest import (
     pick_blocks,
     spread,
 )
+from models.errors import BundleError, StorageError
 
 __all__ = [  # the manifest's own names can be had from here too
     "Bundle",
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 MOST_MANIFEST = 64_000_000  # bytes; 1,000 classes with a full confusion matrix are 13 MB
-SIGNATURE = "manifest.sig"  # Ed25519, detached; `signature.py` checks it
+SIGNATURE = "manifest.sig"  # Ed25519, detached; `bundles/signature.py` checks it
 SIGNATURE_BYTES = 64
 
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from models import saliency
 from models.bundle import Bundle
+from models.bundles.manifest import LayerEntry, pick_blocks, spread
 from models.errors import BundleError, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, decode_image
 from models.insight import INDEX, Insight
-from models.manifest import LayerEntry, pick_blocks, spread
 from models.onnx_weights import check_graph
 from models.runtime import Graph
 

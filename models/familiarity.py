@@ -9,8 +9,8 @@ few directions that they vary in; what a photo has beside these only makes it le
 
 import numpy as np
 
-from models.arrays import read_arrays
 from models.bundle import Bundle
+from models.bundles.arrays import read_arrays
 from models.errors import BundleError
 
 FILE = "familiarity.npz"

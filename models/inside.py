@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models import mosaic, saliency
+from models.bundles.manifest import LayerEntry
 from models.classifier import Classifier, Reading
 from models.errors import SettingError, UnknownClass
-from models.manifest import LayerEntry
 
 
 @dataclass

@@ -13,10 +13,10 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from models.arrays import read_arrays
 from models.bundle import Bundle
+from models.bundles.arrays import read_arrays
+from models.bundles.manifest import Count, LayerEntry, Number, Share
 from models.errors import BundleError, UnknownChannel
-from models.manifest import Count, LayerEntry, Number, Share
 
 INDEX = "insight/insight.json"
 ROWS = {  # array of a layer -> its dimensions after the first, which is the channels

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from models.bundle import Bundle
+from models.bundles.pinned import PinnedBundle, pin
 from models.errors import BundleError
 from models.examine import examine
-from models.pinned import PinnedBundle, pin
 
 CPU_S = 600  # seconds of all cores, should nobody be left to stop this process
 
@@ -28,7 +28,7 @@ def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[st
         bundle = Bundle(path)
         known["version"] = bundle.manifest.version
         if key:
-            from models.signature import check_signature, read_key
+            from models.bundles.signature import check_signature, read_key
 
             check_signature(bundle, read_key(Path(key)))
         pin(bundle, number)

@@ -1,7 +1,7 @@
 """`python -m service BUNDLE ...`: the application under gunicorn.
 
 Each worker loads the models itself, after it was forked: ONNX Runtime's threads do not
-survive a fork. The parent process loads none; it keeps what workers load (`keeper.py`).
+survive a fork. The parent process loads none; it keeps what workers load (`versions/keeper.py`).
 """
 
 import sys
@@ -17,10 +17,10 @@ from gunicorn.app.base import BaseApplication
 
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
-from service.arbiter import KeepingArbiter
-from service.keeper import Keeper
 from service.settings import Settings, choose_workers
-from service.sources import ModelFolder, NamedBundles
+from service.versions.arbiter import KeepingArbiter
+from service.versions.keeper import Keeper
+from service.versions.sources import ModelFolder, NamedBundles
 from service.worker import DeadlineWorker
 
 
@@ -128,7 +128,7 @@ def open_keeper(
     if bool(bundles) == bool(models):
         raise SettingError("name one or more bundles to serve, or a folder of them with --models")
     if trust:
-        from models.signature import read_key
+        from models.bundles.signature import read_key
 
         read_key(trust)
     source = ModelFolder(models) if models else NamedBundles(list(bundles))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from flask import Flask, Response
 
-from service import errors, health, inside, pages, routes, versions
+from service import errors, health, inside, pages, routes
 from service.settings import Settings
 from service.shelf import Shelf, open_shelf
+from service.versions import routes as version_routes
 
 
 def create_app(
@@ -34,10 +35,10 @@ def create_app(
         app.register_blueprint(blueprint)
     errors.register(app)
     if callable(bundles):
-        versions.register(app, bundles)
+        version_routes.register(app, bundles)
     else:
         shelf = open_shelf(bundles, settings.network_threads)
-        versions.register(app, lambda: shelf)
+        version_routes.register(app, lambda: shelf)
 
     @app.after_request
     def harden(response: Response) -> Response:

@@ -9,11 +9,11 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import NotFound
 
 from models import mosaic
+from models.bundles.manifest import LayerEntry
 from models.classifier import Classifier
 from models.errors import UnknownChannel
 from models.inside import Inside, LayerAnswer, explain, look_inside
 from models.insight import LayerInsight
-from models.manifest import LayerEntry
 from service.asking import number, said_by, settings, shelf, wants_json
 from service.errors import Busy
 from service.uploads import decode, photo_in

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from models.bundle import Bundle
+from models.bundles.pinned import pinned
 from models.classifier import Classifier
 from models.errors import BundleError, LayerscopeError, UnknownModel, UnknownVersion
 from models.examine import examine
-from models.pinned import pinned
-from service.catalogue import Refusal
+from service.versions.catalogue import Refusal
 
 
 class NoModel(LayerscopeError):

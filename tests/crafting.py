@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from models.bundle import MANIFEST, SIGNATURE
-from models.manifest import UNSEALED
+from models.bundles.manifest import UNSEALED
 from tests.making import colour_graph
 
 

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from models.bundle import Bundle, ImageEntry, Manifest, new_bundle, seal
-from models.manifest import FamiliarityThreshold, PredictionSet, Thresholds
+from models.bundles.manifest import FamiliarityThreshold, PredictionSet, Thresholds
 
 Colour = tuple[int, int, int]
 COLOURS: dict[str, Colour] = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}

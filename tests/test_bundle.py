@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from models.bundle import Bundle, ImageEntry, Manifest, check_target, new_bundle, seal
+from models.bundles.exchange import exchange
 from models.errors import BundleError, StorageError
-from models.exchange import exchange
 from tests.crafting import edit
 
 

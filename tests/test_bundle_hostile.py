@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from models.bundle import MANIFEST, Bundle
+from models.bundles.pinned import pinned
 from models.errors import BundleError
 from models.examine import examine
-from models.pinned import pinned
 from tests.crafting import age, edit, replace
 from tests.making import believe_colours, colour_bundle
 

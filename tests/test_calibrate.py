@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from models.building.head import DenseLayer, UnitLength
-from models.manifest import PredictionSet, Thresholds
+from models.bundles.manifest import PredictionSet, Thresholds
 from training.evaluation.calibrate import (
     calibrate,
     fit_temperature,

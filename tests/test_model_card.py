@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from models.bundle import ImageEntry, Manifest
-from models.manifest import CalibrationFacts
+from models.bundles.manifest import CalibrationFacts
 from training.evaluation.evaluate import measure
 from training.photos.find import Skipped
 from training.report.model_card import plain, write_model_card

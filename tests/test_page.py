@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from models.bundle import Bundle, seal
-from models.manifest import FamiliarityThreshold, PredictionSet, Thresholds
+from models.bundles.manifest import FamiliarityThreshold, PredictionSet, Thresholds
 from tests.browsing import (
     SAMPLES,
     ask,

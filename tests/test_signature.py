@@ -3,8 +3,8 @@
 import pytest
 
 from models.bundle import SIGNATURE, Bundle
+from models.bundles.signature import check_signature, read_key
 from models.errors import BundleError, SettingError
-from models.signature import check_signature, read_key
 from tests.crafting import edit, make_key, sign
 from tests.making import colour_bundle
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from models.building.head import DenseLayer, Head
+from models.bundles.manifest import CalibrationFacts, PredictionSet
 from models.classifier import softmax
-from models.manifest import CalibrationFacts, PredictionSet
 from training.evaluation.intervals import wilson
 from training.settings.config import FitConfig
 

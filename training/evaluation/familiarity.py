@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
+from models.bundles.manifest import FamiliarityThreshold
 from models.familiarity import FILE, Familiarity, nearest, place
-from models.manifest import FamiliarityThreshold
 from training.evaluation.folds import turns
 from training.evaluation.intervals import wilson
 

@@ -25,9 +25,9 @@ from models.building.attach import attach_to_keras, attach_to_onnx, head_graph, 
 from models.building.backbones import weights_identity
 from models.building.head import Head
 from models.bundle import LayerEntry, writing
+from models.bundles.exchange import exchange
+from models.bundles.manifest import Parity
 from models.errors import ParityError
-from models.exchange import exchange
-from models.manifest import Parity
 from models.parity import LOGITS_LIMIT
 from models.runtime import Graph
 from training.photos import pictures

@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from models.manifest import CalibrationFacts, Manifest
+from models.bundles.manifest import CalibrationFacts, Manifest
 from training.photos.find import Skipped
 from training.report.cost import WATTS_PER_CORE, watt_hours
 from training.report.page import TEMPLATES

@@ -5,7 +5,7 @@ import io
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from models.manifest import CalibrationTest, Manifest
+from models.bundles.manifest import CalibrationTest, Manifest
 from training.report.page import Section, environment
 
 

@@ -12,8 +12,8 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from models.bundle import SIGNATURE, Bundle
+from models.bundles.folder import read_file
 from models.errors import BundleError, SettingError
-from models.folder import read_file
 
 _DER = bytes.fromhex("302a300506032b6570032100")  # what precedes an Ed25519 key (RFC 8410)
 _MOST = 10_000  # bytes of a key file

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.errors import BundleError
-from service.catalogue import Catalogue, Edition, Refusal
-from service.follower import Follower
-from service.links import Links
-from service.sources import Candidate, ModelFolder, NamedBundles, Offer, Stamp, stamp_of
-from service.trials import Trial, clean
+from service.versions.catalogue import Catalogue, Edition, Refusal
+from service.versions.follower import Follower
+from service.versions.links import Links
+from service.versions.sources import Candidate, ModelFolder, NamedBundles, Offer, Stamp, stamp_of
+from service.versions.trials import Trial, clean
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.catalogue import Catalogue, Edition, receive, send
+from service.versions.catalogue import Catalogue, Edition, receive, send
 
 ANSWER_S = 5.0  # for a worker that has begun an answer to end it
 

@@ -13,10 +13,10 @@ import socket
 import threading
 from pathlib import Path
 
+from models.bundles.pinned import PinnedBundle
 from models.classifier import Classifier
-from models.pinned import PinnedBundle
-from service.catalogue import Catalogue, Edition, receive, send
 from service.shelf import Shelf
+from service.versions.catalogue import Catalogue, Edition, receive, send
 
 log = logging.getLogger(__name__)
 

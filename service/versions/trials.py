@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 
-from models.pinned import new_file
-from service.catalogue import Edition, Refusal
-from service.sources import Candidate, Stamp
+from models.bundles.pinned import new_file
+from service.versions.catalogue import Edition, Refusal
+from service.versions.sources import Candidate, Stamp
 
 TRIAL_S = 60.0  # for a bundle to be read, loaded and tried
-ROOT = Path(__file__).parents[1]  # where the rooms lie
+ROOT = Path(__file__).parents[2]  # where the rooms lie
 _MOST_BYTES = 100_000  # of a verdict
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from gunicorn.arbiter import Arbiter
 
-from service.keeper import Keeper
+from service.versions.keeper import Keeper
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.bundle import MANIFEST
+from models.bundles.manifest import NAME
 from models.errors import SettingError
-from models.manifest import NAME
 
 PIN = "PIN"
 VERSION = re.compile(r"[0-9]{1,18}")
