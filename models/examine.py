@@ -1,13 +1,16 @@
 """A bundle put to the test before it may serve: all that a request can ask is asked once."""
 
+import math
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
-from models.bundle import Bundle
+from models.bundle import Bundle, LayerEntry
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.inside import look_inside
 
-LAYERS_AT_ONCE = 8  # whose maps are in memory
+NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
 
 
 def examine(bundle: Bundle, threads: int = 1) -> Classifier:
@@ -39,12 +42,27 @@ def _check_samples(bundle: Bundle) -> None:
 
 def _check_maps(classifier: Classifier, photo: np.ndarray) -> None:
     """See that each layer's maps have the shape that the manifest says."""
-    names = list(classifier.layers)
-    for start in range(0, len(names), LAYERS_AT_ONCE):
-        maps = classifier.look(photo, names[start : start + LAYERS_AT_ONCE]).maps
-        for name, found in maps.items():
-            entry = classifier.layers[name]
-            expected = (entry.height, entry.width, entry.channels)
+    for names in _batches(classifier.manifest.layers):
+        for name, found in classifier.look(photo, names).maps.items():
+            expected = _shape(classifier.layers[name])
             if found.shape != expected:
                 reason = f"layer {name!r} has maps of {found.shape}; its manifest says {expected}"
                 raise BundleError(classifier.bundle.path, reason)
+
+
+def _batches(layers: Sequence[LayerEntry]) -> Iterator[list[str]]:
+    """Names of layers, as many at a time as memory is meant to hold."""
+    batch: list[str] = []
+    numbers = 0
+    for entry in layers:
+        size = math.prod(_shape(entry))
+        if batch and numbers + size > NUMBERS_AT_ONCE:
+            yield batch
+            batch, numbers = [], 0
+        batch.append(entry.name)
+        numbers += size
+    yield batch
+
+
+def _shape(entry: LayerEntry) -> tuple[int, int, int]:
+    return entry.height, entry.width, entry.channels

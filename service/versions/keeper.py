@@ -11,14 +11,14 @@ import mmap
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from models.errors import BundleError
 from service.versions.catalogue import Catalogue, Edition, Refusal
 from service.versions.follower import Follower
 from service.versions.links import Links
-from service.versions.sources import Candidate, ModelFolder, NamedBundles, Offer, Stamp, stamp_of
+from service.versions.slot import Slot
+from service.versions.sources import ModelFolder, NamedBundles, Offer
 from service.versions.trials import Trial, clean
 
 log = logging.getLogger(__name__)
@@ -26,49 +26,6 @@ log = logging.getLogger(__name__)
 LOOK_S = 0.5  # between two looks at the folders
 TRIALS = 2  # at the same time
 GONE = 2  # looks in a row without a model's folder, until it is taken for removed
-
-
-@dataclass
-class Slot:
-    """One model: what is served of it, and what was found out about its versions."""
-
-    key: str
-    current: Edition | None = None
-    problem: str | None = None  # why nothing of it can be tried
-    judged: dict[Path, Stamp] = field(default_factory=dict)
-    seen: dict[Path, Stamp] = field(default_factory=dict)
-    refused: dict[Path, Refusal] = field(default_factory=dict)
-    missing: int = 0
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.current.name if self.current else clean(Path(self.key).name)[:64]
-
-    def next_candidate(self, offer: Offer, at_once: bool) -> tuple[Candidate, Stamp] | None:
-        """What to try now, if anything.
-
-        Args:
-            at_once: also what was not looked at before, and may still be being copied.
-        """
-        self.problem = offer.problem
-        known = {candidate.path for candidate in offer.candidates}
-        for facts in (self.judged, self.seen, self.refused):
-            for path in set(facts) - known:
-                facts.pop(path)
-        for candidate in offer.candidates:
-            stamp = stamp_of(candidate.path)
-            served = self.current is not None and self.current.path == str(candidate.path)
-            if self.judged.get(candidate.path) != stamp:
-                steady = self.seen.get(candidate.path) == stamp
-                self.seen[candidate.path] = stamp
-                first = at_once and candidate.path not in self.judged
-                return (candidate, stamp) if steady or first else None
-            if served:  # as it is now, or as it was when it was loaded
-                return None
-            if candidate.path not in self.refused:
-                return candidate, stamp
-        return None
 
 
 class Keeper:
@@ -99,6 +56,8 @@ class Keeper:
         self.catalogue = Catalogue(0, (), ())
         self._pending: Catalogue | None = None
         self._new: tuple[Slot, Edition] | None = None  # in the pending catalogue alone
+        self._generations = 0  # that were made, published or not: no two have one number
+        self._trouble = ""  # said once
 
     def start(self) -> None:
         """Try everything that is there and serve what passes.
@@ -168,11 +127,18 @@ class Keeper:
     def _look(self, at_once: bool = False) -> None:
         """Start trials of what has changed."""
         self._next_look = time.monotonic() + LOOK_S
+        trouble = ""
         try:
-            offers = self._source.look()
-        except OSError as error:
-            log.warning("the folder of models cannot be read: %s", error.strerror)
-            return
+            self._try_what_is_new(self._source.look(), at_once)
+        except OSError as error:  # the folder itself is gone, or no descriptor is left
+            trouble = error.strerror or str(error)
+            if trouble != self._trouble:
+                log.warning("no new version can be looked for: %s", trouble)
+        self._trouble = trouble
+        self._publish_rest()
+
+    def _try_what_is_new(self, offers: dict[str, Offer], at_once: bool) -> None:
+        """Raises OSError: a trial cannot be started."""
         for key in offers:
             self._slots.setdefault(key, Slot(key))
         for key, slot in list(self._slots.items()):
@@ -183,7 +149,6 @@ class Keeper:
                 continue
             if found := slot.next_candidate(offers[key], at_once):
                 self._trials[key] = Trial(*found, self._key)
-        self._publish_rest()
 
     def _advance(self) -> None:
         """Take verdicts, and publish what every worker has loaded."""
@@ -231,23 +196,29 @@ class Keeper:
     def _prepare(self, slot: Slot, edition: Edition) -> None:
         """Have every worker load a new edition."""
         self._new = slot, edition
-        served = [edition if one is slot else one.current for one in self._slots.values()]
-        self._pend([one for one in served if one])
+        self._pend(self._served())
 
     def _publish_rest(self) -> None:
         """Publish refusals, and that models are gone, if anything changed."""
         if self._pending:
             return
-        served = [slot.current for slot in self._slots.values() if slot.current]
-        if tuple(served) != self.catalogue.editions or self._refusals() != self.catalogue.refused:
+        served = self._served()
+        if served != self.catalogue.editions or self._refusals() != self.catalogue.refused:
             self._pend(served)
             self._advance()
 
-    def _pend(self, served: list[Edition]) -> None:
+    def _served(self) -> tuple[Edition, ...]:
+        """What is to be served, the default first."""
+        slot, new = self._new or (None, None)
+        served = [new if one is slot else one.current for one in self._slots.values()]
+        found = [edition for edition in served if edition]
         if not self._source.lasting:
-            served = sorted(served, key=lambda edition: edition.name)
-        generation = self.catalogue.generation + 1
-        self._pending = Catalogue(generation, tuple(served), self._refusals())
+            found.sort(key=lambda edition: edition.name)
+        return tuple(found)
+
+    def _pend(self, served: tuple[Edition, ...]) -> None:
+        self._generations += 1
+        self._pending = Catalogue(self._generations, served, self._refusals())
 
     def _refusals(self) -> tuple[Refusal, ...]:
         found = [each for slot in self._slots.values() for each in slot.refused.values()]

@@ -9,9 +9,11 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from models.bundle import MANIFEST
+from models.bundles.folder import read_file
 from models.bundles.manifest import NAME
 from models.errors import SettingError
 
@@ -83,7 +85,7 @@ class ModelFolder:
             if MANIFEST in inside or not versions:
                 return Offer((Candidate(place, name),))
             if PIN in inside:
-                pinned = (place / PIN).read_text("ascii")[:100].strip()
+                pinned = read_file(place, PIN, 100).decode("ascii").strip()
                 if pinned not in versions:
                     return Offer((), f"{PIN} names version {pinned[:20]!r}, which is not there")
                 versions = [pinned]
@@ -96,19 +98,15 @@ class ModelFolder:
 def stamp_of(path: Path) -> Stamp:
     """What changes when anything below a folder is written, replaced or renamed."""
     try:
-        return tuple(sorted(_walk(os.fspath(path), "")))
+        return tuple(sorted(islice(_walk(os.fspath(path), ""), _MOST_ENTRIES)))
     except OSError as error:
         return ("unreadable", error.errno)
 
 
 def _walk(folder: str, below: str) -> Iterator[tuple[str, int, int, int, int, int]]:
     yield _facts(below, os.stat(folder))
-    count = 0
     with os.scandir(folder) as entries:
         for entry in entries:
-            count += 1
-            if count > _MOST_ENTRIES:
-                return
             facts = entry.stat(follow_symlinks=False)
             name = f"{below}/{entry.name}"
             if stat.S_ISDIR(facts.st_mode) and name.count("/") < 6:

@@ -20,6 +20,7 @@ class Trial:
     """A running process of `models/trial.py`."""
 
     def __init__(self, candidate: Candidate, stamp: Stamp, key: Path | None):
+        """Start it. Raises OSError: no process or descriptor is left."""
         self.candidate, self.stamp = candidate, stamp
         self._number = new_file()
         self._ends = time.monotonic() + TRIAL_S
@@ -27,15 +28,19 @@ class Trial:
         self._late = False
         words = [str(candidate.path), str(self._number), candidate.name or ""]
         words += [candidate.version or "", str(key.absolute()) if key else ""]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "models.trial", *words],
-            cwd=ROOT,
-            pass_fds=(self._number,),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the parent
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "models.trial", *words],
+                cwd=ROOT,
+                pass_fds=(self._number,),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the parent
+            )
+        except OSError:
+            self.discard()
+            raise
         assert self._process.stdout
         self._answer = self._process.stdout.fileno()
         os.set_blocking(self._answer, False)
