@@ -11,6 +11,7 @@
 - health.py     is the process alive, is it ready
 - errors.py     everything that goes wrong -> one shape of answer
 - worker.py     a gunicorn worker that does not wait for ever
+- finite_json.py  answers hold no number that JSON has not
 - app.py        puts these together;  __main__.py runs them under gunicorn
 
 Nothing here, nor anything it imports, loads TensorFlow or a Python object from disk.

@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Flask, Response
 
 from service import errors, health, inside, pages, routes
+from service.finite_json import FiniteJSON
 from service.settings import Settings
 from service.shelf import Shelf, open_shelf
 from service.versions import routes as version_routes
@@ -29,7 +30,7 @@ def create_app(
         MAX_FORM_MEMORY_SIZE=500_000,
         MAX_FORM_PARTS=settings.photos_per_request + 8,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = FiniteJSON(app)
     app.extensions["settings"] = settings
     for blueprint in (routes.bp, inside.bp, pages.bp, health.bp):
         app.register_blueprint(blueprint)

@@ -95,6 +95,7 @@ CHANGES = {
     "class_names.1": lambda f: f["class_names"].__setitem__(1, "\ud800"),
     "files": lambda f: f["files"].update({"a/b/c/d/e/f": {"size": 1, "sha256": "0" * 64}}),
     "files.predict.onnx.sha256": lambda f: f["files"]["predict.onnx"].update(sha256="0"),
+    "more than 8,000,000,000 bytes": lambda f: f["files"]["predict.onnx"].update(size=9 * 10**9),
     "files.predict.onnx.size": lambda f: f["files"]["predict.onnx"].update(size=-1),
     "image": lambda f: f["image"].update(fraction=7),
 }

@@ -31,6 +31,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # goes into URLs
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a path inside a bundle
 DEPTH = 5  # parts of such a path
 MOST_FILES = 10_000
+MOST_BYTES = 8_000_000_000  # of all files: the service keeps them in memory
 
 Count = Annotated[int, Field(ge=0, le=10**12, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
@@ -231,6 +232,8 @@ class Manifest(_Strict):
     def _names(self) -> "Manifest":
         _all_different("class_names", self.class_names)
         _all_different("layers", [entry.name for entry in self.layers])
+        if sum(entry.size for entry in self.files.values()) > MOST_BYTES:
+            raise ValueError(f"files are of more than {MOST_BYTES:,} bytes together")
         for path in self.files:
             parts = path.split("/")
             if len(parts) > DEPTH or not all(map(PART.fullmatch, parts)):
