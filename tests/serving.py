@@ -52,7 +52,7 @@ class Server:
 
     def workers(self) -> list[int]:
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [int(pid) for pid in found.split()]
+        return [int(pid) for pid in found.split() if not _is_trial(pid)]
 
     def wait_until_ready(self) -> None:
         limit = time.monotonic() + WAIT_S
@@ -65,6 +65,15 @@ class Server:
             assert self.process.poll() is None, "the server ended before it was ready"
             assert time.monotonic() < limit, "the server is not ready"
             time.sleep(0.05)
+
+
+def _is_trial(pid: str) -> bool:
+    """Whether a child puts a bundle to the test, or has just ended: it is no worker then."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return not words or b"models.trial" in words
+    except OSError:
+        return True
 
 
 @contextmanager

@@ -5,6 +5,7 @@ it serves and says so; then the parent writes the generation into memory that al
 A request reads that number once, when it begins: so all workers switch at the same instant.
 """
 
+import ctypes
 import gc
 import logging
 import os
@@ -37,6 +38,7 @@ class Follower:
         self._loaded: dict[tuple[str, str, str], Classifier] = {}
         self._shelves: dict[int, Shelf] = {}
         self._load(first)
+        _give_back_memory()
         threading.Thread(target=self._listen, name="versions", daemon=True).start()
 
     def current(self) -> Shelf:
@@ -69,7 +71,7 @@ class Follower:
         held = {id(one) for shelf in self._shelves.values() for one in shelf}
         for identity in [key for key, one in self._loaded.items() if id(one) not in held]:
             del self._loaded[identity]
-        gc.collect()
+        _give_back_memory()
 
     def _listen(self) -> None:
         try:
@@ -88,6 +90,14 @@ class Follower:
                 send(self._link, answer)
         except (EOFError, OSError):  # without the parent's word nobody knows what to serve
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _give_back_memory() -> None:
+    """Let the system have what is free: glibc keeps it, and each swap would seem to leak."""
+    gc.collect()
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
 
 
 def _with_descriptors(catalogue: Catalogue, numbers: list[int]) -> Catalogue:
