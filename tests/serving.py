@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,32 +67,17 @@ class Server:
             time.sleep(0.05)
 
 
-def _is_trial(pid: str) -> bool:
-    """Whether a child puts a bundle to the test, or has just ended: it is no worker then."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return not words or b"models.trial" in words
-    except OSError:
-        return True
-
-
 @contextmanager
 def serving(
-    *bundles: Path, workers: int = 2, options: tuple[str, ...] = (), log: Path | None = None
+    *bundles: Path, workers: int = 2, options: tuple[str, ...] = (), **popen: Any
 ) -> Iterator[Server]:
-    """A server for `bundles`, stopped at the end; a stop that is not clean fails the test.
-
-    What it says goes into `log`, or where the tests' own words go.
-    """
+    """A server for `bundles`, stopped at the end; a stop that is not clean fails the test."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "service", *bundles, "--port", port, "--workers", workers]
     command += options
-    with open(log, "wb") if log else nullcontext() as said:
-        process = subprocess.Popen(
-            [str(part) for part in command], cwd=ROOT, stdout=said, stderr=said
-        )
+    process = subprocess.Popen([str(part) for part in command], cwd=ROOT, **popen)
     server = Server(port, process)
     try:
         server.wait_until_ready()
@@ -100,3 +85,12 @@ def serving(
     finally:
         process.terminate()
         assert process.wait(WAIT_S) == 0  # a clean stop
+
+
+def _is_trial(pid: str) -> bool:
+    """Whether a child puts a bundle to the test, or has just ended: it is no worker then."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return not words or b"models.trial" in words
+    except OSError:
+        return True

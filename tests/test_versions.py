@@ -158,7 +158,12 @@ BROKEN = {
 
 def test_whatever_is_wrong_with_a_new_version_the_old_one_serves_on(folder, tmp_path):
     log = tmp_path / "log"
-    with serving(options=("--models", str(folder)), log=log) as server, asking(server, 2) as said:
+    models = ("--models", str(folder))
+    with (
+        log.open("wb") as words,
+        serving(options=models, stdout=words, stderr=words) as server,
+        asking(server, 2) as said,
+    ):
         for number, spoil in enumerate(BROKEN, start=2):
             made = make(tmp_path / f"made{number}", number)
             spoil(made)
