@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, g
+from flask import Flask, g, request
 
 from service.shelf import Shelf
 
@@ -27,7 +27,11 @@ def register(app: Flask, current: Callable[[], Shelf]) -> None:
         g.shelf, g.version = current(), None
         if values and "version" in values:
             g.version = values.pop("version")
-            g.shelf.check_version(values["name"], g.version)
+
+    @app.before_request
+    def check() -> None:
+        if g.version is not None and request.view_args:
+            g.shelf.check_version(request.view_args["name"], g.version)
 
     @app.url_defaults
     def stay(endpoint: str, values: dict[str, Any]) -> None:
