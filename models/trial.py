@@ -22,15 +22,23 @@ CPU_S = 600  # seconds of all cores, should nobody be left to stop this process
 
 
 def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[str, Any]:
-    """Pin the bundle into `number`, examine the copy: name, version, fingerprint; or a reason."""
+    """Pin the bundle into `number` and examine the copy.
+
+    Args:
+        name, version: what it is to be called; empty: what its manifest says.
+        key: hexadecimal; who has to have signed it; empty: anybody.
+
+    Returns:
+        `name`, `version` and `fingerprint`; or the `reason` why it is refused.
+    """
     known: dict[str, Any] = {}
     try:
         bundle = Bundle(path)
         known["version"] = bundle.manifest.version
         if key:
-            from models.bundles.signature import check_signature, read_key
+            from models.bundles.signature import check_signature, key_of
 
-            check_signature(bundle, read_key(Path(key)))
+            check_signature(bundle, key_of(key))
         pin(bundle, number)
         copy = PinnedBundle(path, os.dup(number), name or None, version or None)
         manifest = examine(copy).manifest

@@ -127,12 +127,13 @@ def open_keeper(
     """Try what is to be served. Raises SettingError, BundleError."""
     if bool(bundles) == bool(models):
         raise SettingError("name one or more bundles to serve, or a folder of them with --models")
+    key = ""
     if trust:
         from models.bundles.signature import read_key
 
-        read_key(trust)
+        key = bytes(read_key(trust)).hex()
     source = ModelFolder(models) if models else NamedBundles(list(bundles))
-    keeper = Keeper(source, threads, trust, say=click.echo)
+    keeper = Keeper(source, threads, key, say=click.echo)
     keeper.start()
     return keeper
 

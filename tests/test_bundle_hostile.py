@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.bundle import MANIFEST, Bundle
-from models.bundles.pinned import pinned
+from models.bundles.pinned import new_file, pin, pinned
 from models.errors import BundleError
 from models.examine import examine
 from tests.crafting import age, edit, replace
@@ -193,6 +193,25 @@ def test_a_pinned_bundle_stays_as_it_was_when_its_folder_is_damaged(deep):
     assert bundle.read("report.html").startswith(b"<!doctype html>")
     with pytest.raises(BundleError, match=r"model\.keras cannot be read: it is not kept"):
         bundle.read("model.keras")
+
+
+def test_a_system_without_files_in_memory_pins_on_its_disk(copied, monkeypatch):
+    def forbidden(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
+    bundle = pinned(Bundle(copied))
+    shutil.rmtree(copied)
+    assert examine(bundle).class_names == ["red", "green", "blue"]
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="files in memory are Linux'")
+def test_nobody_can_write_into_a_pinned_copy(copied):
+    number = new_file()
+    pin(Bundle(copied), number)
+    with pytest.raises(PermissionError):
+        os.pwrite(number, b"altered", 100)
+    os.close(number)
 
 
 def test_a_damaged_file_is_not_pinned(deep):

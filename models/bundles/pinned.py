@@ -10,6 +10,7 @@ import fcntl
 import os
 import tempfile
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
 from models.bundle import MANIFEST, Bundle
@@ -21,7 +22,8 @@ _LENGTH = 8  # bytes in front, which say how long the manifest is
 def new_file() -> int:
     """The descriptor of an empty file without a name."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("bundle", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with suppress(OSError):  # some systems forbid it
+            return os.memfd_create("bundle", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
@@ -38,9 +40,10 @@ def pin(bundle: Bundle, number: int) -> None:
             content = bundle.read(name)
             if name not in NOT_SERVED:
                 file.write(content)
-    if hasattr(fcntl, "F_ADD_SEALS") and hasattr(os, "memfd_create"):
+    if hasattr(fcntl, "F_ADD_SEALS"):
         seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-        fcntl.fcntl(number, fcntl.F_ADD_SEALS, seals)
+        with suppress(OSError):  # a file on a disk has no seals
+            fcntl.fcntl(number, fcntl.F_ADD_SEALS, seals)
 
 
 class PinnedBundle(Bundle):

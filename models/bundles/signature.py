@@ -38,6 +38,11 @@ def read_key(path: Path) -> VerifyKey:
     return VerifyKey(content[len(_DER) :])
 
 
+def key_of(digits: str) -> VerifyKey:
+    """The key that `bytes(key).hex()` has written."""
+    return VerifyKey(bytes.fromhex(digits))
+
+
 def check_signature(bundle: Bundle, key: VerifyKey) -> None:
     """See that the owner of `key` signed this very manifest. Raises BundleError."""
     try:

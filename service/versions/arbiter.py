@@ -40,6 +40,11 @@ class KeepingArbiter(Arbiter):
         except Exception:  # a bug here must not end the service
             log.exception("versions could not be looked after")
 
+    def stop(self, graceful: bool = True) -> None:
+        """End trials with the service."""
+        self._keeper.end()
+        super().stop(graceful)
+
     def reload(self) -> None:
         """SIGHUP: try again what was refused, and look for what is new."""
         self._keeper.look_again()

@@ -35,14 +35,14 @@ class Keeper:
         self,
         source: NamedBundles | ModelFolder,
         threads: int = 1,
-        key: Path | None = None,
+        key: str = "",
         say: Callable[[str], None] = lambda text: None,
     ):
         """Serve nothing yet.
 
         Args:
             threads: cores that one photo may use in a worker.
-            key: a public key; bundles that its owner did not sign are refused.
+            key: a public key in hexadecimal; what its owner did not sign is refused.
             say: told of each version that begins to be served.
         """
         self._source, self._threads, self._key, self._say = source, threads, key, say
@@ -106,6 +106,11 @@ class Keeper:
         if not self._pending and time.monotonic() >= self._next_look:
             self._look()
             self._advance()
+
+    def end(self) -> None:
+        """Stop what is still being tried."""
+        for trial in self._trials.values():
+            trial.end()
 
     def open_link(self) -> None:
         """Prepare the next worker, just before it is forked."""

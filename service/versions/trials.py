@@ -19,7 +19,7 @@ _MOST_BYTES = 100_000  # of a verdict
 class Trial:
     """A running process of `models/trial.py`."""
 
-    def __init__(self, candidate: Candidate, stamp: Stamp, key: Path | None):
+    def __init__(self, candidate: Candidate, stamp: Stamp, key: str):
         """Start it. Raises OSError: no process or descriptor is left."""
         self.candidate, self.stamp = candidate, stamp
         self._number = new_file()
@@ -27,7 +27,7 @@ class Trial:
         self._verdict = b""
         self._late = False
         words = [str(candidate.path), str(self._number), candidate.name or ""]
-        words += [candidate.version or "", str(key.absolute()) if key else ""]
+        words += [candidate.version or "", key]
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "models.trial", *words],
@@ -78,6 +78,10 @@ class Trial:
             return Refusal(candidate.name or candidate.path.name, version, reason)
         identity = found["name"], found["version"]
         return Edition(*identity, str(candidate.path), found["fingerprint"], self._number)
+
+    def end(self) -> None:
+        """Stop it, whatever it has found out."""
+        self._process.kill()
 
     def discard(self) -> None:
         """Give the copy up."""
