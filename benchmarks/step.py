@@ -21,7 +21,6 @@ import numpy as np
 
 from models.building import export
 from models.building.graph import mapped_layers
-from models.bundle import LayerEntry
 from models.images import decode_image
 from models.runtime import Graph
 from training.features.backbone import build
@@ -42,8 +41,7 @@ def main() -> None:
     photos = find_photos(parser.parse_args().photos).photos[: BATCH * (STEPS + 1)]
     config = FitConfig(fine_tune="yes")
     backbone = build(config)
-    entries = [LayerEntry(**layer.as_json()) for layer in mapped_layers(backbone)]
-    cut = backbone.get_layer(choose_cut(entries, None)).output
+    cut = backbone.get_layer(choose_cut(mapped_layers(backbone), None)).output
     lower = Graph(export.to_onnx(backbone, {"cut": cut}))
     digests = [str(photo.path).encode() for photo in photos]
     with (

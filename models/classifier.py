@@ -1,7 +1,7 @@
-"""A saved model that answers: probabilities and feature maps, by ONNX Runtime alone.
+"""Run a saved model with ONNX Runtime alone: probabilities and feature maps.
 
-Nothing here imports TensorFlow or reads a Python object from disk. A model that would give
-nonsense is refused when it is opened, not when it is asked.
+Nothing here imports TensorFlow or reads a Python object from disk. A broken model is refused
+when it is opened, not when a photo comes.
 """
 
 import math
@@ -31,14 +31,14 @@ class Prediction(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What is said of one photo."""
+    """The answer to one photo."""
 
     probabilities: np.ndarray  # (K,) float32
     familiarity: float | None  # at most 1; None: the bundle cannot tell
 
 
-class Answer(NamedTuple):
-    """What is said of one photo, with the maps that were asked for."""
+class MappedReading(NamedTuple):
+    """The answer to one photo, with the maps of the requested layers."""
 
     reading: Reading
     maps: dict[str, np.ndarray]  # layer -> (h, w, C) float32
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
 
 class Classifier:
-    """One bundle, ready to answer. Safe to use from several threads."""
+    """One bundle, ready to run. Safe to use from several threads."""
 
     def __init__(self, bundle: Bundle, threads: int = 1):
         """Load the prediction graph and try it.
@@ -59,7 +59,7 @@ class Classifier:
             threads: how many cores one photo may use.
 
         Raises:
-            BundleError: files altered, or a graph that does not answer as its manifest says.
+            BundleError: a file was altered, or a graph does not fit its manifest.
         """
         self.bundle = bundle
         self.manifest = bundle.manifest
@@ -77,11 +77,11 @@ class Classifier:
         self.prediction_set = self.manifest.thresholds.prediction_set
 
     def decode(self, data: bytes, limits: Limits = Limits()) -> np.ndarray:
-        """Encoded bytes -> (S, S, 3) uint8 RGB for this network. Raises ImageError."""
+        """Decode bytes to (S, S, 3) uint8 RGB for this network. Raises ImageError."""
         return decode_image(data, self.framing, limits)
 
     def predict(self, photos: np.ndarray) -> np.ndarray:
-        """Probabilities of every class.
+        """Compute the probability of every class.
 
         Args:
             photos: (N, S, S, 3) uint8 RGB, from `decode`.
@@ -92,7 +92,7 @@ class Classifier:
         return softmax(self._run("predict.onnx", photos, ["logits"])[0])
 
     def read(self, photo: np.ndarray) -> Reading:
-        """Probabilities of every class, and how familiar the photo is.
+        """Compute the probability of every class, and how familiar the photo is.
 
         Args:
             photo: (S, S, 3) uint8 RGB, from `decode`.
@@ -103,11 +103,11 @@ class Classifier:
         return Reading(softmax(logits)[0], float(self.familiarity.score(features)[0]))
 
     def describe(self, reading: Reading, top: int) -> dict[str, Any]:
-        """An answer in plain types: what the service and `predict` say of one photo.
+        """Write an answer in plain types, as the service and `predict` give it.
 
         Returns:
-            `predictions`, the `top` most probable classes; where the bundle can tell, also
-            `prediction_set`, the names of the classes that it may be, and `in_distribution`,
+            `predictions`, the `top` most probable classes; where the bundle has thresholds,
+            also `prediction_set`, the names of the classes it may be, and `in_distribution`,
             whether it is like the training photos, with its `familiarity`.
         """
         probabilities, familiarity = reading
@@ -122,8 +122,8 @@ class Classifier:
             answer["familiarity"] = round(familiarity, 4)
         return answer
 
-    def look(self, photo: np.ndarray, layers: Sequence[str]) -> Answer:
-        """Probabilities and the feature maps of any set of layers, in one pass.
+    def look(self, photo: np.ndarray, layers: Sequence[str]) -> MappedReading:
+        """Compute probabilities and the feature maps of any set of layers, in one pass.
 
         Args:
             photo: (S, S, 3) uint8 RGB, from `decode`.
@@ -138,7 +138,7 @@ class Classifier:
         familiarity = float(self.familiarity.score(maps.pop())[0]) if self.familiarity else None
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
         reading = Reading(softmax(logits)[0], familiarity)
-        return Answer(reading, dict(zip(layers, pictures, strict=True)))
+        return MappedReading(reading, dict(zip(layers, pictures, strict=True)))
 
     def _run(self, name: str, photos: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
         """What a graph answers. Raises BundleError: something that is no number."""
@@ -149,7 +149,7 @@ class Classifier:
         return answers
 
     def layer(self, name: str) -> LayerEntry:
-        """The layer called `name`. Raises UnknownLayer, with the nearest names."""
+        """Return the layer called `name`. Raises UnknownLayer, with the nearest names."""
         try:
             return self.layers[name]
         except KeyError:
@@ -168,12 +168,12 @@ class Classifier:
                 self._graph(name)
 
     def top(self, probabilities: np.ndarray, count: int) -> list[Prediction]:
-        """The `count` most probable classes of one row, best first; ties in class order."""
+        """Return the `count` most probable classes of one row, best first; ties in class order."""
         order = np.argsort(-probabilities, kind="stable")[:count]
         return [Prediction(self.class_names[i], float(probabilities[i])) for i in order]
 
     def depths(self, count: int) -> list[str]:
-        """Names of up to `count` trunk layers, spread evenly from photo to answer."""
+        """Name up to `count` trunk layers, spread evenly from photo to answer."""
         trunk = [entry.name for entry in self.manifest.layers if entry.trunk] or list(self.layers)
         return [trunk[i] for i in spread(len(trunk), count)]
 
@@ -184,7 +184,7 @@ class Classifier:
 
     @cached_property
     def pooled_layer(self) -> str | None:
-        """The last block, if the head sees its mean; else None: it has no exact saliency."""
+        """The last block, if the head reads its mean; else None: it has no exact saliency."""
         if not self.blocks:
             return None
         last = self.blocks[-1].name
@@ -205,14 +205,14 @@ class Classifier:
         return self.prediction_set.coverage if self.prediction_set else None
 
     def _graph(self, name: str) -> Graph:
-        """One graph of the bundle, loaded when it is first needed."""
+        """Return one graph of the bundle, loaded when it is first needed."""
         with self._lock:
             if name not in self._graphs:
                 self._graphs[name] = self._open(name)
             return self._graphs[name]
 
     def _open(self, name: str) -> Graph:
-        """One graph of the bundle, tried once."""
+        """Load one graph of the bundle, and try it once."""
         content = self.bundle.read(name)
         try:
             check_graph(content)

@@ -1,16 +1,15 @@
-"""How many cores this process may use: fewer than the machine has, in a container."""
+"""Count the cores this process may use: in a container, fewer than the machine has."""
 
 import math
 import os
 from pathlib import Path
 
-CPU_MAX = Path(
-    "/sys/fs/cgroup/cpu.max"
-)  # Linux cgroup v2: "QUOTA PERIOD" in microseconds, or "max"
+# Linux, cgroup v2: "QUOTA PERIOD" in microseconds, or "max".
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cores() -> int:
-    """Cores by affinity and by the container's quota, rounded up; at least 1."""
+    """Count cores by affinity and by the container's quota, rounded up; at least 1."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:

@@ -60,8 +60,9 @@ class ImageTooLarge(ImageError):
 
     code = "image_too_large"
 
-    def __init__(self, found: int, limit: int, unit: str):
-        super().__init__(f"the image has {found:,} {unit}; the limit is {limit:,}")
+    def __init__(self, found: int, limit: int, unit: str, remedy: str = ""):
+        text = f"the image has {found:,} {unit}; the limit is {limit:,}"
+        super().__init__(f"{text}; {remedy}" if remedy else text)
 
 
 class ImageUnreadable(ImageError):
@@ -157,11 +158,11 @@ class ParityError(ExportError):
 
     code = "parity"
 
-    def __init__(self, difference: float, limit: float):
+    def __init__(self, difference: float, limit: float, what: str = "logits"):
         LayerscopeError.__init__(
             self,
-            f"the ONNX graph's logits differ from Keras' by {difference:.2g}, more than {limit:g}; "
-            "nothing was saved: please report the backbone and the versions",
+            f"the ONNX graph's {what} differ from Keras' by {difference:.2g}, more than "
+            f"{limit:.3g}; nothing was saved: please report the backbone and the versions",
         )
 
 

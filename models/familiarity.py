@@ -1,10 +1,10 @@
-"""Is this photo anything like those the model was trained on?
+"""Measure how similar a photo is to the training photos.
 
-A classifier names one of its classes whatever it is shown, and is often sure of it. So the
-photo's features are compared with those of training photos: familiarity is the cosine to the
-k-th nearest of them (Sun et al. 2022, arXiv:2204.06507). The training vectors are kept in the
-few directions that they vary in; what a photo has beside these only makes it less familiar.
-`training/evaluation/familiarity.py` wrote the file.
+A classifier names one of its classes for any photo, often with high confidence. So the photo's
+features are compared with those of training photos: familiarity is the cosine to the k-th
+nearest of them (Sun et al. 2022, arXiv:2204.06507). The training vectors are kept in the few
+directions in which they vary; whatever a photo has outside them makes it less familiar.
+`training/evaluation/familiarity.py` fits and writes the file.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ FILE = "familiarity.npz"
 
 
 class Familiarity:
-    """What the photos of training looked like to the backbone."""
+    """The features of training photos, and from which cosine on a photo is like them."""
 
     def __init__(self, directions: np.ndarray, photos: np.ndarray, neighbours: int, least: float):
         """See that the numbers fit together.
@@ -48,19 +48,19 @@ class Familiarity:
 
 
 def place(features: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Features (N, F) at unit length, in the given directions: (N, R). A zero stays zero."""
+    """Project features (N, F), at unit length, on the given directions: (N, R). Zeros stay zero."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     placed: np.ndarray = (features @ directions) / np.where(lengths > 0, lengths, 1)
     return placed
 
 
 def nearest(cosines: np.ndarray, neighbours: int) -> np.ndarray:
-    """The k-th largest cosine of each row."""
+    """Return the k-th largest cosine of each row."""
     return np.partition(cosines, -neighbours, axis=1)[:, -neighbours]
 
 
 def read_familiarity(bundle: Bundle, features: int) -> Familiarity | None:
-    """What the bundle knows of its training photos; None: nothing.
+    """Read what to compare photos with from a bundle; None if it has no threshold.
 
     Args:
         features: how many its network has.

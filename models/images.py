@@ -1,9 +1,9 @@
 """Encoded bytes -> upright RGB pixels at the network's size.
 
 The only decoder: training and serving call it with the same settings, so the same file
-gives the same pixels, bit for bit. Bytes are hostile until shown otherwise. Limits are
-checked on the header, before a pixel is decoded, and whatever Pillow raises leaves here
-as an ImageError.
+gives the same pixels, bit for bit. Bytes are hostile until shown otherwise. Pillow sees only
+what shows the picture (image_stream.py), limits are checked on the header, before a pixel is
+decoded, and whatever Pillow raises leaves here as an ImageError.
 
 A photo is resized first, in its own mode, and only then flattened over white and turned
 upright by its EXIF tag: at the network's size both cost nothing.
@@ -11,82 +11,83 @@ upright by its EXIF tag: at the network's size both cost nothing.
 
 import io
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from models import deep_pixels, pixels
+from models.deep_pixels import Levels
 from models.errors import (
     ImageEmpty,
     ImageError,
     ImageTooLarge,
     ImageUnreadable,
     ImageUnsupported,
-    SettingError,
 )
+from models.file_kinds import describe_kind, is_heif
+from models.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
+from models.image_stream import Stream, gif_stream, png_stream, webp_stream
+from models.jpeg_stream import jpeg_stream, two_endings
+from models.limits import FORMATS, MORE_FORMATS, Limits, check_limit
+from models.pixels import OwnLevels, Picture
+from models.quiet import silence_libraries
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-MORE_FORMATS = ("TIFF", "AVIF")  # by a setting: large decoders that few photo services need
-RESAMPLING = Image.Resampling.BILINEAR  # a triangle over all pixels; bicubic is no more accurate
+__all__ = [  # with what others know by this name
+    "FORMATS",
+    "FRACTIONS",
+    "MORE_FORMATS",
+    "RESAMPLING",
+    "SIZES_PX",
+    "Decoded",
+    "Framing",
+    "Levels",
+    "Limits",
+    "Resize",
+    "decode_image",
+    "decode_photo",
+    "decode_whole",
+    "measure_levels",
+    "shrink_image",
+]
+
+RESAMPLING = pixels.FILTER
 DRAFT_GAP = 2.0  # a JPEG is decoded smaller only to this multiple of the size needed
-SIZES_PX = (8, 2048)  # of the network's square input, least and most
-FRACTIONS = (0.1, 1.0)  # of the shorter side that a crop keeps, likewise
-Resize = Literal["crop", "squash"]
-Box = tuple[float, float, float, float]  # left, top, right, bottom in px
-
-# What turns a photo upright, by its EXIF orientation (Exif 2.32, section 4.6.4, tag 0x0112).
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+MEASURED = 1 << 16  # px, longer than any side: nothing is decoded smaller
+DRAFTED = 4  # times as many pixels may a JPEG have as are decoded of it, at half its size or less
+_MAGIC = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG": "PNG",
+    b"RIFF": "WEBP",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II": "TIFF",
+    b"MM": "TIFF",
 }
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What one encoded photo may cost. Each is checked before pixels are decoded."""
-
-    size_bytes: int = 20_000_000
-    pixels: int = 25_000_000  # width x height; Pillow's own limit lets 11 kB take 441 MiB
-    frames: int = 1_000  # only the first is shown
-    scans: int = 100  # of a JPEG: each repeated scan decodes the whole picture again
-    scan_pixels: int = 600_000_000  # scans x pixels: about half a second
-    parts: int = 1_000  # segments of a JPEG, chunks of a PNG: Pillow reads each in Python
-    formats: tuple[str, ...] = FORMATS
+silence_libraries()
 
 
 @dataclass(frozen=True)
-class Framing:
-    """How a photo meets the network's square; recorded in every saved model.
+class Decoded:
+    """The pixels of a photo, and what its file was like."""
 
-    `crop` takes the centred square whose side is `fraction` of the shorter side; `squash`
-    takes the whole photo and changes its proportions.
+    pixels: np.ndarray  # (S, S, 3) uint8 RGB
+    width: int  # px, as the file has it
+    height: int
+    kind: str  # what the bytes are, in Pillow's words: JPEG, PNG, ...
+    alpha_ignored: bool  # it would have hidden nearly everything
+
+
+def decode_photo(data: bytes, framing: Framing, limits: Limits = Limits()) -> Decoded:
+    """The photo in `data`, upright, at the network's size, with what its file was like.
+
+    Raises:
+        ImageEmpty, ImageUnsupported, ImageTooLarge, ImageUnreadable.
     """
-
-    size: int  # px, the network's input
-    resize: Resize = "crop"
-    fraction: float = 0.875  # as in ImageNet evaluation: Szegedy et al. 2015, arXiv:1512.00567
-
-    def __post_init__(self) -> None:
-        if not SIZES_PX[0] <= self.size <= SIZES_PX[1]:
-            expected = f"{SIZES_PX[0]} to {SIZES_PX[1]}"
-            raise SettingError(f"size is {self.size} px; expected {expected}")
-        if self.resize not in ("crop", "squash"):
-            raise SettingError(f"resize is {self.resize!r}; expected crop or squash")
-        if not FRACTIONS[0] <= self.fraction <= FRACTIONS[1]:
-            expected = f"{FRACTIONS[0]:g} to {FRACTIONS[1]:g}"
-            raise SettingError(f"fraction is {self.fraction}; expected {expected}")
-
-    def box(self, width: int, height: int) -> Box:
-        """The part of a width x height photo that is kept."""
-        if self.resize == "squash":
-            return 0.0, 0.0, float(width), float(height)
-        side = max(1.0, min(width, height) * self.fraction)
-        return (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2
+    found = _decode(data, limits, framing, framing.levels)
+    square = np.asarray(found.image, np.uint8)
+    return Decoded(square, found.width, found.height, found.kind, found.alpha_ignored)
 
 
 def decode_image(data: bytes, framing: Framing, limits: Limits = Limits()) -> np.ndarray:
@@ -98,181 +99,189 @@ def decode_image(data: bytes, framing: Framing, limits: Limits = Limits()) -> np
     Raises:
         ImageEmpty, ImageUnsupported, ImageTooLarge, ImageUnreadable.
     """
-    return np.asarray(_decode(data, limits, framing), np.uint8)
+    return decode_photo(data, framing, limits).pixels
 
 
-def decode_whole(data: bytes, longest: int, limits: Limits = Limits()) -> Image.Image:
+def decode_whole(
+    data: bytes, longest: int, limits: Limits = Limits(), levels: Levels | None = None
+) -> Image.Image:
     """The whole photo, upright RGB, at most `longest` px: what random crops are taken from.
 
     Raises:
         ImageEmpty, ImageUnsupported, ImageTooLarge, ImageUnreadable.
     """
-    return _decode(data, limits, longest)
+    return _decode(data, limits, longest, levels).image
 
 
-def shrink_image(data: bytes, longest: int, limits: Limits = Limits()) -> bytes:
+def shrink_image(
+    data: bytes, longest: int, limits: Limits = Limits(), levels: Levels | None = None
+) -> bytes:
     """The whole photo as a JPEG, upright, at most `longest` px, without its metadata.
+
+    Args:
+        levels: of deep pixels; None: those of this photo alone, to be looked at.
 
     Raises:
         ImageEmpty, ImageUnsupported, ImageTooLarge, ImageUnreadable.
     """
     buffer = io.BytesIO()
-    _decode(data, limits, longest).save(buffer, "JPEG", quality=88)
+    _decode(data, limits, longest, levels or "own").image.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
-def _decode(data: bytes, limits: Limits, target: Framing | int) -> Image.Image:
-    """Upright RGB, framed for a network or shrunk to a longest side; any failure named."""
-    _check_bytes(data, limits)
+def measure_levels(data: bytes, limits: Limits = Limits()) -> tuple[Levels, bool] | None:
+    """The range that a photo of more than eight bits uses, and whether its bits are sixteen.
+
+    Returns:
+        None: it has eight bits, or cannot be read.
+    """
+    if not deep_pixels.may_be_deep(data[:32], limits.formats) or len(data) > limits.size_bytes:
+        return None
     try:
-        with Image.open(io.BytesIO(data), formats=limits.formats) as image:
-            _check_header(image, limits, data.count(b"\xff\xda"))
-            return _pixels(image, target)
+        stream = _stream(data, limits)
+        picture = _load(stream.data, stream, limits, MEASURED, deep=True)
+    except Exception:  # what is wrong with it will be said when it is decoded
+        return None
+    if not picture.deep:
+        return None
+    values = pixels.deep_values(picture)
+    levels = deep_pixels.measure(values)
+    return (levels, values.dtype == np.uint16) if levels else None
+
+
+def _decode(
+    data: bytes, limits: Limits, target: Framing | int, levels: Levels | OwnLevels
+) -> Picture:
+    """Upright RGB, framed for a network or shrunk to a longest side; any failure named."""
+    if not data:
+        raise ImageEmpty("the image is empty: 0 bytes; was its download or copy finished?")
+    check_limit(len(data), limits.size_bytes, "bytes")
+    try:
+        stream = _stream(data, limits)
+        try:
+            picture = _load(stream.data, stream, limits, target, levels is not None)
+        except OSError as error:
+            picture = _load_without_end(stream, limits, target, error)
+        return pixels.finish(picture, stream.metadata, target, levels)
     except ImageError:
         raise
     except UnidentifiedImageError:
-        names = ", ".join(limits.formats)
-        reason = f"not an image in one of the accepted formats ({names})"
-        raise ImageUnsupported(reason) from None
-    except Image.DecompressionBombError:
-        raise ImageTooLarge(2 * (Image.MAX_IMAGE_PIXELS or 0), limits.pixels, "pixels") from None
+        raise _unidentified(data, limits) from None
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError and more
         raise ImageUnreadable(f"the image is damaged: {_reason(error)}") from error
 
 
-def _check_bytes(data: bytes, limits: Limits) -> None:
-    """Limits that can be checked by counting bytes."""
-    if not data:
-        raise ImageEmpty("the image is empty: 0 bytes")
-    if len(data) > limits.size_bytes:
-        raise ImageTooLarge(len(data), limits.size_bytes, "bytes")
+def _stream(data: bytes, limits: Limits) -> Stream:
+    """The picture in a file; a file of a kind that has no trailers is taken as it is."""
     if data.startswith(b"\xff\xd8"):
-        _limit(data.count(b"\xff\xda"), limits.scans, "scans")
-        _limit(_jpeg_segments(data), limits.parts, "segments")
-    if data.startswith(b"\x89PNG"):
-        _limit(_png_chunks(data), limits.parts, "chunks beside its pixels")
-    if data.startswith(b"GIF8"):
-        _limit(_gif_frames(data), limits.frames, "frames")
+        return jpeg_stream(data, limits)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return png_stream(data, limits)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return webp_stream(data, limits)
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return gif_stream(data, limits)
+    return Stream(data)
 
 
-def _limit(found: int, limit: int, unit: str) -> None:
-    if found > limit:
-        raise ImageTooLarge(found, limit, unit)
+def _load(
+    data: bytes, stream: Stream, limits: Limits, target: Framing | int, deep: bool = False
+) -> Picture:
+    """Check what the header says, then decode, a JPEG no larger than it is needed.
+
+    Args:
+        data: the stream's own, or that with an end.
+        deep: load both bytes of 16-bit colours, not the upper one alone.
+    """
+    if stream.size:  # before it is opened: a WebP makes room for its pixels then
+        _check_pixels(*stream.size, limits, data.startswith(b"\xff\xd8"))
+    with Image.open(io.BytesIO(data), formats=_openable(data, limits)) as image:
+        _check_header(image, stream, limits)
+        picture = Picture(image, image.width, image.height, image.format or "")
+        picture.deep = deep_pixels.is_deep(image)
+        if image.format in ("JPEG", "MPO"):
+            (left, top, right, bottom), size = place(target, image.width, image.height)
+            shrink = min((right - left) / size[0], (bottom - top) / size[1]) / DRAFT_GAP
+            if shrink >= 2:
+                image.draft(None, (int(image.width / shrink), int(image.height / shrink)))
+            _check_pixels(image.width, image.height, limits)
+        image.load()
+    if deep and picture.deep and image.mode in ("RGB", "RGBA"):
+        with Image.open(io.BytesIO(data), formats=_openable(data, limits)) as lower:
+            if deep_pixels.take_lower_bytes(lower):
+                lower.load()
+                picture.lower = lower
+    return picture
 
 
-def _jpeg_segments(data: bytes) -> int:
-    """Steps that Pillow takes before the first scan: segments, fillers, bytes it passes over."""
-    segments, at = 0, 2
-    while at + 4 <= len(data) and segments <= 100_000:  # enough to know
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker == 0xFF:
-            at += 1
-        elif marker == 0xDA:
-            break
-        elif marker <= 0x01 or 0xD0 <= marker <= 0xD9:  # they have no length
-            at += 2
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        segments += 1
-    return segments
+def _load_without_end(
+    stream: Stream, limits: Limits, target: Framing | int, error: OSError
+) -> Picture:
+    """A JPEG that lacks nothing but its end. Raises `error` if it lacks more."""
+    if not (stream.data.startswith(b"\xff\xd8") and stream.exact and "truncated" in str(error)):
+        raise error
+    one, other = (_load(data, stream, limits, target) for data in two_endings(stream.data))
+    if not np.array_equal(np.asarray(one.image), np.asarray(other.image)):
+        raise error
+    return one
 
 
-def _png_chunks(data: bytes) -> int:
-    """Chunks that hold no pixels, or hardly any."""
-    chunks, at = 0, 8
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        kind = data[at + 4 : at + 8]
-        chunks += kind not in (b"IDAT", b"fdAT", b"fcTL") or (kind == b"IDAT" and length < 64)
-        at += 12 + length
-        if chunks > 100_000:
-            break
-    return chunks
+def _openable(data: bytes, limits: Limits) -> list[str]:
+    """The formats that Pillow may try."""
+    heif = "HEIF" in limits.formats and is_heif(data) and _heif_is_there()
+    return ["HEIF"] if heif else [name for name in limits.formats if name != "HEIF"]
 
 
-def _gif_frames(data: bytes) -> int:
-    """Image descriptors in a GIF, found by stepping over its blocks (GIF89a, section 15 on)."""
-
-    def colours(flags: int) -> int:
-        return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
-
-    frames, at = 0, 13
+@cache
+def _heif_is_there() -> bool:
+    """Whether the package for HEIC, which few need, is installed; it is loaded then."""
     try:
-        at += colours(data[10])
-        while data[at] in (0x21, 0x2C):  # an extension, an image
-            if data[at] == 0x2C:
-                frames += 1
-                at += 11 + colours(data[at + 9])  # its descriptor, its colours, its code size
-            else:
-                at += 2
-            while data[at]:  # sub-blocks: a length, then so many bytes; 0 ends them
-                at += data[at] + 1
-            at += 1
-    except IndexError:  # cut off: Pillow will say so, if the first frame is not whole
-        pass
-    return frames
+        import pi_heif
+    except ImportError:
+        return False
+    pi_heif.register_heif_opener(
+        decode_threads=1, thumbnails=False, depth_images=False, aux_images=False
+    )
+    return True
 
 
-def _check_header(image: Image.Image, limits: Limits, scans: int) -> None:
-    """Limits that Pillow reads from the header."""
+def _check_pixels(width: int, height: int, limits: Limits, drafted: bool = False) -> None:
+    """Raise ImageTooLarge, which names the option, for too many pixels."""
+    most = limits.pixels * (DRAFTED if drafted else 1)
+    if width * height > most:
+        unit = f"pixels ({width} x {height})"
+        raise ImageTooLarge(width * height, most, unit, "--max-megapixels sets it")
+
+
+def _check_header(image: Image.Image, stream: Stream, limits: Limits) -> None:
+    """Limits that can be checked once Pillow has read the header."""
     if image.format == "BMP" and image.info.get("compression") in (1, 2):
         raise ImageUnsupported("a run-length coded BMP: save it as PNG")  # Pillow: seconds each
-    pixels = image.width * image.height
-    if pixels > limits.pixels:
-        raise ImageTooLarge(pixels, limits.pixels, f"pixels ({image.width} x {image.height})")
-    if image.format in ("JPEG", "MPO") and scans > 1:
-        _limit(scans * pixels, limits.scan_pixels, f"pixels in its {scans} scans")
+    jpeg = image.format in ("JPEG", "MPO")
+    _check_pixels(image.width, image.height, limits, jpeg)
+    if jpeg and stream.scans > 1:
+        each = image.width * image.height
+        check_limit(stream.scans * each, limits.scan_pixels, f"pixels in its {stream.scans} scans")
+    check_limit(stream.coefficients, limits.coefficients, "coefficients to keep (progressive)")
     if image.format != "GIF":  # Pillow would read every frame of a GIF to count them
-        frames = getattr(image, "n_frames", 1)
-        if frames > limits.frames:
-            raise ImageTooLarge(frames, limits.frames, "frames")
+        check_limit(getattr(image, "n_frames", 1), limits.frames, "frames")
 
 
-def _place(target: Framing | int, width: int, height: int) -> tuple[Box, tuple[int, int]]:
-    """The part of a width x height photo to keep, and the size in px it is brought to."""
-    if isinstance(target, Framing):
-        return target.box(width, height), (target.size, target.size)
-    scale = min(1.0, target / max(width, height))
-    return (0, 0, width, height), (max(1, round(width * scale)), max(1, round(height * scale)))
-
-
-def _pixels(image: Image.Image, target: Framing | int) -> Image.Image:
-    """Decode, resize, flatten over white, turn upright."""
-    orientation = image.getexif().get(0x0112, 1)
-    (left, top, right, bottom), (width, height) = _place(target, image.width, image.height)
-    shrink = min((right - left) / width, (bottom - top) / height) / DRAFT_GAP
-    if image.format in ("JPEG", "MPO") and shrink >= 2:
-        image.draft(None, (int(image.width / shrink), int(image.height / shrink)))
-    image.load()
-    image = _resizable(image)
-    box, _ = _place(target, image.width, image.height)
-    image = image.resize((width, height), RESAMPLING, box=box)
-    if image.mode in ("RGBA", "LA"):
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
-    image = image.convert("RGB")
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
-
-
-def _resizable(image: Image.Image) -> Image.Image:
-    """The same picture in a mode that can be resized without changing what it shows."""
-    if image.mode.startswith("I;16"):
-        grey = np.asarray(image).astype(np.uint32)
-        scaled = Image.fromarray(((grey + 128) // 257).astype(np.uint8))  # convert() would clip
-        hidden = image.info.get("transparency")
-        if hidden is None:
-            return scaled
-        opaque = Image.fromarray(np.where(grey == hidden, np.uint8(0), np.uint8(255)))
-        return Image.merge("LA", (scaled, opaque))
-    if image.mode in ("I", "F"):
-        raise ImageUnreadable(
-            f"pixels of mode {image.mode} (32 bits) have no fixed range; save it with 8 or 16 bits"
+def _unidentified(data: bytes, limits: Limits) -> ImageError:
+    """Why Pillow did not know a file: it is of another kind, or its header is damaged."""
+    names = ", ".join(limits.formats)
+    there = "HEIF" in limits.formats and is_heif(data) and _heif_is_there()
+    what = "" if there else describe_kind(data, limits.formats)
+    if what:
+        return ImageUnsupported(
+            f"not an image in one of the accepted formats ({names}): it is {what}"
         )
-    if image.has_transparency_data:
-        return image if image.mode in ("RGBA", "LA") else image.convert("RGBA")
-    if image.mode in ("L", "RGB", "CMYK"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
+    if "HEIF" in limits.formats and is_heif(data):
+        return ImageUnreadable("the image is damaged: a HEIC that cannot be opened")
+    for magic, kind in _MAGIC.items():
+        if data.startswith(magic) and kind in limits.formats:
+            return ImageUnreadable(f"the image is damaged: the header of a {kind} with no picture")
+    return ImageUnsupported(f"not an image in one of the accepted formats ({names})")
 
 
 def _reason(error: BaseException) -> str:

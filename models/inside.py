@@ -1,6 +1,6 @@
-"""One photo, every block of the network: maps, what each channel says, where the answer lies.
+"""Run one photo through every block of the network: maps, effects of channels, saliency.
 
-All from one run of the graph, so that whoever walks from layer to layer waits only once.
+All of it comes from one run of the graph, so that walking from layer to layer waits only once.
 """
 
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from models.errors import SettingError, UnknownClass
 
 @dataclass
 class LayerAnswer:
-    """What one layer answers to the photo."""
+    """The maps of one layer for a photo, and what its channels contribute."""
 
     entry: LayerEntry
     maps: np.ndarray  # (h, w, C) float32
     strengths: np.ndarray  # (C,) mean positive answer
-    effects: np.ndarray | None  # (C,) what each channel adds to the class; None: not known
+    effects: np.ndarray | None  # (C,) what each channel adds to the logit; None: not known
 
 
 @dataclass
 class Inside:
-    """What the network makes of one photo, from the first block to the last."""
+    """The layers of the network on one photo, from the first block to the last."""
 
     reading: Reading
-    label: int  # the class that effects and heat speak of
+    label: int  # the class that effects and heat explain
     layers: list[LayerAnswer]
     heat: np.ndarray  # (h, w) float32, `saliency.positions`; one 0 where there is none
 
@@ -39,11 +39,11 @@ class Inside:
 
 
 def look_inside(classifier: Classifier, photo: np.ndarray, label: str | None = None) -> Inside:
-    """Every block's answer to one photo.
+    """Run one photo through every block, and explain a class.
 
     Args:
         photo: (S, S, 3) uint8 RGB, from `classifier.decode`.
-        label: the class to explain; None: the one that is predicted.
+        label: the class to explain; None: the predicted one.
 
     Raises:
         UnknownClass: the model has no such class.
@@ -61,7 +61,7 @@ def look_inside(classifier: Classifier, photo: np.ndarray, label: str | None = N
 def answer_of(
     classifier: Classifier, entry: LayerEntry, maps: np.ndarray, label: int
 ) -> LayerAnswer:
-    """One layer's maps with what its channels answer, and what they say for a class."""
+    """Add to one layer's maps the strengths of its channels, and their effects on a class."""
     effects = effects_of(classifier, entry.name, maps, label)
     return LayerAnswer(entry, maps, mosaic.strengths(maps), effects)
 
@@ -69,9 +69,9 @@ def answer_of(
 def effects_of(
     classifier: Classifier, layer: str, maps: np.ndarray, label: int
 ) -> np.ndarray | None:
-    """(C,) what each channel adds to a class; None where that is not known.
+    """Compute (C,) what each channel adds to a class; None where that is not known.
 
-    At the last layer the head itself is asked; before it, the layer's linear probe.
+    It is measured on the head at the last layer, and on its linear probe at the others.
     """
     pooled = maps.mean(axis=(0, 1))
     if layer == classifier.pooled_layer:
@@ -83,7 +83,7 @@ def effects_of(
 
 
 def explain(classifier: Classifier, photo: np.ndarray, label: str | None, method: str) -> Inside:
-    """Which parts of a photo speak for a class: `heat`, without the layers.
+    """Compute which parts of a photo speak for a class: `heat`, without the layers.
 
     Raises:
         UnknownClass: the model has no such class. SettingError: no such method.
@@ -92,7 +92,7 @@ def explain(classifier: Classifier, photo: np.ndarray, label: str | None, method
     if method == "position" and last is None:
         raise SettingError(
             "the head of this network does not read a layer with height and width, so no position "
-            "can be taken out: ask method=occlusion"
+            "can be removed: use method=occlusion"
         )
     answer = classifier.look(photo, [last] if last else [])
     index = class_index(classifier, answer.probabilities, label)
@@ -106,7 +106,7 @@ def explain(classifier: Classifier, photo: np.ndarray, label: str | None, method
 
 
 def class_index(classifier: Classifier, probabilities: np.ndarray, label: str | None) -> int:
-    """The index of a class by its name; of the most probable one for None."""
+    """Return the index of a class by its name; None stands for the most probable one."""
     if label is None:
         return int(probabilities.argmax())
     try:

@@ -1,6 +1,6 @@
-"""What each layer detects, read back from a bundle: `training/insight/write.py` wrote it.
+"""Read from a bundle what each layer detects; `training/insight/write.py` writes it.
 
-One file of plain arrays a layer, read when it is first asked for. Nothing here can make a
+Each layer has one file of plain arrays, read when it is first needed. Nothing here can make a
 Python object out of a file.
 """
 
@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from models.bundle import Bundle
 from models.bundles.arrays import read_arrays
 from models.bundles.manifest import Count, LayerEntry, Number, Share
-from models.errors import BundleError, UnknownChannel
+from models.errors import BundleError
 
 INDEX = "insight/insight.json"
 ROWS = {  # array of a layer -> its dimensions after the first, which is the channels
@@ -74,7 +74,7 @@ class Exemplar(NamedTuple):
 
 
 class LayerInsight:
-    """What was found out about one layer. Arrays have a row for each channel."""
+    """The facts about one layer. Arrays have a row for each channel."""
 
     def __init__(self, summary: LayerSummary, arrays: dict[str, np.ndarray]):
         self.probe_accuracy = summary["probe_accuracy"]
@@ -85,14 +85,8 @@ class LayerInsight:
     def __len__(self) -> int:
         return len(self.arrays["mean"])
 
-    def check_channel(self, channel: int) -> int:
-        """`channel`, if the layer has it. Raises UnknownChannel."""
-        if not 0 <= channel < len(self):
-            raise UnknownChannel(channel, len(self))
-        return channel
-
     def sprite(self, channel: int) -> bytes:
-        """The exemplars of one channel as a WebP with 3 x 3 tiles."""
+        """Return the exemplars of one channel as a WebP with 3 x 3 tiles."""
         ends = self.arrays["sprite_ends"]
         start = ends[channel - 1] if channel else 0
         return self.arrays["sprites"][start : ends[channel]].tobytes()
@@ -116,7 +110,7 @@ class Insight:
 
     @property
     def summaries(self) -> dict[str, dict[str, Any]]:
-        """Layer -> probe accuracy, shares of dead channels and of near copies."""
+        """Probe accuracy, share of dead channels and of duplicates, by layer."""
         keys = ("probe_accuracy", "dead_share", "duplicate_share")
         return {name: {key: entry[key] for key in keys} for name, entry in self._layers.items()}  # type: ignore[literal-required]
 
@@ -140,7 +134,7 @@ class Insight:
             self._bundle.read(entry["file"])
 
     def _read_layer(self, name: str) -> LayerInsight | None:
-        """One layer; None if it was not looked into. Raises BundleError."""
+        """Read one layer; None if there is no insight on it. Raises BundleError."""
         entry = self._layers.get(name)
         if entry is None:
             return None
@@ -179,7 +173,7 @@ class Insight:
             raise ValueError("sprite_ends do not lie in its sprites")
 
     def exemplars(self, layer: LayerInsight, channel: int) -> list[Exemplar]:
-        """The photos that excite one channel most, strongest first."""
+        """Return the photos that excite one channel most, strongest first."""
         arrays = layer.arrays
         found = []
         for place, photo in enumerate(arrays["exemplar_photo"][channel]):
@@ -203,12 +197,12 @@ class Insight:
         return None
 
     def label_of(self, layer: LayerInsight, channel: int) -> str | None:
-        """The class a channel fires for most; None where it is dead."""
+        """Return the class a channel fires for most; None where it is dead."""
         label = int(layer.arrays["class"][channel])
         return self.class_names[label] if label >= 0 else None
 
     def effects(self, layer: LayerInsight, pooled: np.ndarray, label: str) -> np.ndarray | None:
-        """What the layer's own linear probe loses of a class without each channel.
+        """Compute what the layer's linear probe loses of a class without each channel.
 
         Args:
             pooled: (C,) float32, the mean of each map.

@@ -1,7 +1,7 @@
-"""Feature maps -> a sheet of tiles, one tile a channel -> PNG.
+"""Draw feature maps as a sheet of tiles, one tile a channel, and as a PNG.
 
-All tiles of a sheet share one scale, so a channel that found nothing stays dark beside one
-that did. Draws only; what the numbers mean is said where they are computed.
+All tiles of a sheet share one scale, so a channel that found nothing stays dark next to one
+that did. This file only draws; inside.py and saliency.py compute.
 """
 
 import io
@@ -13,7 +13,8 @@ from PIL import Image
 
 from models.errors import SettingError
 
-# Anchor colours of a ramp from black to pale yellow, dark to light, readable in grey too.
+# Anchor colours of a ramp from black to pale yellow, dark to light, readable in grey too; those
+# of service/page/ember.js, and a test compares the two.
 _EMBER = np.array(
     [(0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21),
      (250, 193, 39), (252, 255, 164)],
@@ -28,7 +29,7 @@ GREY = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
 
 
 def strengths(maps: np.ndarray) -> np.ndarray:
-    """How strongly each channel answers: the mean of its positive part.
+    """Compute how strongly each channel answers: the mean of its positive part.
 
     Args:
         maps: (h, w, C) float32.
@@ -40,12 +41,12 @@ def strengths(maps: np.ndarray) -> np.ndarray:
 
 
 def peak(maps: np.ndarray) -> float:
-    """The largest finite value of some maps; 0 if none is above 0."""
+    """Return the largest finite value of some maps; 0 if none is above 0."""
     return float(_above_zero(maps).max(initial=0.0))
 
 
 def _above_zero(maps: np.ndarray) -> np.ndarray:
-    """The positive part of some maps; what is no number counts as 0."""
+    """Return the positive part of some maps; NaN and infinities count as 0."""
     above = np.fmax(maps, 0)  # NaN becomes 0
     if np.isfinite(above.max(initial=0)):
         return above
@@ -55,7 +56,7 @@ def _above_zero(maps: np.ndarray) -> np.ndarray:
 def draw(
     maps: np.ndarray, tile: int = 0, columns: int = 0, gap: int = 1, brightest: float = 0.0
 ) -> np.ndarray:
-    """A sheet with a tile for every channel, row by row.
+    """Draw a sheet with a tile for every channel, row by row.
 
     Args:
         maps: (h, w, C) float32, any range. 0 and less is black, `brightest` and more the
@@ -73,7 +74,7 @@ def draw(
     """
     height, width, channels = maps.shape
     if channels == 0:
-        raise SettingError("no channels to draw: ask for at least one")
+        raise SettingError("no channels to draw: request at least one")
     maps = _above_zero(maps)
     brightest = brightest or peak(maps) or 1.0  # all silent: all black
     levels = (np.minimum(maps / brightest, 1) * 255).round().astype(np.uint8)
@@ -85,7 +86,7 @@ def draw(
 
 
 def _lay_out(tiles: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
-    """Tiles (C, h, w) or (C, h, w, 3) row by row on black, `gap` px between them."""
+    """Lay out tiles (C, h, w) or (C, h, w, 3) row by row on black, `gap` px between them."""
     count, height, width, *colours = tiles.shape
     rows = -(-count // columns)  # rounded up: floor would drop the last row of tiles
     cells = np.zeros((rows * columns, height + gap, width + gap, *colours), np.uint8)
@@ -96,7 +97,7 @@ def _lay_out(tiles: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
 
 
 def contact_sheet(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Every channel at one pixel a position, each on its own scale, without gaps.
+    """Draw every channel at one pixel a position, each on its own scale, without gaps.
 
     Args:
         maps: (h, w, C) float32, C 1 or more.
@@ -115,7 +116,7 @@ def contact_sheet(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def each_its_own(maps: np.ndarray) -> np.ndarray:
-    """Maps (h, w, C) with each channel's largest value at 1; silent channels stay at 0."""
+    """Scale maps (h, w, C) so that each channel's peak is 1; silent channels stay at 0."""
     above = _above_zero(maps)
     peaks = above.max(axis=(0, 1))
     return above / np.where(peaks > 0, peaks, 1)
@@ -124,7 +125,7 @@ def each_its_own(maps: np.ndarray) -> np.ndarray:
 def draw_over(
     photo: np.ndarray, maps: np.ndarray, brightest: float, colours: np.ndarray = EMBER
 ) -> np.ndarray:
-    """A sheet of the photo, once under each channel.
+    """Draw a sheet of the photo, once under each channel.
 
     Args:
         photo: (S, S, 3) uint8 RGB, at the size of a tile.
@@ -141,7 +142,7 @@ def draw_over(
 def lay_over(
     photo: np.ndarray, heat: np.ndarray, colours: np.ndarray = EMBER, brightest: float = 0.0
 ) -> np.ndarray:
-    """A photo under a map: darkened where the map is silent, glowing where it speaks.
+    """Lay a map over a photo: dark where the map is silent, glowing where it is strong.
 
     Args:
         photo: (H, W, 3) uint8 RGB.
@@ -161,10 +162,10 @@ def lay_over(
 
 
 def plain_png(levels: np.ndarray, squeeze: bool = True) -> bytes:
-    """(H, W) uint8 as a grey PNG, unfiltered: a third of the time that Pillow takes.
+    """Encode (H, W) uint8 as a grey, unfiltered PNG, in a third of the time that Pillow takes.
 
     Args:
-        squeeze: whether to compress it; not doing so takes a tenth of the time again.
+        squeeze: whether to compress; without, it takes a tenth of that time.
 
     PNG Specification (third edition), sections 5.2 and 9.2; silent positions lie in runs.
     """
@@ -183,11 +184,11 @@ def plain_png(levels: np.ndarray, squeeze: bool = True) -> bytes:
 
 
 def png(sheet: np.ndarray, colours: np.ndarray = EMBER) -> bytes:
-    """A picture as a PNG.
+    """Encode a picture as a PNG.
 
     Args:
         sheet: (H, W) uint8 levels, or (H, W, 3) uint8 RGB.
-        colours: (256, 3) uint8, what each level is drawn in.
+        colours: (256, 3) uint8, the colour of each level.
     """
     image = Image.fromarray(sheet)
     if sheet.ndim == 2:

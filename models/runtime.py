@@ -1,4 +1,4 @@
-"""One ONNX graph, ready to run. No Keras, no Python objects read from disk."""
+"""Run one ONNX graph. No Keras, no Python objects read from disk."""
 
 import os
 from collections.abc import Sequence
@@ -33,6 +33,6 @@ class Graph:
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """The named outputs for photos, 0 to 255, or vectors; maps are (N, C, h, w)."""
+        """Compute the named outputs for photos, 0 to 255, or vectors; maps are (N, C, h, w)."""
         batch = np.ascontiguousarray(inputs, np.float32)
         return self._session.run(list(outputs), {self._input: batch})

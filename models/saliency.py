@@ -1,11 +1,11 @@
-"""Which parts of a photo speak for a class.
+"""Find which parts of a photo speak for a class: its saliency.
 
-Something is taken out, and what the class's logit loses is the answer: exact for any head,
-no gradients. `positions` takes one position of the last feature map out and pools the others;
-with a linear head that is class activation mapping (Zhou et al. 2016, arXiv:1512.04150,
-section 2), less its mean, so that what lies everywhere speaks for nothing. `occlusion` covers
-a part of the photo itself (Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2): finer, and
-as slow as it has parts. Computes only; mosaic.py draws.
+A part is removed, and the loss of the class's logit is measured: exact for any head, without
+gradients. `positions` removes one position of the last feature map and pools the others; with a
+linear head that is class activation mapping (Zhou et al. 2016, arXiv:1512.04150, section 2)
+less its mean, so that what is everywhere speaks for nothing. `occlusion` covers a part of the
+photo itself (Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2): finer, and slower with each
+part. This file only computes; mosaic.py draws.
 """
 
 import numpy as np
@@ -13,13 +13,13 @@ import numpy as np
 from models.runtime import Graph
 
 BATCH = 16  # covered photos in one run: bounds memory
-CHANNELS_AT_ONCE = 256  # likewise
+CHANNELS_AT_ONCE = 256  # also bounds memory
 
 
 def is_pooled(layers: Graph, layer: str, size: int) -> bool:
-    """Whether the mean of `layer` is what the head sees: else its positions say nothing exact.
+    """Return whether the head reads the mean of `layer`: else its positions explain nothing.
 
-    Where the last maps have a single position, they are no maps, and an earlier layer is last.
+    Where the last maps have a single position, an earlier layer is the last one with maps.
     """
     photo = np.random.default_rng(0).integers(0, 256, (1, size, size, 3))
     features, maps = layers.run(photo, ["features", layer])
@@ -28,11 +28,11 @@ def is_pooled(layers: Graph, layer: str, size: int) -> bool:
 
 
 def positions(head: Graph, maps: np.ndarray, label: int) -> np.ndarray:
-    """What the logit of `label` loses without each position of the last feature map.
+    """Compute what the logit of `label` loses without each position of the last feature map.
 
     Args:
         head: pooled features -> logits.
-        maps: (h, w, C) float32, the last feature map; its mean is what the head sees.
+        maps: (h, w, C) float32, the last feature map, whose mean the head reads.
 
     Returns:
         (h, w) float32; above 0 where the position speaks for the class more than the others.
@@ -46,7 +46,7 @@ def positions(head: Graph, maps: np.ndarray, label: int) -> np.ndarray:
 
 
 def channels(head: Graph, features: np.ndarray, label: int) -> np.ndarray:
-    """What the logit of `label` loses without each channel of the pooled features.
+    """Compute what the logit of `label` loses without each channel of the pooled features.
 
     Args:
         features: (C,) float32.
@@ -64,15 +64,15 @@ def channels(head: Graph, features: np.ndarray, label: int) -> np.ndarray:
 
 
 def _lost(head: Graph, whole: np.ndarray, parts: np.ndarray, label: int) -> np.ndarray:
-    """What the logit of `label` loses when each of `parts` is taken from `whole`."""
+    """Compute what the logit of `label` loses when each of `parts` is subtracted from `whole`."""
     logits = head.run(np.concatenate([whole[None], whole - parts]), ["logits"])[0][:, label]
     return logits[0] - logits[1:]
 
 
 def occlusion(predict: Graph, photo: np.ndarray, label: int, cells: int = 14) -> np.ndarray:
-    """What the logit of `label` loses when a part of the photo is covered.
+    """Compute what the logit of `label` loses when a part of the photo is covered.
 
-    A grey square, two cells wide, in the photo's mean colour, is laid over each cell.
+    A square two cells wide, of the photo's mean colour, covers each cell in turn.
 
     Args:
         predict: photos -> logits.

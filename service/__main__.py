@@ -68,7 +68,7 @@ class Server(BaseApplication):
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--workers", default="auto", show_default=True, help="Processes; auto: one a core.")
 @click.option("--max-megapixels", default=25.0, show_default=True, help="Of a posted photo.")
-@click.option("--more-formats", is_flag=True, help="Also accept TIFF and AVIF.")
+@click.option("--more-formats", is_flag=True, help="Also TIFF, AVIF, HEIC (pi-heif).")
 @click.option("--read-seconds", default=20.0, show_default=True,
               help="For a whole request to arrive.")  # fmt: skip
 @click.option("--answer-seconds", default=30.0, show_default=True,

@@ -13,6 +13,7 @@ from models import mosaic
 from models.classifier import Classifier
 from models.errors import SettingError
 from models.inside import LayerAnswer, class_index, effects_of
+from models.natural_order import natural_order
 from service.asking import choice, number, said_by, settings, shelf, wants_json
 from service.channels import choose_channels
 from service.uploads import decode, decode_all, photo_in, photos_in
@@ -110,7 +111,7 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         "resize": manifest.image.resize,
         "fraction": manifest.image.fraction,
         "classes": len(manifest.class_names),
-        "class_names": manifest.class_names[:20],
+        "class_names": natural_order(manifest.class_names)[:20],
         "accuracy": test.get("accuracy"),
         "coverage": classifier.coverage,
         "layers": len(manifest.layers),

@@ -22,7 +22,7 @@ class Settings:
     photos_per_request: int = 32
     activation_numbers: int = 2_000_000  # of a JSON answer; a PNG sheet is far smaller
     sheet_pixels: int = 16_000_000
-    more_formats: bool = False  # also accept TIFF and AVIF
+    more_formats: bool = False  # also accept TIFF, AVIF, HEIC
     read_s: float = 20.0  # for a whole request to arrive, from its first byte
     answer_s: float = 30.0  # to compute an answer and to send it
 

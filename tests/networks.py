@@ -59,7 +59,7 @@ def save_network(
 ) -> Path:
     """Backbone and head as a bundle at `target`, their parity measured on `photos`."""
     compiled = compile_network(backbone, "test", photos)
-    files, parity = attach(compiled, head)
+    files, parity = attach(compiled, head, photos)
     manifest = Manifest(
         name=target.name,
         class_names=class_names,

@@ -9,7 +9,7 @@ from models.errors import StorageError
 from models.images import Framing
 from tests.making import small_disk
 from training.features.cache import FeatureCache
-from training.features.thumbnails import Look
+from training.features.thumbnails import Appearance
 from training.settings.config import FitConfig, default_cache
 
 FRAMING = Framing(32)
@@ -43,11 +43,11 @@ def test_features_come_back_bit_for_bit(tmp_path):
 def test_looks_and_thumbnails_come_back_in_the_order_asked_for(tmp_path):
     cache = opened(tmp_path)
     black, white = bytes(32 * 32 * 3), b"\xff" * (32 * 32 * 3)
-    one, other = Look(40, 30, "JPEG", 12.5), Look(8, 8, "PNG", 0.0)
-    cache.add([], [], looks=[(b"a", one, black), (b"b", other, white)])
+    one, other = Appearance(40, 30, "JPEG", 12.5, True), Appearance(8, 8, "PNG", 0.0)
+    cache.add([], [], appearances=[(b"a", one, black), (b"b", other, white)])
     cache.close()
     again = opened(tmp_path)
-    assert again.looks() == {b"a": one, b"b": other}
+    assert again.appearances() == {b"a": one, b"b": other}
     assert again.thumbnails([b"b", b"a", b"b"])[:, 0, 0, 0].tolist() == [255, 0, 255]
     again.close()
 
@@ -180,6 +180,6 @@ def test_what_was_found_among_photos_is_found_once(tmp_path):
 
     for digests in ([b"a", b"b"], [b"a", b"b"], [b"b", b"a"]):  # the order tells indices apart
         cache = FeatureCache(tmp_path, "tiny", "w", FRAMING)
-        assert cache.remembered("near copies", digests, find) == find()
+        assert cache.kept_rows("near copies", digests, find) == find()
         cache.close()
     assert len(found) == 3 + 2

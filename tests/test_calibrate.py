@@ -141,7 +141,7 @@ def calibrated() -> CalibratedHead:
     return calibrate_head(fit_head("logistic", sides), sides).measured(*vectors(900, 2))
 
 
-def test_all_that_is_believed_of_a_head_is_measured_on_test_photos(calibrated, tmp_path):
+def test_calibration_sets_and_familiarity_are_measured_on_test_photos(calibrated, tmp_path):
     test = calibrated.calibration.test
     assert calibrated.calibration.photos == 360  # validation, and training by cross-fitting
     after = test.after.expected_calibration_error
@@ -163,7 +163,7 @@ def test_one_photo_a_class_and_no_validation_promises_nothing():
     assert found.layers[-1].kernel.shape == (12, 3)
 
 
-def test_the_temperature_is_told_from_the_scores_as_they_were():
+def test_the_temperature_counts_from_the_scores_as_they_were():
     sides = Sides(*vectors(300, 0), *vectors(60, 1), classes=3)
     found = calibrate_head(fit_head("svm", sides), sides)
     ratio = np.abs(found.uncalibrated[-1].kernel).max() / np.abs(found.layers[-1].kernel).max()
@@ -180,7 +180,7 @@ def test_the_report_shows_it_in_words_and_as_a_picture(calibrated):
     place = Path(calibration_report.__file__).with_name("templates") / "calibration.html.j2"
     template = environment.from_string(place.read_text())
     page = template.render(calibration=calibrated.calibration, reliability=picture)
-    assert "promise to hold the true class for 90 % of photos" in page
+    assert "are made to contain the true class of 90 % of photos" in page
     assert "data:image/png" in page
     assert template.render(calibration=None, reliability=None).strip() == ""
     table = environment.from_string(place.with_name("heads.html.j2").read_text())

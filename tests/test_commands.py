@@ -118,7 +118,7 @@ def test_quiet_prints_the_last_line_only(photos, tmp_path):
         (("--validation-share", "0.9"), "--validation-share is 0.9; expected 0.05 to 0.4"),
         (("--test-share", "nan"), "--test-share is nan"),
         (("--seed", "-1"), "--seed is -1; expected 0 to"),
-        (("--size", "4"), "size is 4 px; expected 8 to 2048"),
+        (("--size", "4"), "--size is 4; expected 0, or 8 to 2,048"),
         (("--fraction", "2"), "fraction is 2.0; expected 0.1 to 1"),
         (("--weights", "gone.h5"), "weights gone.h5: no such file"),
         (("--weights", "embedded"), "tiny takes none or a file"),

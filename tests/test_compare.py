@@ -50,6 +50,18 @@ def test_every_photo_falls_into_one_of_four_cells(bundles, photos):
     assert against["p_value"] == pytest.approx(2 / 2**4)  # four tosses, all the same, two-sided
 
 
+def test_copies_are_no_further_tosses(bundles, photos):
+    for number in range(5):  # of one photo that only the first one gets right
+        content = (photos / "red" / "000.png").read_bytes()
+        (photos / "red" / f"copy{number}.png").write_bytes(content)
+    first, second = (Classifier(Bundle(path)) for path in bundles)
+    against = compare_bundles(first, second, photos, 2, Stages(quiet=True))["against"]
+    assert (against["photos"], against["independent_photos"]) == (12, 7)
+    assert against["only_this"] == 9
+    assert against["p_value"] == pytest.approx(2 / 2**4)  # as without the copies
+    assert against["difference_interval"] == pytest.approx(paired_difference(4, 0, 7))
+
+
 def test_a_photo_one_of_them_cannot_read_is_left_out(bundles, photos):
     (photos / "red" / "broken.png").write_bytes(b"\x89PNG")
     first, second = (Classifier(Bundle(path)) for path in bundles)

@@ -15,6 +15,7 @@ import pytest
 from models.building.attach import attach_to_onnx
 from models.building.head import DenseLayer
 from models.errors import ParityError
+from models.parity import parity_limit
 from tests.making import write_classes
 from training.features.backbone import (
     Compiled,
@@ -23,10 +24,10 @@ from training.features.backbone import (
     compile_backbone,
     compile_network,
 )
-from training.photos.find import find_photos
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
+PHOTOS = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
 HEAD = [DenseLayer(np.eye(16, 3, dtype=np.float32), np.arange(3, dtype=np.float32))]
 TWICE = """
 import sys
@@ -46,11 +47,11 @@ def photos(tmp_path_factory) -> Path:
     return write_classes(tmp_path_factory.mktemp("compiled") / "photos", 12)
 
 
-def compiled(photos: Path, cache: Path, said: list[str] | None = None, **settings: object):
+def compiled(cache: Path, said: list[str] | None = None, **settings: object):
     config = FitConfig(backbone="tiny", cache=cache, **settings)  # type: ignore[arg-type]
     stages = Stages(quiet=True)
     stages.say = (said if said is not None else []).append  # type: ignore[assignment, method-assign]
-    return compile_backbone(find_photos(photos), config, stages), CompiledStore(config)
+    return compile_backbone(config, stages), CompiledStore(config)
 
 
 def same(one: Compiled, other: Compiled) -> bool:
@@ -59,8 +60,8 @@ def same(one: Compiled, other: Compiled) -> bool:
     return alike and (one.keras, one.graph, one.layers) == (other.keras, other.graph, other.layers)
 
 
-def test_what_is_kept_is_what_was_compiled(photos, tmp_path):
-    first, store = compiled(photos, tmp_path)
+def test_what_is_kept_is_what_was_compiled(tmp_path):
+    first, store = compiled(tmp_path)
     kept = store.load()
     assert kept is not None
     assert same(first, kept)
@@ -69,20 +70,20 @@ def test_what_is_kept_is_what_was_compiled(photos, tmp_path):
 
 @pytest.mark.parametrize("file", ["backbone.keras", "backbone.onnx", "reference.npz", "facts.json"])
 @pytest.mark.parametrize("damage", ["cut short", "gone"])
-def test_one_that_is_not_whole_is_made_anew_and_said(photos, tmp_path, file, damage):
-    _, store = compiled(photos, tmp_path)
+def test_one_that_is_not_whole_is_made_anew_and_said(tmp_path, file, damage):
+    _, store = compiled(tmp_path)
     place = store.path / file
     if damage == "gone":
         place.unlink()
     else:
         place.write_bytes(place.read_bytes()[:-7])
     said: list[str] = []
-    compiled(photos, tmp_path, said)
+    compiled(tmp_path, said)
     assert any("not whole and is made anew" in line for line in said)
     assert store.load() is not None
 
 
-def test_other_weights_or_another_size_are_another_backbone(photos, tmp_path):
+def test_other_weights_or_another_size_are_another_backbone(tmp_path):
     paths = {
         CompiledStore(FitConfig(backbone="tiny", cache=tmp_path, seed=seed, size=size)).path
         for seed in (0, 1)
@@ -100,34 +101,62 @@ def test_a_second_fit_with_another_head_imports_neither_tensorflow_nor_keras(pho
     assert sides[0] == sides[1]
 
 
-def test_the_whole_network_is_compared_with_what_keras_said(photos, tmp_path):
-    first, _ = compiled(photos, tmp_path)
-    asked = first.photos.copy()
-    files, parity = attach(first, HEAD)
-    assert np.array_equal(first.photos, asked)
+def test_the_whole_network_is_compared_with_what_keras_said(tmp_path):
+    first, _ = compiled(tmp_path)
+    asked = PHOTOS.copy()
+    files, parity = attach(first, HEAD, PHOTOS)
+    assert np.array_equal(PHOTOS, asked)
     assert set(files) == {"model.keras", "predict.onnx", "layers.onnx", "head.onnx"}
-    assert (parity.photos, parity.logits < 1e-4, parity.onnx_ms > 0) == (8, True, True)
+    assert (parity.photos, parity.logits < 1e-4, parity.onnx_ms > 0) == (5, True, True)
     assert 0 < parity.maps < 1e-4  # not exactly 0: two libraries add in different orders
 
 
 @pytest.mark.parametrize(("factor", "said"), [(1, "1"), (np.nan, "nan")])
-def test_a_network_that_answers_otherwise_is_refused_with_the_difference(
-    photos, tmp_path, factor, said
-):
-    first, _ = compiled(photos, tmp_path)
+def test_a_network_that_answers_otherwise_is_refused_with_the_difference(tmp_path, factor, said):
+    first, _ = compiled(tmp_path)
     wrong = replace(first, features=(first.features + 1) * factor)
     with pytest.raises(ParityError, match=rf"differ from Keras' by {said}, more than 0\.001"):
-        attach(wrong, HEAD)
+        attach(wrong, HEAD, PHOTOS)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e6])
+def test_the_difference_that_is_let_through_grows_with_the_logits(tmp_path, scale):
+    first, _ = compiled(tmp_path)
+    large = [replace(HEAD[0], kernel=HEAD[0].kernel * np.float32(scale))]
+    _, parity = attach(first, large, PHOTOS)
+    assert parity.logits <= 1e-4 * scale * 10
+    assert parity_limit(np.array([[-5.0, 2.0]])) == 1e-3
+    assert parity_limit(np.array([[-5.0, 1174.0]])) == pytest.approx(0.1174)
+    assert parity_limit(np.array([[np.inf]])) == parity_limit(np.array([[np.nan]])) == 1e-3
+
+
+def test_large_logits_that_are_a_hundredth_off_are_refused(tmp_path, monkeypatch):
+    first, _ = compiled(tmp_path)
+    large = [replace(HEAD[0], kernel=HEAD[0].kernel * np.float32(1e6))]
+
+    def altered(backbone, head, maps):
+        return attach_to_onnx(backbone, [replace(head[0], kernel=head[0].kernel * 1.01)], maps)
+
+    monkeypatch.setattr("training.features.backbone.attach_to_onnx", altered)
+    with pytest.raises(ParityError, match="logits differ"):
+        attach(first, large, PHOTOS)
+
+
+def test_what_is_kept_does_not_depend_on_anybodys_photos(tmp_path):
+    one, other = (compiled(tmp_path / name)[0] for name in ("one", "other"))
+    assert np.array_equal(one.photos, other.photos)
+    assert np.array_equal(one.features, other.features)
+    assert (one.graph, one.maps) == (other.graph, other.maps)
+    assert one.photos.shape == (8, 32, 32, 3)
+    assert one.photos[0].max() <= 8 < 200 < one.photos[-1].max()  # from dark to bright
 
 
 @pytest.mark.parametrize("maps", [False, True], ids=["predict.onnx", "layers.onnx"])
 @pytest.mark.parametrize(
     ("change", "said"), [(lambda a: a + 2, "2"), (lambda a: a * np.nan, "nan")], ids=["2", "nan"]
 )
-def test_either_graph_that_answers_otherwise_is_refused(
-    photos, tmp_path, monkeypatch, maps, change, said
-):
-    first, _ = compiled(photos, tmp_path)
+def test_either_graph_that_answers_otherwise_is_refused(tmp_path, monkeypatch, maps, change, said):
+    first, _ = compiled(tmp_path)
 
     spoilt = maps
 
@@ -138,7 +167,7 @@ def test_either_graph_that_answers_otherwise_is_refused(
 
     monkeypatch.setattr("training.features.backbone.attach_to_onnx", altered)
     with pytest.raises(ParityError, match=rf"differ from Keras' by {said}, more than 0\.001"):
-        attach(first, HEAD)
+        attach(first, HEAD, PHOTOS)
 
 
 def test_a_backbone_without_feature_maps_is_compiled_too():

@@ -8,7 +8,7 @@ from tests.making import COLOURS, picture
 from training.photos.find import Photo
 from training.report import gallery as room
 from training.report.confusion import confused_pairs, matrix, most_confused
-from training.report.gallery import Gallery, gather
+from training.report.gallery import ClassifiedPhotos, Gallery, build_gallery
 
 METRICS = {
     "confusion": [[5, 2, 0], [1, 9, 0], [0, 4, 6]],
@@ -27,7 +27,7 @@ def tested(tmp_path):
     sure = np.linspace(0.95, 0.6, 20)
     wrong = np.stack([1 - sure, sure], axis=1)
     probabilities = np.concatenate([wrong, np.tile([0.8, 0.2], (10, 1))])
-    return photos, np.zeros(30, int), probabilities, ["a", "b"], Limits()
+    return ClassifiedPhotos(photos, np.zeros(30, int), probabilities, ["a", "b"])
 
 
 def test_the_pairs_confused_most_come_first():
@@ -50,13 +50,16 @@ def test_a_class_without_test_photos_has_an_empty_row():
 
 
 def test_a_matrix_of_very_many_classes_is_not_drawn():
-    many = {"confusion": np.eye(41, dtype=int).tolist(), "confusion_labels": list(range(41))}
+    many = {
+        "confusion": np.eye(41, dtype=int).tolist(),
+        "confusion_labels": [f"{n}" for n in range(41)],
+    }
     assert matrix(many, Gallery()) is None
     assert confused_pairs(many, Gallery()) == []
 
 
 def test_a_cell_holds_a_dozen_photos_the_most_confident_first(tested):
-    found = gather(*tested)
+    found = build_gallery(tested, Limits())
     wrong, right = found.cells["a", "b"], found.cells["a", "a"]
     assert [item.name for item in wrong] == [f"{number:02}.png" for number in range(12)]
     assert wrong[0].probability == pytest.approx(0.95)
@@ -68,7 +71,7 @@ def test_a_cell_holds_a_dozen_photos_the_most_confident_first(tested):
 
 def test_where_room_is_short_every_cell_gets_a_photo_before_any_gets_two(tested, monkeypatch):
     monkeypatch.setattr(room, "MOST", 3)
-    found = gather(*tested)
+    found = build_gallery(tested, Limits())
     assert {cell: len(items) for cell, items in found.cells.items()} == {
         ("a", "b"): 2,
         ("a", "a"): 1,
@@ -76,17 +79,17 @@ def test_where_room_is_short_every_cell_gets_a_photo_before_any_gets_two(tested,
 
 
 def test_the_bytes_of_all_photos_are_bounded(tested, monkeypatch):
-    whole = gather(*tested)
+    whole = build_gallery(tested, Limits())
     size = sum(len(item.picture) for cell in whole.cells.values() for item in cell)
     monkeypatch.setattr(room, "LIMIT_BYTES", size // 2)
-    half = gather(*tested, workers=2)
+    half = build_gallery(tested, Limits(), workers=2)
     kept = [item for cell in half.cells.values() for item in cell]
     assert 0 < sum(len(item.picture) for item in kept) <= size // 2
     assert sum(half.left_out.values()) == 30 - len(kept)
 
 
 def test_a_photo_that_vanished_is_counted_and_not_shown(tested):
-    tested[0][0].path.unlink()
-    found = gather(*tested)
+    tested.photos[0].path.unlink()
+    found = build_gallery(tested, Limits())
     assert found.cells["a", "b"][0].name == "01.png"
     assert found.left_out["a", "b"] == 9

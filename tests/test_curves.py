@@ -68,7 +68,7 @@ def test_a_validation_loss_that_rises_while_training_goes_on_is_overfitting():
     assert (
         "rose from 0.50 to 0.70 after epoch 3, while training went on to 99 %" in verdict.sentence
     )
-    assert "What is kept is epoch 3" in verdict.sentence
+    assert "keeps the weights of epoch 3" in verdict.sentence
     assert "more dropout: 0.4 instead of 0.2" in verdict.advice
 
 
@@ -97,7 +97,7 @@ def test_a_loss_that_jumps_up_and_down_is_unstable():
     verdict = diagnose(drawn([0.8, 1.3, 0.7, 1.2, 0.6, 1.1, 0.5]), Hyperparameters(warm_up=0))
     assert verdict.kind == "unstable"
     assert "jumped up 3 times in 7 epochs" in verdict.sentence
-    assert verdict.advice[0].startswith("a lower learning rate: 0.0002 instead of 0.001")
+    assert verdict.advice[0].startswith("a learning rate of 0.0002 instead of 0.001")
     assert "a warm-up of 0.1" in verdict.advice
 
 
@@ -111,7 +111,10 @@ def test_a_first_epoch_that_destroys_what_was_known_is_unstable_not_overfitted()
     curves = drawn([4.0, 3.7, 3.8], [13.0, 11.7, 11.0], 0.15, 0.36, start=0.78)
     verdict = diagnose(curves, Hyperparameters(dropout=0.3))
     assert verdict.kind == "unstable"
-    assert "lost at once (validation loss 0.78 before, 4.00 after an epoch)" in verdict.sentence
+    assert (
+        "the first epoch undid what was known before (validation loss 0.78 before, 4.00 after it)"
+        in verdict.sentence
+    )
     assert "less dropout than 0.3" in verdict.advice
 
 

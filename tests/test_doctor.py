@@ -7,10 +7,11 @@ import numpy as np
 from training.doctor.examine import PROBLEMS, Checkup, Finding, examine
 from training.doctor.near_copies import NearCopy
 from training.features.compute import Features
-from training.features.thumbnails import Look
+from training.features.thumbnails import Appearance
+from training.photos.class_sizes import is_uneven
 from training.photos.find import Listing, Photo, Skipped
 
-FINE = Look(400, 300, "PNG", 40.0)
+FINE = Appearance(400, 300, "PNG", 40.0)
 
 
 def photo(name: str, label: str = "cat", side: str | None = None) -> Photo:
@@ -20,7 +21,7 @@ def photo(name: str, label: str = "cat", side: str | None = None) -> Photo:
 def checkup(
     photos: list[Photo],
     digests: list[bytes] | None = None,
-    looks: dict[bytes, Look] | None = None,
+    appearances: dict[bytes, Appearance] | None = None,
     near: tuple[NearCopy, ...] = (),
     skipped: tuple[Skipped, ...] = (),
 ) -> Checkup:
@@ -29,8 +30,8 @@ def checkup(
     vectors = np.zeros((len(photos), 2), np.float32)
     features = Features(photos, vectors, digests, list(skipped), 0)
     listing = Listing(photos + [photo(str(item.path)) for item in skipped])
-    all_looks = {digest: (looks or {}).get(digest, FINE) for digest in digests}
-    return examine(listing, features, all_looks, near, size=224)
+    known = {digest: (appearances or {}).get(digest, FINE) for digest in digests}
+    return examine(listing, features, known, near, size=224)
 
 
 def told(found: Checkup) -> list[tuple[str, str, str]]:
@@ -61,9 +62,9 @@ def test_copies_in_two_classes_are_all_named_because_nobody_knows_which_is_right
 
 
 def test_of_near_copies_the_smaller_is_named():
-    small = Look(200, 150, "JPEG", 40.0)
+    small = Appearance(200, 150, "JPEG", 40.0)
     near = (NearCopy(0, 1, 3.0, True),)
-    found = checkup([photo("a.jpg"), photo("b.png")], looks={b"\0": small}, near=near)
+    found = checkup([photo("a.jpg"), photo("b.png")], appearances={b"\0": small}, near=near)
     assert told(found) == [("near", "a.jpg", "b.png")]
     assert found.findings[0].detail == "200 x 150 and 400 x 300 px, mirrored"
 
@@ -76,13 +77,13 @@ def test_near_copies_on_two_sides_and_in_two_classes_are_told_apart():
 
 
 def test_one_colour_tiny_and_mistyped_photos_are_named():
-    looks = {
-        b"\0": Look(400, 300, "PNG", 0.4),
-        b"\1": Look(100, 111, "PNG", 40.0),  # less than half of 224
-        b"\2": Look(100, 112, "PNG", 40.0),
-        b"\3": Look(400, 300, "JPEG", 40.0),
+    appearances = {
+        b"\0": Appearance(400, 300, "PNG", 0.4),
+        b"\1": Appearance(100, 111, "PNG", 40.0),  # less than half of 224
+        b"\2": Appearance(100, 112, "PNG", 40.0),
+        b"\3": Appearance(400, 300, "JPEG", 40.0),
     }
-    found = checkup([photo(f"{name}.PNG") for name in "abcd"], looks=looks)
+    found = checkup([photo(f"{name}.PNG") for name in "abcd"], appearances=appearances)
     assert told(found) == [
         ("one-colour", "a.PNG", "None"),
         ("tiny", "b.PNG", "None"),
@@ -91,9 +92,19 @@ def test_one_colour_tiny_and_mistyped_photos_are_named():
     assert found.findings[-1].detail == "named .png, but it is JPEG"
 
 
+def test_photos_whose_alpha_hides_them_are_named_and_stay():
+    appearances = {b"\0": Appearance(400, 300, "PNG", 40.0, alpha_ignored=True), b"\1": FINE}
+    found = checkup([photo("a.png"), photo("b.png")], appearances=appearances)
+    assert told(found) == [("alpha", "a.png", "None")]
+    assert found.findings[0].detail == (
+        "alpha hides nearly the whole photo: colours are used as they are"
+    )
+    assert not PROBLEMS["alpha"].exclude
+
+
 def test_where_most_photos_are_tiny_it_is_said_once():
-    small = Look(64, 64, "PNG", 40.0)
-    found = checkup([photo(f"{n}.png") for n in "abc"], looks={b"\0": small, b"\1": small})
+    small = Appearance(64, 64, "PNG", 40.0)
+    found = checkup([photo(f"{n}.png") for n in "abc"], appearances={b"\0": small, b"\1": small})
     assert found.findings == []
     assert found.notes[-1].startswith("2 photos have less than half the 224 px")
 
@@ -108,11 +119,23 @@ def test_tiny_classes_and_imbalance_are_said_in_words():
     ]
     found = checkup(photos)
     assert found.notes == [
-        "class 'dog' has 2 photo(s): its numbers will mean little",
-        "class 'cat' has 50 photos and 'dog' 2: accuracy will speak for the large class, "
-        "balanced accuracy for both",
+        "class 'dog' has 2 photo(s): too few for reliable numbers",
+        "class 'cat' has 50 photos and 'dog' 2: accuracy depends mostly on the large class; "
+        "balanced accuracy counts both the same",
     ]
     assert found.in_words() == ["52 photos in 2 classes", *found.notes]
+
+
+def test_uneven_begins_where_the_report_and_the_model_card_begin():
+    for most in (99, 100):
+        photos = [photo(f"c{n}.png", "cat") for n in range(most)]
+        notes = checkup(photos + [photo(f"d{n}.png", "dog") for n in range(10)]).notes
+        assert bool(notes) is is_uneven([most, 10]) is (most == 100)
+
+
+def test_numbers_as_classes_are_noted_in_their_own_order():
+    notes = checkup([photo(f"{n}.png", str(n)) for n in range(12)]).notes
+    assert [note.split("'")[1] for note in notes] == [str(n) for n in range(12)]
 
 
 def test_photos_without_a_fault_are_said_to_have_none():

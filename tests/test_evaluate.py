@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from sklearn import metrics
 
 from models.bundle import Bundle
+from models.bundles.manifest import PredictionSet
 from models.classifier import Classifier
 from models.errors import PhotosError
 from tests.making import (
@@ -19,8 +20,11 @@ from tests.making import (
     write_classes,
     write_defects,
     write_sides,
+    write_table,
 )
+from training.evaluation.calibrate import measure_sets, reliability
 from training.evaluation.evaluate import classify, evaluate_bundle, label_indices, measure
+from training.evaluation.familiarity import measure_familiarity
 from training.evaluation.intervals import wilson
 from training.photos.find import Listing, Photo, find_photos
 
@@ -148,6 +152,52 @@ def test_a_folder_without_sides_is_measured_whole(classifier, tmp_path):
     numbers = evaluate_bundle(classifier, write_classes(tmp_path, 2), workers=1)
     assert (numbers["side"], numbers["photos"], numbers["accuracy"]) == ("all", 6, 1)
     assert numbers["skipped"] == []
+
+
+def test_a_copy_of_a_photo_makes_no_interval_narrower(classifier, tmp_path):
+    write_classes(tmp_path / "plain", 2)
+    write_classes(tmp_path / "copied", 2)
+    for number in range(20):  # one photo of blue, and one that is blue and called red
+        (tmp_path / "copied" / "blue" / f"c{number}.png").write_bytes(picture(COLOURS["blue"], 0))
+        (tmp_path / "copied" / "red" / f"c{number}.png").write_bytes(picture(COLOURS["blue"], 5))
+    (tmp_path / "plain" / "red" / "c.png").write_bytes(picture(COLOURS["blue"], 5))
+    plain, copied = (
+        evaluate_bundle(classifier, tmp_path / name, workers=2) for name in ("plain", "copied")
+    )
+    assert (plain["photos"], plain["independent_photos"]) == (7, 7)
+    assert (copied["photos"], copied["independent_photos"]) == (46, 7)
+    assert copied["accuracy"] == 26 / 46
+    assert copied["accuracy_interval"] == pytest.approx(wilson(7 * 26 / 46, 7))
+    counts = {row["label"]: row["independent_photos"] for row in copied["per_class"]}
+    assert counts == {"red": 3, "green": 2, "blue": 2}
+
+
+def test_photos_of_one_group_are_one_independent_photo(classifier, tmp_path):
+    write_classes(tmp_path, 3)
+    lines = [
+        f"{label}/{seed:03}.png,{label},{label if label == 'red' else seed}{label}"
+        for label in COLOURS
+        for seed in range(3)
+    ]
+    table = write_table(tmp_path / "list.csv", "image,label,group", *lines)
+    numbers = evaluate_bundle(classifier, table, workers=1)
+    assert (numbers["photos"], numbers["independent_photos"]) == (9, 7)  # red counts once
+
+
+def test_a_class_without_photos_is_named(classifier, tmp_path):
+    write_classes(tmp_path, 2, {"red": COLOURS["red"], "blue": COLOURS["blue"]})
+    assert evaluate_bundle(classifier, tmp_path, 1)["classes_without_photos"] == ["green"]
+
+
+def test_every_interval_of_the_calibration_knows_copies():
+    probabilities, labels = sure([0] * 10, 3), np.zeros(10, int)
+    units = np.array([0] * 5 + [1] * 5)
+    two_of_two = pytest.approx(wilson(2, 2))
+    assert reliability(probabilities, labels, units)["bins"][0]["accuracy_interval"] == two_of_two
+    sets = PredictionSet(coverage=0.9, least_probability=0.5)
+    assert measure_sets(probabilities, labels, sets, units)["coverage_interval"] == two_of_two
+    found = measure_familiarity(np.ones(10), 0.5, units)
+    assert found["like_training_interval"] == two_of_two
 
 
 def test_defective_files_are_counted_out_with_their_reason(classifier, tmp_path):

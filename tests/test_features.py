@@ -43,9 +43,9 @@ def compute(tmp_path: Path, graph: Counting) -> Callable[..., Features]:
     """compute_features with a cache in this test's own folder."""
 
     def run(photos: list[Photo], workers: int = 2, cache: str = "cache", limits=Limits(), **more):
-        opened = FeatureCache(tmp_path / cache, "colours", "by hand", FRAMING)
+        opened = FeatureCache(tmp_path / cache, "colours", "by hand", FRAMING, limits)
         try:
-            return compute_features(photos, graph, FRAMING, limits, opened, workers, **more)
+            return compute_features(photos, graph, opened, workers, **more)
         finally:
             opened.close()
 
@@ -100,10 +100,10 @@ def test_a_second_run_computes_nothing_and_opens_no_file(compute, graph, folder)
 def test_what_a_photo_looks_like_is_remembered_with_its_features(compute, folder, tmp_path):
     found = compute(photos_in(folder))
     cache = FeatureCache(tmp_path / "cache", "colours", "by hand", FRAMING)
-    looks, thumbnails = cache.looks(), cache.thumbnails(found.digests)
+    appearances, thumbnails = cache.appearances(), cache.thumbnails(found.digests)
     cache.close()
-    assert set(looks) == set(found.digests)
-    assert {look[:3] for look in looks.values()} == {(40, 40, "PNG")}
+    assert set(appearances) == set(found.digests)
+    assert {each[:3] for each in appearances.values()} == {(40, 40, "PNG")}
     colours = thumbnails.mean(axis=(1, 2))
     assert np.abs(colours - found.vectors).max() < 2  # the graph's features are mean colours
 
@@ -215,7 +215,7 @@ def test_an_interrupt_keeps_what_was_computed(compute, graph, tmp_path):
 GROWTH = """
 import json, resource, sys
 from pathlib import Path
-from models.images import Framing, Limits
+from models.images import Framing
 from models.runtime import Graph
 from tests.making import colour_graph, picture
 from training.features.cache import FeatureCache
@@ -225,7 +225,7 @@ from training.photos.find import Photo
 def peak_after(count):
     framing = Framing(224)
     cache = FeatureCache(folder / f"cache{count}", "colours", "by hand", framing)
-    found = compute_features(photos[:count], graph, framing, Limits(), cache, 2)
+    found = compute_features(photos[:count], graph, cache, 2)
     cache.close()
     assert len(found.photos) == count
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -106,9 +106,7 @@ def test_auto_keeps_the_frozen_backbone_when_validation_does_not_gain(run, tmp_p
 
 def test_the_cut_is_the_last_block_that_is_fine_enough_and_every_path_passes():
     config = FitConfig(backbone="tiny")
-    layers = mapped_layers(build(config))
-
-    entries = [LayerEntry(**layer.as_json()) for layer in layers]
+    entries = mapped_layers(build(config))
     assert choose_cut(entries, None) == "block1_relu"
     with pytest.raises(UnknownLayer, match="block9"):
         choose_cut(entries, "block9")
@@ -146,8 +144,8 @@ def test_where_little_fits_into_the_time_less_is_trained():
 
 def test_minutes_choose_views_and_epochs_and_leave_no_plan_behind(run, tmp_path):
     folder, config, _ = run
-    told = {name: value for name, value in OPTIONS.items() if name != "epochs"}
-    timed = FitConfig(cache=config.cache, minutes=1, **told)
+    options = {name: value for name, value in OPTIONS.items() if name != "epochs"}
+    timed = FitConfig(cache=config.cache, minutes=1, **options)
     manifest = fit(folder / "photos", tmp_path / "timed", timed, Stages(quiet=True))
     tuned = manifest.training["fine_tuning"]
     assert len(tuned["epochs"]) > 8  # tiny: a minute is long

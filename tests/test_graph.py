@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from models.building.graph import MappedLayer, map_tensors, mapped_layers
+from models.building.graph import map_tensors, mapped_layers
+from models.bundle import LayerEntry
 
 
 def graph(build, size=32):
@@ -23,13 +24,15 @@ def conv(name, kernel=3, **options):
 def test_the_layers_of_the_tiny_network_by_hand(tiny_network):
     # Two convolutions of 3 px, stride 2: the second sees 3 positions 2 px apart, each 3 px wide.
     assert mapped_layers(tiny_network) == [
-        MappedLayer(
-            "block1_relu", "ReLU", 16, 16, 8, stride=2, receptive_field=3, trunk=True, block=True
+        LayerEntry(
+            name="block1_relu", kind="ReLU", height=16, width=16, channels=8,
+            stride=2, receptive_field=3, trunk=True, block=True,
         ),
-        MappedLayer(
-            "block2_relu", "ReLU", 8, 8, 16, stride=4, receptive_field=7, trunk=True, block=True
+        LayerEntry(
+            name="block2_relu", kind="ReLU", height=8, width=8, channels=16,
+            stride=4, receptive_field=7, trunk=True, block=True,
         ),
-    ]
+    ]  # fmt: skip
 
 
 def test_pixels_outside_the_receptive_field_do_not_matter(tiny_network, noise):

@@ -123,10 +123,23 @@ def run_length_bmp(width):
     return b"BM" + struct.pack("<IHHI", at + len(rows), 0, 0, at) + header + bytes(64) + rows
 
 
+def gif_head():
+    """A GIF of 8 x 8 pixels up to its first block."""
+    gif = film(1, 8)
+    return gif[: gif.index(b"\x2c\0\0\0\0")]
+
+
 PRIVATE = b"\0\0\0\0abCd" + struct.pack(">I", zlib.crc32(b"abCd"))  # a chunk no reader knows
 EMPTY_PARTS = {  # 4 MB each but for the last; each part costs Pillow a step in Python
     "JPEG padding": lambda jpeg, png: jpeg[:2] + b"\xff" * 4_000_000 + jpeg[2:],
     "JPEG comments": lambda jpeg, png: jpeg[:2] + b"\xff\xfe\0\2" * 1_000_000 + jpeg[2:],
+    "JPEG fillers in a scan": lambda jpeg, png: jpeg[:-100] + b"\xff" * 4_000_000 + jpeg[-100:],
+    "JPEG fillers behind it": lambda jpeg, png: jpeg[:-2] + b"\xff" * 4_000_000,
+    "GIF zeros": lambda jpeg, png: gif_head() + bytes(4_000_000),
+    "GIF empty extensions": lambda jpeg, png: gif_head() + b"\x21\xfe\0" * 1_300_000,
+    "WebP empty chunks": lambda jpeg, png: (
+        b"RIFF" + struct.pack("<I", 4_000_004) + b"WEBP" + b"VP8 \0\0\0\0" * 500_000
+    ),
     "PNG private chunks": lambda jpeg, png: png[:33] + PRIVATE * 330_000 + png[33:],
     "BMP run-length": lambda jpeg, png: run_length_bmp(25_000_000),
 }
@@ -225,6 +238,13 @@ def test_empty_pixel_chunks_are_counted(encode, paint):
     empty = struct.pack(">I", 0) + b"IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
     with pytest.raises(ImageTooLarge, match="chunks"):
         decode_image(data[:at] + empty * 2_000 + data[at:], SMALL)
+
+
+def test_chunks_of_few_pixels_each_are_counted(encode, paint):
+    data = encode(paint(16, 16), "PNG")
+    chunk = struct.pack(">I", 64) + b"IDAT" + bytes(68)
+    with pytest.raises(ImageTooLarge, match="chunks of pixels"):
+        decode_image(data[:33] + chunk * 20_000, SMALL)
 
 
 def test_scans_of_a_large_photo_are_weighed_with_its_pixels():

@@ -12,8 +12,13 @@ from models.errors import UnknownLayer
 from models.images import Framing, Limits
 from models.insight import Insight, LayerInsight
 from models.runtime import Graph
-from training.features.summaries import SUMMARY, summarise
-from training.insight.channel_facts import channel_facts, class_weights, near_copies, selectivity
+from training.features.summaries import SUMMARY, summarise_maps
+from training.insight.channel_facts import (
+    channel_facts,
+    class_weights,
+    duplicate_share,
+    selectivity,
+)
 from training.insight.exemplars import COUNT, TILE, cut_sprites, find_exemplars
 from training.insight.write import choose_layers
 
@@ -44,7 +49,7 @@ def test_a_summary_holds_mean_strength_peak_and_its_place():
     maps[0, 1, 2] = 6
     maps[1] = -1
     maps[1, 0, 1] = 2
-    first, second = summarise(maps)
+    first, second = summarise_maps(maps)
     assert first.tolist() == (1.0, 1.0, 6.0, 1, 2)
     mean, strength, peak, row, column = second.tolist()
     assert (peak, row, column) == (2.0, 0, 1)
@@ -53,7 +58,7 @@ def test_a_summary_holds_mean_strength_peak_and_its_place():
 
 
 def test_a_summary_of_huge_answers_stays_finite():
-    assert summarise(np.full((1, 1, 1), 1e9, np.float32))["peak"][0] == 65504
+    assert summarise_maps(np.full((1, 1, 1), 1e9, np.float32))["peak"][0] == 65504
 
 
 def test_channel_facts_by_hand():
@@ -85,7 +90,9 @@ def test_near_copies_are_counted_once():
     one, other = rng.normal(size=(2, 200))
     constant = np.full(200, 3.0)
     pooled = np.stack([one, 2 * one + 5, other, one + 0.01 * other, constant], axis=1)
-    assert near_copies(pooled) == pytest.approx(2 / 5)  # the second and the fourth follow the first
+    assert duplicate_share(pooled) == pytest.approx(
+        2 / 5
+    )  # the second and the fourth follow the first
 
 
 def test_exemplars_are_the_photos_with_the_largest_answers_and_no_other():

@@ -10,6 +10,7 @@ from models.bundle import Bundle
 from models.images import Limits
 from tests.making import COLOURS, picture
 from training.photos.find import Photo
+from training.report.gallery import ClassifiedPhotos
 from training.report.mistakes import Explainer, worst_mistakes
 
 NAMES = ["blue", "green", "red"]
@@ -24,7 +25,7 @@ def tested(tmp_path):
         path.write_bytes(picture(COLOURS[name], number))
         photos.append(Photo(path, name))
     probabilities = np.array([[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])
-    return photos, np.array([0, 1, 2]), probabilities, NAMES, Limits()
+    return ClassifiedPhotos(photos, np.array([0, 1, 2]), probabilities, NAMES)
 
 
 @pytest.fixture
@@ -35,14 +36,14 @@ def explainer(insight_bundle):
 
 
 def test_the_most_confident_mistake_comes_first(tested):
-    found = worst_mistakes(*tested)
+    found = worst_mistakes(tested, Limits())
     assert [(each.truth, each.predicted) for each in found] == [("red", "green"), ("green", "blue")]
     assert [each.probability for each in found] == [0.7, 0.6]
     assert found[0].speaks_for_predicted is None  # nobody was asked
 
 
 def test_each_mistake_shows_what_spoke_for_the_answer_and_for_the_truth(tested, explainer):
-    for each in worst_mistakes(*tested, explainer=explainer):
+    for each in worst_mistakes(tested, Limits(), explainer):
         sizes = [
             Image.open(io.BytesIO(content or b"")).size
             for content in (each.speaks_for_predicted, each.speaks_for_truth)
@@ -66,6 +67,6 @@ def test_the_maps_glow_where_the_class_is(explainer):
 def test_a_network_without_saliency_shows_its_mistakes_bare(tested, insight_bundle):
     bundle = Bundle(insight_bundle)
     explainer = Explainer({}, [], bundle.manifest.framing)
-    found = worst_mistakes(*tested, explainer=explainer)
+    found = worst_mistakes(tested, Limits(), explainer)
     assert len(found) == 2
     assert found[0].speaks_for_predicted is None

@@ -8,6 +8,7 @@ import numpy as np
 from models.bundle import ImageEntry, Manifest
 from models.bundles.manifest import CalibrationFacts
 from training.evaluation.evaluate import measure
+from training.photos.class_sizes import is_uneven
 from training.photos.find import Skipped
 from training.report.model_card import plain, write_model_card
 
@@ -71,10 +72,49 @@ def test_it_gives_numbers_with_their_intervals(tmp_path):
     assert "f" * 64 in text
 
 
+def test_uneven_means_the_same_as_in_the_report_and_for_the_doctor(tmp_path):
+    names = ["cat", "dog"]
+    for most, uneven in ((99, False), (100, True)):
+        counts = {name: {"train": count} for name, count in zip(names, (10, most), strict=True)}
+        photos = {"train": 10 + most, "validation": 1, "test": 40}
+        text = card(tmp_path, names, data={"photos": photos, "classes": {
+            name: {"validation": 0, "test": 0} | sides for name, sides in counts.items()
+        }})  # fmt: skip
+        assert ("The classes are uneven: 10 to 100 photos" in text) is uneven
+        assert is_uneven([10, most]) is uneven
+
+
+def test_classes_without_test_photos_are_named_at_the_numbers(tmp_path):
+    truth = np.array([0, 0, 1, 1])
+    probabilities = np.array([[0.9, 0.05, 0.05], [0.9, 0.05, 0.05]] + [[0.05, 0.9, 0.05]] * 2)
+    names = ["cat", "dog", "emu"]
+    text = card(tmp_path, names, metrics={"test": measure(probabilities, truth, names)})
+    assert "No test photo shows emu: these numbers do not cover it." in text
+    for metric in ("accuracy", "balanced accuracy", "macro F1"):
+        assert f"| {metric} without emu | 100.0 %" in text
+    assert "| emu | – | – | – | – | none |" in text
+    assert "No test photo shows emu: how well these classes work is not known." in text
+
+
+def test_copies_among_the_test_photos_are_counted_apart(tmp_path):
+    names, units = ["cat", "dog"], np.array([0, 0, 0, 1])
+    probabilities, truth = np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]]), np.array([0, 0, 0, 1])
+    numbers = measure(probabilities, truth, names, units)
+    text = card(tmp_path, names, metrics={"test": numbers})
+    assert "Measured on 4 test photos (2 of them independent: the others are copies)" in text
+    assert "| accuracy | 100.0 % (34.2 % to 100.0 %) |" in text  # Wilson, 2 of 2
+
+
+def test_numbers_as_classes_come_in_their_own_order(tmp_path):
+    text = card(tmp_path, sorted(map(str, range(12))))
+    rows = re.findall(r"^\| (\d+) \| \d+ \| 20 \| 20 \|$", text, re.M)
+    assert rows == [str(number) for number in range(12)]
+
+
 def test_limits_are_told_in_words_from_the_numbers(tmp_path):
     text = card(tmp_path, ["cat", "dog", "emu"])
     assert "far more often than others: it finds 50 % of emu." in text
-    assert "uneven: 100 to 900 training photos" in text
+    assert "uneven" not in text  # 140 to 940 photos: less than 10 to 1
     assert "not calibrated" in text
     facts = CalibrationFacts(method="temperature", temperature=1.5, photos=9)
     calibrated = card(tmp_path, ["cat", "dog"], calibration=facts)

@@ -1,6 +1,8 @@
 """Feature maps become a sheet on which the channels can be compared."""
 
 import io
+import json
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from models import mosaic
 from models.errors import SettingError
+from tests.serving import ROOT
 
 
 def test_every_channel_gets_a_tile():
@@ -75,7 +78,7 @@ def test_a_strength_is_the_mean_of_the_positive_part():
 
 
 def test_a_layer_without_channels_is_refused():
-    with pytest.raises(SettingError, match="no channels to draw: ask for at least one"):
+    with pytest.raises(SettingError, match="no channels to draw: request at least one"):
         mosaic.draw(np.zeros((2, 2, 0), "float32"))
 
 
@@ -150,3 +153,14 @@ def test_a_photo_glows_where_the_map_speaks_and_is_dimmed_elsewhere():
     assert over[0, 0].tolist() == [150, 150, 151]  # a quarter of the darkest colour, (0, 0, 4)
     assert over[7, 7, 0] > over[0, 0, 0]
     np.testing.assert_array_equal(mosaic.lay_over(photo, heat * 0), mosaic.lay_over(photo, -heat))
+
+
+def test_the_page_draws_in_the_same_colours():
+    """The page's own anchor colours, interpolated as it does; test_page.py asks the page itself."""
+    source = (ROOT / "service" / "page" / "ember.js").read_text(encoding="utf-8")
+    table = re.search(r"const ANCHORS = (\[.*?\]);", source, re.S)[1]
+    anchors = np.array(json.loads(re.sub(r",\s*\]$", "]", table)), float)
+    steps = np.linspace(0, len(anchors) - 1, 256)
+    page = [np.interp(steps, np.arange(len(anchors)), anchors[:, band]) for band in range(3)]
+    assert np.abs(np.stack(page, axis=1) - mosaic.EMBER).max() < 1.001  # fractions are cut off
+    assert mosaic.EMBER[[0, 255]].tolist() == anchors[[0, -1]].tolist()

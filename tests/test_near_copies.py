@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from models.images import Decoded
 from training.doctor.near_copies import NearCopy, find_near_copies
-from training.doctor.overlay import compare
-from training.features.thumbnails import SIDE, Look, as_pixels, look_at
+from training.doctor.overlay import compare_thumbnails
+from training.features.thumbnails import SIDE, Appearance, as_pixels, measure_appearance
 
 
 def scene(seed: int, side: int = 240) -> Image.Image:
@@ -28,12 +29,15 @@ def find(photos: list[Image.Image], vectors: np.ndarray | None = None) -> list[N
         vectors = np.ones((len(photos), 8), np.float32)
         vectors[-1] = -1
     thumbnails = {bytes([i]): shrunk(photo) for i, photo in enumerate(photos)}
-    looks = {
-        digest: Look(240, 240, "PNG", float(pixels.std(axis=(0, 1)).max()))
+    appearances = {
+        digest: Appearance(240, 240, "PNG", float(pixels.std(axis=(0, 1)).max()))
         for digest, pixels in thumbnails.items()
     }
     return find_near_copies(
-        vectors, list(thumbnails), looks, lambda digests: np.stack([thumbnails[d] for d in digests])
+        vectors,
+        list(thumbnails),
+        appearances,
+        lambda digests: np.stack([thumbnails[d] for d in digests]),
     )
 
 
@@ -84,7 +88,7 @@ def test_the_same_picture_in_another_colour_is_no_copy():
 def test_a_shift_is_undone_before_pixels_are_compared():
     photo = scene(4)
     shifted = shrunk(photo.crop((15, 0, 240, 225)).resize((240, 240)))
-    detail, difference = compare(shrunk(photo)[None], shifted[None])
+    detail, difference = compare_thumbnails(shrunk(photo)[None], shifted[None])
     assert detail[0] > 0.95
     assert difference[0] < np.abs(shrunk(photo).astype(int) - shifted).mean() / 2
 
@@ -94,12 +98,11 @@ def test_one_photo_has_no_copies():
 
 
 def test_a_look_says_what_the_file_is_and_how_colourful():
-    buffer = io.BytesIO()
-    Image.new("RGB", (90, 60), "navy").save(buffer, "BMP")
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:32] = 200
-    look, thumbnail = look_at(buffer.getvalue(), pixels, ("BMP",))
-    assert look == Look(90, 60, "BMP", 100.0)  # half 0, half 200
+    decoded = Decoded(pixels, 90, 60, "BMP", alpha_ignored=True)
+    appearance, thumbnail = measure_appearance(decoded)
+    assert appearance == Appearance(90, 60, "BMP", 100.0, True)  # half 0, half 200
     kept = as_pixels([thumbnail, thumbnail])
     assert kept.shape == (2, SIDE, SIDE, 3)
     assert kept[:, 0].min() == 200

@@ -59,13 +59,13 @@ def test_every_application_of_keras_has_a_row():
 def test_scaling_equals_that_of_the_keras_family(row, noise):
     pixels = noise[:1].astype("float32")
     expected = family_of(row).preprocess_input(pixels.copy())
-    found = np.asarray(building._scaling(row)(pixels))  # private: building all rows takes minutes
+    found = np.asarray(building.scaling_layer(row)(pixels))  # building all takes minutes
     assert np.abs(found - expected).max() < 1e-4  # of up to 151, where the mean is subtracted
 
 
 def test_scaling_of_efficientnet_lite_is_minus_127_over_128():
     pixels = np.array([0, 127, 255], "float32").reshape(1, 1, 1, 3)
-    found = np.asarray(building._scaling(BACKBONES["efficientnet-lite0"])(pixels))
+    found = np.asarray(building.scaling_layer(BACKBONES["efficientnet-lite0"])(pixels))
     assert np.allclose(found.ravel(), [-127 / 128, 0, 1], atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""The loop of gradient descent tells whoever asks of each epoch, and stops when it is told to."""
+"""The training loop reports each epoch when it is over, also those before a restart."""
 
 import keras
 import numpy as np
@@ -30,27 +30,15 @@ def fresh() -> keras.Model:
     return build_neural(5, 2, HiddenLayers((4,)), 0.1)[0]
 
 
-def test_each_epoch_is_told_when_it_is_over(training_set):
-    told: list[Epoch] = []
-    curves = train(fresh(), training_set, SETTINGS, observe=told.append)
-    assert told == curves.epochs
-    assert len(told) == 4
-    assert curves.stopped == "all epochs were done"  # append answers None: go on
+def test_each_epoch_is_observed_when_it_is_over(training_set):
+    seen: list[Epoch] = []
+    curves = train(fresh(), training_set, SETTINGS, observe=seen.append)
+    assert seen == curves.epochs
+    assert len(seen) == 4
+    assert curves.stopped == "all epochs were done"
 
 
-def test_whoever_is_told_may_end_the_run(training_set):
-    told: list[Epoch] = []
-
-    def enough(epoch: Epoch) -> bool:
-        told.append(epoch)
-        return len(told) == 2
-
-    curves = train(fresh(), training_set, SETTINGS, observe=enough)
-    assert len(curves.epochs) == 2
-    assert curves.stopped == "it was asked to stop"
-
-
-def test_a_run_taken_up_again_tells_its_earlier_epochs_first(training_set, tmp_path):
+def test_a_run_taken_up_again_reports_its_earlier_epochs_first(training_set, tmp_path):
     whole: list[Epoch] = []
     train(fresh(), training_set, SETTINGS, observe=whole.append)
     seen: list[Epoch] = []

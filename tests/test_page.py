@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from models.bundle import Bundle, seal
 from models.bundles.manifest import FamiliarityThreshold, PredictionSet, Thresholds
+from models.mosaic import EMBER
 from tests.browsing import (
     SAMPLES,
     ask,
@@ -62,6 +63,27 @@ def test_every_module_is_fetched_with_the_page_and_not_one_after_the_other():
     page = ROOT / "service" / "page"
     named = re.findall(r'modulepreload" href="page/(\w+)\.js"', (page / "index.html").read_text())
     assert named == sorted(file.stem for file in page.glob("*.js") if file.stem != "page")
+
+
+def test_the_tour_of_the_page_names_every_file():
+    page = ROOT / "service" / "page"
+    tour = (page / "page.js").read_text(encoding="utf-8").partition("*/")[0]
+    assert sorted(re.findall(r"([a-z]+)\.js\b", tour)) == sorted(
+        file.stem for file in page.glob("*.js") if file.stem != "page"
+    )
+
+
+def test_a_map_has_the_colours_of_the_services_sheets(page, origin):
+    open_page(page, origin)
+    drawn = page.evaluate("""async () => {
+        const { paint } = await import(new URL("page/ember.js", document.baseURI));
+        const levels = Uint8Array.from({ length: 256 }, (_, level) => level);
+        const canvas = paint(document.createElement("canvas"), { levels, width: 256, height: 1 });
+        return [...canvas.getContext("2d").getImageData(0, 0, 256, 1).data];
+    }""")
+    found = np.array(drawn).reshape(256, 4)
+    assert np.abs(found[:, :3] - EMBER.astype(int)).max() <= 1  # fractions are cut off
+    assert (found[:, 3] == 255).all()
 
 
 @pytest.mark.parametrize("give", [drop, paste, pick])

@@ -41,11 +41,11 @@ class Clothing:
     def __init__(self, folder: Path):
         config, stages = FitConfig(insight=False), Stages(quiet=True)
         listing = find_photos(folder)
-        compiled = compile_backbone(listing, config, stages)
+        compiled = compile_backbone(config, stages)
         with closing(open_cache(compiled, config)) as cache:
             found = features_of(listing, compiled, cache, config, stages)
         assert found.computed == 0  # kept since the bundle was trained
-        self.graph = Graph(compiled.answering(["features"]))
+        self.graph = Graph(compiled.graph_with(["features"]))
         names = sorted({photo.label for photo in found.photos})
         labels = np.array([names.index(photo.label) for photo in found.photos])
         sides = np.array([photo.side for photo in found.photos])

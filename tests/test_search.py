@@ -52,8 +52,8 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
-def run(place: Path, name: str, trials: int, minutes: float = 10, **told: Any) -> Manifest:
-    config = FitConfig(backbone="tiny", cache=place / "cache", insight=False, **told)
+def run(place: Path, name: str, trials: int, minutes: float = 10, **settings: Any) -> Manifest:
+    config = FitConfig(backbone="tiny", cache=place / "cache", insight=False, **settings)
     stages = Stages(quiet=True)
     return search(place / "photos", place / name, config, SearchBudget(minutes, trials), stages)
 
@@ -85,13 +85,13 @@ def test_a_search_of_one_trial_saves_what_fit_would_and_says_that_nothing_beat_i
     config = FitConfig(backbone="tiny", cache=place / "cache", insight=False)
     usual = fit(place / "photos", place / "usual", config, Stages(quiet=True))
     found = run(place, "one", 1)
-    told = found.training["search"]
-    assert told["verdict"].startswith("nothing beat the default of fit on validation photos")
-    assert told["winner"] == told["default"]
-    assert told["difference"]["log_loss"] == told["difference"]["accuracy"] == 0
+    outcome = found.training["search"]
+    assert outcome["verdict"].startswith("nothing beat the default of fit on validation photos")
+    assert outcome["winner"] == outcome["default"]
+    assert outcome["difference"]["log_loss"] == outcome["difference"]["accuracy"] == 0
     assert (found.head["kind"], found.head["C"]) == (usual.head["kind"], usual.head["C"])
     assert found.metrics["test"]["accuracy"] == usual.metrics["test"]["accuracy"]
-    assert told["winner"]["parameters"] == {"C": usual.head["C"], "class_weights": "none"}
+    assert outcome["winner"]["parameters"] == {"C": usual.head["C"], "class_weights": "none"}
 
 
 def test_every_kind_is_tried_as_it_is_then_the_kinds_take_turns(place, unbroken):
@@ -102,13 +102,13 @@ def test_every_kind_is_tried_as_it_is_then_the_kinds_take_turns(place, unbroken)
 def test_the_best_on_validation_photos_is_saved_if_it_is_clearly_ahead_else_the_default(
     place, unbroken
 ):
-    rows, told = table(place, "unbroken"), unbroken.training["search"]
+    rows, outcome = table(place, "unbroken"), unbroken.training["search"]
     losses = [row["log_loss"] for row in rows if row["log_loss"] is not None]
-    assert told["winner"]["validation"]["log_loss"] == pytest.approx(min(losses), rel=1e-6)
-    assert told["trials"] == 12
-    ahead = told["difference"]["log_loss"] > told["difference"]["standard_error"]
-    saved = told["winner"] if ahead else told["default"]
-    assert told["saved"] == saved["trial"]
+    assert outcome["winner"]["validation"]["log_loss"] == pytest.approx(min(losses), rel=1e-6)
+    assert outcome["trials"] == 12
+    ahead = outcome["difference"]["log_loss"] > outcome["difference"]["standard_error"]
+    saved = outcome["winner"] if ahead else outcome["default"]
+    assert outcome["saved"] == saved["trial"]
     assert unbroken.head["kind"] == saved["head"] == unbroken.training["head"]
     assert unbroken.metrics["test"]["accuracy"] == saved["test"]["accuracy"]
 
@@ -146,7 +146,7 @@ def test_ctrl_c_keeps_the_study_and_leaves_no_bundle(place):
     environment = os.environ | {"LAYERSCOPE_CACHE": str(place / "cache")}
     words = [sys.executable, "-m", "training", *command(place, "stopped", 500)]
     process = subprocess.Popen(
-        *(words,),
+        words,
         cwd=ROOT,
         env=environment,
         stderr=subprocess.PIPE,
@@ -157,9 +157,9 @@ def test_ctrl_c_keeps_the_study_and_leaves_no_bundle(place):
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130, told
-    assert told.splitlines()[-1].startswith("stopped: what was computed so far is kept")
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130, shown
+    assert shown.splitlines()[-1].startswith("stopped: what was computed so far is kept")
     assert lines(place, "stopped") >= 2
     assert not (place / "stopped").exists()
 
@@ -219,29 +219,34 @@ def test_too_few_validation_photos_are_refused_before_any_trial(tmp_path, place)
 
 @pytest.mark.parametrize("words", [("--trials", "0"), ("--trials", "1001"), ("--minutes", "0")])
 def test_a_budget_out_of_range_is_refused(place, words):
-    told = [*command(place, "budget", 1), *words]
-    result = CliRunner().invoke(training, told, catch_exceptions=False)
+    line = [*command(place, "budget", 1), *words]
+    result = CliRunner().invoke(training, line, catch_exceptions=False)
     assert result.exit_code == 2
     assert f"{words[0]} is {float(words[1]):g}" in result.output.replace(".0;", ";")
 
 
-def finalist(number: int, losses: np.ndarray, right: np.ndarray, accuracy: float) -> Finalist:
+def finalist(
+    number: int, losses: np.ndarray, right: np.ndarray, accuracy: float, copies: int = 1
+) -> Finalist:
     trial = optuna.trial.create_trial(value=0.0)
     trial.number = number
     head, test = FittedHead([], HeadRecord("logistic", "")), {"accuracy": accuracy}
-    return Finalist(trial, LinearCandidate("logistic"), head, losses, right, test)
+    units = np.arange(len(losses)) // copies
+    return Finalist(trial, LinearCandidate("logistic"), head, losses, right, units, test)
 
 
 def test_the_difference_is_that_of_each_photo_with_itself():
     losses, right = np.linspace(0.1, 3, 40), np.arange(40) % 4 > 0
     default = finalist(0, losses, right, 0.8)
     better = finalist(7, losses - 0.05, right | (np.arange(40) < 4), 0.9)
-    told = compare_finalists(default, better)
-    assert told["log_loss"] == pytest.approx(0.05)
-    assert told["log_loss_interval"] == pytest.approx([0.05, 0.05])  # every photo gains the same
-    assert told["accuracy"] == 1 / 40  # photo 0 alone
-    assert told["p_value"] == 1.0
-    words = verdict(default, better, told)
+    compared = compare_finalists(default, better)
+    assert compared["log_loss"] == pytest.approx(0.05)
+    assert compared["log_loss_interval"] == pytest.approx(
+        [0.05, 0.05]
+    )  # every photo gains the same
+    assert compared["accuracy"] == 1 / 40  # photo 0 alone
+    assert compared["p_value"] == 1.0
+    words = verdict(default, better, compared)
     assert words.startswith("the winner beats the default of fit: 0.0500 less log loss on 40")
     assert words.endswith("test accuracy 0.900, the default's 0.800")
     noisy = finalist(7, losses[::-1] - 0.05, right, 0.9)  # the same mean, every photo another
@@ -252,11 +257,21 @@ def test_the_difference_is_that_of_each_photo_with_itself():
     assert "ahead by 0.0500 log loss on 40 validation photos, within one standard error" in words
 
 
+def test_copies_of_a_validation_photo_make_no_winner():
+    losses, right = np.linspace(0.1, 3, 40), np.arange(40) % 4 > 0
+    pair = finalist(0, losses, right, 0.8), finalist(7, losses[::-1] - 0.05, ~right, 0.9)
+    default, winner = (
+        finalist(n, np.repeat(one.losses, 4), np.repeat(one.right, 4), 0.8, copies=4)
+        for n, one in enumerate(pair)
+    )
+    assert compare_finalists(default, winner) == compare_finalists(*pair)
+
+
 def test_a_search_loads_no_keras_until_a_neural_head_comes():
     assert not {"tensorflow", "keras"} & loaded_by("training.search.run")
 
 
-def test_importances_are_told_from_twenty_finished_neural_heads_on(place):
+def test_importances_are_given_from_twenty_finished_neural_heads_on(place):
     study = Study(place / "many.study.jsonl", {})
     space = NeuralCandidate(HiddenLayers(), HEAD)
     for number in range(ENOUGH_TRIALS):

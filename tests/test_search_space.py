@@ -58,7 +58,7 @@ def test_parameters_bring_back_the_candidate_they_were_made_from(candidate):
     assert set(trial.distributions) == set(trial.params)  # as a study wants to keep them
 
 
-def test_every_neural_candidate_is_one_that_fit_could_be_told():
+def test_every_neural_candidate_is_one_that_fit_could_train():
     candidates = drawn(NEURAL, 200)
     for candidate in candidates:
         config = config_for(candidate, FitConfig())  # refuses what contradicts itself

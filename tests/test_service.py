@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -12,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-from models.bundle import Bundle
+from models.bundle import Bundle, seal
 from models.classifier import Classifier
 from service.app import create_app
 from service.settings import Settings
@@ -193,6 +194,22 @@ def test_models_and_layers_describe_what_is_served(client, classifier):
         "dead_share": None,
         "duplicate_share": None,
     }
+
+
+def test_numbers_as_classes_are_listed_in_their_own_order(tiny_bundle, tmp_path):
+    target = tmp_path / "numbers"
+    shutil.copytree(tiny_bundle, target)
+    manifest = Bundle(target).manifest
+    (target / "manifest.json").unlink()
+    names = ["1", "10", "2"]  # as the network has them
+    update = {"name": "numbers", "class_names": names, "files": {}}
+    seal(target, manifest.model_copy(update=update), target)
+    app = create_app([target]).test_client()
+    assert app.get("/models").json["models"][0]["class_names"] == ["1", "2", "10"]
+    answer = app.post("/predict", data=photo()).json["predictions"]
+    classifier = Classifier(Bundle(target))
+    expected = classifier.predict(classifier.decode(photo())[None])[0]
+    assert answer[0]["label"] == names[expected.argmax()]
 
 
 def test_live_and_ready_answer(client, classifier):

@@ -90,7 +90,7 @@ def test_photos_of_one_group_stand_on_one_side():
 
 def test_a_near_copy_of_a_test_photo_among_given_training_photos_is_left_out_and_named():
     photos, digests = photos_of(
-        *(("cat", 3, "train"), ("dog", 3, "train")), ("cat", 1, "validation"), ("dog", 1, "test")
+        ("cat", 3, "train"), ("dog", 3, "train"), ("cat", 1, "validation"), ("dog", 1, "test")
     )
     found = split(photos, digests, near=[(3, 7), (0, 1)])
     assert found == Split([0, 1, 2, 4, 5], [6], [7], found.skipped)
@@ -180,8 +180,7 @@ def test_identical_files_go_to_one_side_together():
 
 def test_of_copies_on_given_sides_the_one_that_tests_stays_and_the_rest_is_named():
     photos, digests = photos_of(
-        *(("cat", 2, "train"), ("dog", 2, "train")),
-        *(("cat", 2, "validation"), ("cat", 1, "test")),
+        ("cat", 2, "train"), ("dog", 2, "train"), ("cat", 2, "validation"), ("cat", 1, "test")
     )
     digests[0] = digests[4] = digests[6]  # one cat on all three sides
     found = split(photos, digests)
@@ -214,7 +213,7 @@ def test_a_copy_without_a_side_joins_the_training_photo_it_equals(order):
 
 def test_photos_keep_the_side_they_came_with():
     photos, digests = photos_of(
-        *(("cat", 9, "train"), ("dog", 9, "train"), ("cat", 1, "validation")), ("dog", 1, "test")
+        ("cat", 9, "train"), ("dog", 9, "train"), ("cat", 1, "validation"), ("dog", 1, "test")
     )
     found = split(photos, digests)
     assert counts(found) == (18, 1, 1)
@@ -234,7 +233,7 @@ def test_a_side_nobody_gave_is_taken_out_of_train():
 @pytest.mark.parametrize("side", ["validation", "test"])
 def test_a_side_whose_photos_were_all_left_out_is_taken_out_of_train(side):
     photos, digests = photos_of(
-        *(("cat", 10, "train"), ("dog", 10, "train")), *(("cat", 1, side), ("dog", 1, side))
+        ("cat", 10, "train"), ("dog", 10, "train"), ("cat", 1, side), ("dog", 1, side)
     )
     digests[20] = digests[21]  # the only two photos of that side contradict each other
     found = split(photos, digests)

@@ -5,7 +5,7 @@ import pytest
 
 from models.bundle import ImageEntry, Manifest
 from tests.test_report import numbers
-from training.report.summary import class_rows, next_steps, summarise
+from training.report.summary import class_rows, next_steps, summarise_run
 from training.report.verdicts import Verdict
 
 
@@ -30,24 +30,24 @@ SURE = manifest(HUNDRED, HUNDRED)
 
 
 def test_it_says_what_was_trained_and_how_good_it_is():
-    told = summarise(SURE)
+    told = summarise_run(SURE)
     assert told.made == (
         "A classifier of 3 classes: the pretrained network efficientnet-lite0 at 32 px with a head "
         "(logistic regression) trained on 1,234 photos."
     )
-    assert "Of 300 photos that it had never seen it names 300 rightly." in told.quality
-    assert "99 to 100 of 100" in told.quality  # Wilson: 98.7 %
+    assert "It is right on 300 of 300 test photos." in told.quality
+    assert "99 to 100 right answers in 100" in told.quality  # Wilson: 98.7 %
 
 
 def test_weights_drawn_at_random_are_not_called_pretrained():
-    told = summarise(manifest([0, 1, 2], [0, 1, 2], training={"weights": "none"}))
+    told = summarise_run(manifest([0, 1, 2], [0, 1, 2], training={"weights": "none"}))
     assert "the network efficientnet-lite0 at 32 px, its weights drawn at random," in told.made
 
 
 @pytest.mark.parametrize(("best", "said"), [(1, True), (-1, False)])
 def test_blocks_are_named_only_where_their_training_was_kept(best, said):
     tuning = {"cut": "block3", "best": best}
-    told = summarise(manifest([0, 1, 2], [0, 1, 2], training={"fine_tuning": tuning}))
+    told = summarise_run(manifest([0, 1, 2], [0, 1, 2], training={"fine_tuning": tuning}))
     assert ("its layers after block3 trained too" in told.made) is said
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from models.images import Framing
 from training.doctor import suspects
-from training.doctor.suspects import find_suspects, judge, suspects_of
+from training.doctor.suspects import find_suspects, predict_held_out, suspects_of
 from training.features.cache import FeatureCache
 from training.features.compute import Features
 from training.photos.find import Photo
@@ -93,7 +93,7 @@ def test_probabilities_mean_what_they_say():
     vectors, _ = clouds(300, spread=2.2)
     labels = np.repeat(range(3), 300)
     folds = np.arange(900) % 5
-    probabilities = judge(vectors, labels, folds)
+    probabilities = predict_held_out(vectors, labels, folds)
     assert probabilities.sum(axis=1) == pytest.approx(1)
     right = (probabilities.argmax(axis=1) == labels).mean()
     assert 0.6 < right < 0.95
@@ -104,4 +104,6 @@ def test_a_feature_that_never_changes_does_no_harm():
     vectors, _ = clouds(20)
     vectors[:, 3] = 7
     labels = np.repeat(range(3), 20)
-    assert (judge(vectors, labels, np.arange(60) % 5).argmax(axis=1) == labels).mean() > 0.9
+    assert (
+        predict_held_out(vectors, labels, np.arange(60) % 5).argmax(axis=1) == labels
+    ).mean() > 0.9

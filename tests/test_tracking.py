@@ -1,4 +1,4 @@
-"""Trackers: what they are told arrives where others read it."""
+"""Trackers: what they record arrives where others read it."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def test_tensorboard_finds_every_epoch_of_every_stage(tmp_path):
         tracker.settings({"backbone": "tiny", "note": "a|b"})
         observe = observer(tracker, "head")
         for epoch in EPOCHS:
-            assert observe(epoch) is None  # it never asks to stop
+            observe(epoch)
         tracker.result({"accuracy": 0.875})
     found = points(tmp_path / "flowers")
     numbers = [(name, step, value.simple_value) for name, step, value in found]
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         pass
 
 
-def test_mlflow_is_told_settings_epochs_and_the_result(mlflow):
+def test_mlflow_gets_settings_epochs_and_the_result(mlflow):
     with tracking("flowers", mlflow="http://example.invalid") as tracker:
         tracker.settings({"layers": ["x"], "note": "n" * 600})
         observer(tracker, "blocks")(EPOCHS[0])
@@ -129,7 +129,7 @@ def test_a_run_that_fails_is_marked_so(mlflow, tmp_path):
     with pytest.raises(RuntimeError):
         failing_run(tmp_path)
     assert mlflow.calls[-1] == ("end_run", "FAILED")
-    assert [name for name, *_ in points(tmp_path)] == ["head/loss"]  # the other was told too
+    assert [name for name, *_ in points(tmp_path)] == ["head/loss"]  # the other has it too
 
 
 # Python tries once more to write the file's buffer when it is thrown away.

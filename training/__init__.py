@@ -16,9 +16,9 @@ Rooms, each with a tour of its own; a room imports only from those above it:
 - photos/        folders and lists -> labelled photos, each on its side
 - evaluation/    predictions -> numbers to believe
 - features/      each photo once through the frozen backbone, kept on disk
-- doctor/        what is wrong with the photos
 - optimisation/  gradient descent: the training loop, its curves, checkpoints
 - heads/         features -> class: every kind of head, fitted, chosen, calibrated
+- doctor/        what is wrong with the photos
 - fine_tuning/   the upper blocks of the backbone, trained from cached feature maps
 - insight/       what each layer detects
 - report/        a result as a page and a model card

@@ -15,6 +15,7 @@ from training.features.backbone import Compiled, build, compile_backbone, compil
 from training.heads.fitted_head import FittedHead
 from training.heads.train import train_head
 from training.optimisation.tracking import Tracker, tracking
+from training.photos.levels import settle_levels
 from training.prepare import list_photos, open_cache, prepare, prepare_again, temporary_cache
 from training.results import Dataset, measure_head
 from training.settings.config import FitConfig
@@ -36,12 +37,13 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     began = time.monotonic()
     check_target(out)
     listing = list_photos(source, config, stages)
+    config = settle_levels(listing, config, stages)
     with ExitStack() as opened:
         tracker = opened.enter_context(
             tracking(out.name, config.tensorboard, config.mlflow, stages.say)
         )
         tracker.settings(config.as_json())
-        compiled = compile_backbone(listing, config, stages)
+        compiled = compile_backbone(config, stages)
         cache = opened.enter_context(closing(open_cache(compiled, config)))
         data = prepare(listing, out, compiled, cache, config, stages)
         head = train_head(data.sides(config.seed), config, stages, tracker)

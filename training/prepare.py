@@ -20,11 +20,12 @@ from training.doctor.suspects import suspects_of
 from training.features.backbone import Compiled
 from training.features.cache import FeatureCache
 from training.features.compute import Features, compute_features
-from training.features.summaries import Record
+from training.features.summaries import LayerSummaries
 from training.insight.write import choose_layers
 from training.photos.find import Listing, find_photos
 from training.photos.sides import read_sides, split_settings
 from training.photos.split import class_indices, split_photos
+from training.photos.units import number_units
 from training.results import Dataset
 from training.settings.config import FitConfig
 from training.settings.console import Stages
@@ -88,6 +89,7 @@ def prepare(
     features = features_of(listing, compiled, cache, config, stages)
     with stages.stage("look for copies and deal out sides"):
         near = near_copies_of(features, cache)
+        pairs = [(pair.one, pair.other) for pair in near]
         known = read_sides(out, split_settings(config))
         split = split_photos(
             features.photos,
@@ -95,7 +97,7 @@ def prepare(
             config.seed,
             config.validation_share,
             config.test_share,
-            near=[(pair.one, pair.other) for pair in near],
+            near=pairs,
             known=known,
         )
     for note in split.notes:
@@ -108,9 +110,19 @@ def prepare(
         with stages.stage("examine photos and labels"):
             suspects = suspects_of(features, near, cache)
             size = config.framing.size
-            checkup = examine(listing, features, cache.looks(), near, size, suspects)
+            checkup = examine(listing, features, cache.appearances(), near, size, suspects)
     class_names, labels = class_indices(split, features.photos)
-    return Dataset(features, split, known, class_names, labels, skipped, checkup, split.train)
+    return Dataset(
+        features=features,
+        split=split,
+        known=known,
+        class_names=class_names,
+        labels=labels,
+        units=number_units(features.photos, features.digests, pairs),
+        skipped=skipped,
+        checkup=checkup,
+        remembered=split.train,
+    )
 
 
 def prepare_again(
@@ -146,11 +158,11 @@ def features_of(
     if cache.renewed:
         stages.say(f"the cache {cache.path.name} could not be read and was made anew")
     watched = choose_layers(compiled.layers, config.layers) if config.insight else []
-    graph = Graph(compiled.answering(["features", *(layer.name for layer in watched)]))
+    graph = Graph(compiled.graph_with(["features", *(layer.name for layer in watched)]))
     with stages.counted("compute features", len(listing.photos), "photos") as advance:
+        summaries = LayerSummaries(watched) if watched else None
         features = compute_features(
-            *(listing.photos, graph, config.framing, config.limits),
-            *(cache, config.workers, advance, Record(watched) if watched else None),
+            listing.photos, graph, cache, config.workers, advance, summaries
         )
     if not features.photos:
         reason = features.skipped[0].reason

@@ -31,6 +31,7 @@ class Dataset:
     known: dict[bytes, str]  # sides that an earlier bundle recorded
     class_names: list[str]
     labels: np.ndarray  # (N,) class index of each photo
+    units: np.ndarray  # (N,) int, equal for copies, near copies and photos of one group
     skipped: list[Skipped]
     checkup: Checkup | None  # what the data doctor found
     remembered: list[int]  # training photos that new ones are compared with
@@ -97,8 +98,9 @@ def measure_head(
     """Calibrate a head on the validation photos, then measure it on the test photos."""
     with stages.stage("calibrate and measure"):
         test, labels = data.side("test")
+        units = data.units[data.split.test]
         calibrated = calibrate_head(head, data.remembered_sides(config.seed), config.coverage)
-        calibrated = calibrated.measured(test, labels)
+        calibrated = calibrated.measured(test, labels, units)
         probabilities = apply_head(calibrated.layers, test)
-        metrics = measure(probabilities, labels, data.class_names)
+        metrics = measure(probabilities, labels, data.class_names, units)
     return Trained(compiled, data, head, calibrated, probabilities, metrics)

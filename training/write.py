@@ -17,10 +17,11 @@ from training.photos.find import Skipped
 from training.photos.sides import split_settings, write_sides
 from training.photos.split import fingerprint
 from training.report.cost import estimate_cost
-from training.report.gallery import Gallery, gather
+from training.report.gallery import ClassifiedPhotos, Gallery, build_gallery
+from training.report.learning import LearningRun
 from training.report.mistakes import Explainer, Mistake, worst_mistakes
 from training.report.model_card import write_model_card
-from training.report.page import Descended, Extras, Section, environment, write_report
+from training.report.page import Extras, Section, environment, write_report
 from training.report.reliability import calibration_section
 from training.results import Dataset, Trained
 from training.settings.config import FitConfig
@@ -43,9 +44,12 @@ def write_bundle(
     photos, split = data.features.photos, data.split
     validation = [photos[index] for index in split.validation]
     with stages.stage("write and check the network"):
-        files, parity = attach(trained.compiled, calibrated.layers)
+        asked = pictures.for_parity(photos, config.framing, config.limits)
+        files, parity = attach(trained.compiled, calibrated.layers, asked)
     with new_bundle(out) as folder:
-        samples = write_contents(folder, files, pictures.for_samples(validation, config.limits))
+        samples = write_contents(
+            folder, files, pictures.for_samples(validation, config.framing, config.limits)
+        )
         calibrated.write(folder)
         write_sides(folder, split, data.features.digests, data.known, split_settings(config))
         if trained.searched:
@@ -82,7 +86,7 @@ def write_bundle(
         )
         skipped = [_below(source, item) for item in data.skipped]
         sections = _sections(source, manifest, trained, config)
-        extras = Extras(insight, gallery, _descents(trained), sections)
+        extras = Extras(insight, gallery, _learning(trained), sections)
         write_report(folder / "report.html", manifest, cost, skipped, mistakes, extras)
         write_model_card(folder / "model_card.md", manifest, skipped)
         return seal(folder, manifest, out)
@@ -118,23 +122,28 @@ def _pictures(
 ) -> tuple[list[Mistake], Gallery]:
     """Explain the worst mistakes, and collect the test photos behind the confusion matrix."""
     data = trained.data
-    tested = [data.features.photos[index] for index in data.split.test]
-    truth = data.labels[data.split.test]
-    asked = (tested, truth, trained.probabilities, data.class_names, config.limits)
+    tested = ClassifiedPhotos(
+        photos=[data.features.photos[index] for index in data.split.test],
+        truth=data.labels[data.split.test],
+        probabilities=trained.probabilities,
+        class_names=data.class_names,
+    )
     explainer = Explainer(files, trained.compiled.layers, config.framing, config.workers)
-    return worst_mistakes(*asked, explainer), gather(*asked, config.workers)
+    mistakes = worst_mistakes(tested, config.limits, explainer)
+    return mistakes, build_gallery(tested, config.limits, config.workers)
 
 
-def _descents(trained: Trained) -> list[Descended]:
-    """Collect the curves of what was trained by gradient descent."""
-    found = []
+def _learning(trained: Trained) -> list[LearningRun]:
+    """Collect every training by gradient descent that ended at least one epoch."""
+    runs = []
     if neural := trained.head.record.trained.neural:
-        found.append(Descended("The head", neural.curves, neural.hyperparameters))
-    if tuned := trained.tuned:
-        found.append(
-            Descended("The upper blocks and the head", tuned.curves, tuned.hyperparameters)
+        runs.append(
+            LearningRun("The head", neural.curves, neural.hyperparameters, neural.rate_search)
         )
-    return found
+    if tuned := trained.tuned:
+        title = "The upper blocks and the head"
+        runs.append(LearningRun(title, tuned.curves, tuned.hyperparameters, tuned.searched))
+    return [run for run in runs if run.curves.epochs]
 
 
 def _sections(

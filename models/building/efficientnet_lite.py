@@ -92,10 +92,10 @@ def _layer_names(network: keras.Model) -> list[str]:
     return [layer.name for layer in network.layers]
 
 
-def _round_channels(channels: float, multiple: int = 8) -> int:
+def _round_channels(channels: float) -> int:
     """Round to a multiple of 8, but never more than 10 % down."""
-    rounded = max(multiple, int(channels + multiple / 2) // multiple * multiple)
-    return rounded + multiple if rounded < 0.9 * channels else rounded
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def _unit(

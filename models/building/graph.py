@@ -8,12 +8,12 @@ computation graphs".
 """
 
 import re
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
 from keras import layers
 
+from models.bundle import LayerEntry
 from models.errors import ExportError
 
 _WINDOWS = (
@@ -43,26 +43,7 @@ _NOT_SHOWN = (
 ANSWERS = ("logits", "features")  # outputs of the exported graphs; no map may take their names
 
 
-@dataclass(frozen=True)
-class MappedLayer:
-    """One layer with feature maps, as `GET /layers` shows it."""
-
-    name: str
-    kind: str  # Keras' class name
-    height: int
-    width: int
-    channels: int
-    stride: int  # input pixels from one position to the next
-    receptive_field: int  # input pixels that can influence one position, before clipping
-    trunk: bool  # every path from photo to answer passes through this layer
-    block: bool = False  # it ends a block of the backbone, or is the last
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain types, for the manifest and for HTTP."""
-        return asdict(self)
-
-
-def mapped_layers(network: keras.Model) -> list[MappedLayer]:
+def mapped_layers(network: keras.Model) -> list[LayerEntry]:
     """Find every layer of `network` that can be shown, from photo to answer.
 
     Args:
@@ -91,19 +72,20 @@ def mapped_layers(network: keras.Model) -> list[MappedLayer]:
             continue
         stride, field = reach[id(output)]
         found.append(
-            MappedLayer(
-                operation.name,
-                type(operation).__name__,
-                height,
-                width,
-                channels,
-                max(1, round(stride)),
-                field,
-                operation.name in trunk,
+            LayerEntry(
+                name=operation.name,
+                kind=type(operation).__name__,
+                height=height,
+                width=width,
+                channels=channels,
+                stride=max(1, round(stride)),
+                receptive_field=field,
+                trunk=operation.name in trunk,
+                block=False,
             )
         )
     ends = _block_ends([layer.name for layer in found if layer.trunk])
-    return [replace(layer, block=layer.name in ends) for layer in found]
+    return [layer.model_copy(update={"block": layer.name in ends}) for layer in found]
 
 
 def map_tensors(network: keras.Model) -> dict[str, Any]:

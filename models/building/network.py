@@ -46,7 +46,7 @@ def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -
         )
     keras.utils.set_random_seed(seed)
     image = keras.Input((size, size, 3), name="image")
-    scaled = _scaling(backbone)(image)
+    scaled = scaling_layer(backbone)(image)
     if backbone.embedded:
         maps = efficientnet_lite(scaled, backbone.embedded.width, backbone.embedded.depth)
     elif backbone.constructor:
@@ -66,7 +66,7 @@ def pretrained_head(backbone: Backbone) -> Head:
     return [DenseLayer(np.ascontiguousarray(tensors["_fc.weight"].T), tensors["_fc.bias"])]
 
 
-def _scaling(backbone: Backbone) -> layers.Layer:
+def scaling_layer(backbone: Backbone) -> layers.Layer:
     """Make the layer from raw RGB 0..255 to what the backbone was trained on."""
     if backbone.scaling == "lite":
         return layers.Rescaling(1 / 128, offset=-127 / 128, name="scaling")

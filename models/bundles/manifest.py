@@ -72,6 +72,7 @@ class ImageEntry(_Strict):
     size: int
     resize: str
     fraction: float
+    levels: Interval | None = None  # what deep pixels show as black and as white
 
 
 class Parity(_Strict):

@@ -21,11 +21,11 @@
 const SHOWN = ["model", "sample", "label", "layer", "channel", "sort", "scale", "with"];
 const CARRIED = ["own", "withOwn"];
 
-/** @returns {Address} what the address asks for */
+/** @returns {Address} what the address names */
 export function readAddress() {
-  const asked = new URLSearchParams(location.search);
+  const query = new URLSearchParams(location.search);
   return Object.fromEntries([
-    ...SHOWN.map((name) => [name, asked.get(name)]),
+    ...SHOWN.map((name) => [name, query.get(name)]),
     ...CARRIED.map((name) => [name, history.state?.[name] ?? null]),
   ]);
 }
@@ -39,9 +39,9 @@ export function writeAddress(view, { replace = false } = {}) {
 
 /** The address of a view, for links. */
 export function hrefOf(view) {
-  const asked = new URLSearchParams();
+  const query = new URLSearchParams();
   for (const name of SHOWN) {
-    if (view[name] !== null && view[name] !== undefined) asked.set(name, view[name]);
+    if (view[name] !== null && view[name] !== undefined) query.set(name, view[name]);
   }
-  return `${location.pathname}?${asked}`;
+  return `${location.pathname}?${query}`;
 }

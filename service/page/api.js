@@ -3,22 +3,22 @@
  * shown as it is; an aborted request leaves as an AbortError. Knows nothing of the page.
  */
 
-const TRIES = 4; // a busy service (429, 503) is asked again before the visitor hears of it
+const TRIES = 4; // requests to a busy service (429, 503) before the visitor sees an error
 const LONGEST_WAIT_S = 5;
 
 export class ApiError extends Error {}
 
 /** @returns {Promise<object[]>} the models being served, first one first */
 export async function models() {
-  return (await (await ask("models")).json()).models;
+  return (await (await request("models")).json()).models;
 }
 
 const answers = new Map(); // path -> promise: a model's layers never change
 
-/** Ask once, and keep the answer for good; a failure is asked again. */
+/** Request once and keep the answer; a failure is tried again. */
 function once(path) {
   if (!answers.has(path)) {
-    const answer = ask(path).then((body) => body.json());
+    const answer = request(path).then((body) => body.json());
     answer.catch(() => answers.delete(path));
     answers.set(path, answer);
   }
@@ -40,32 +40,32 @@ export function channel(model, name, index) {
   return once(`${below(model)}/layers/${encodeURIComponent(name)}/channels/${index}`);
 }
 
-/** What an answer names by its path is found below wherever the page is. */
+/** Resolve a path of an answer below the place of this page. */
 export function urlOf(path) {
   return new URL(path.replace(/^\/+/, ""), document.baseURI).href;
 }
 
-/** Where a sample photo of a model is. */
+/** The address of a sample photo of a model. */
 export function sampleUrl(model, sample) {
   return new URL(`${below(model)}/samples/${encodeURIComponent(sample)}`, document.baseURI).href;
 }
 
 /** @returns {Promise<Blob>} a sample photo, encoded */
 export async function samplePhoto(model, sample, signal) {
-  return (await ask(sampleUrl(model, sample), { signal })).blob();
+  return (await request(sampleUrl(model, sample), { signal })).blob();
 }
 
 /** @returns {Promise<object>} predictions, every layer's maps and the saliency of `label` */
 export async function activations(model, photo, { label, top }, signal) {
-  const asked = new URLSearchParams({ top });
-  if (label !== null) asked.set("label", label);
-  return (await send(`${below(model)}/activations?${asked}`, photo, signal)).json();
+  const query = new URLSearchParams({ top });
+  if (label !== null) query.set("label", label);
+  return (await send(`${below(model)}/activations?${query}`, photo, signal)).json();
 }
 
 /** @returns {Promise<object>} saliency by occlusion: finer, and it takes seconds */
 export async function occlusion(model, photo, label, signal) {
-  const asked = new URLSearchParams({ label, method: "occlusion" });
-  return (await send(`${below(model)}/saliency?${asked}`, photo, signal)).json();
+  const query = new URLSearchParams({ label, method: "occlusion" });
+  return (await send(`${below(model)}/saliency?${query}`, photo, signal)).json();
 }
 
 function below(model) {
@@ -74,10 +74,10 @@ function below(model) {
 
 function send(path, photo, signal) {
   const headers = { "Content-Type": "application/octet-stream", Accept: "application/json" };
-  return ask(path, { method: "POST", body: photo, headers, signal });
+  return request(path, { method: "POST", body: photo, headers, signal });
 }
 
-async function ask(path, options = {}) {
+async function request(path, options = {}) {
   for (let attempt = 1; ; attempt += 1) {
     let answer;
     try {
@@ -93,12 +93,12 @@ async function ask(path, options = {}) {
     const wait = answer.headers.get("Retry-After");
     const busy = answer.status === 429 || (answer.status === 503 && wait !== null);
     if (!busy || attempt === TRIES) throw new ApiError(await reason(answer));
-    const asked_s = Number(wait) || attempt / 2;
-    await pause(Math.min(asked_s, LONGEST_WAIT_S), options.signal);
+    const wait_s = Number(wait) || attempt / 2;
+    await pause(Math.min(wait_s, LONGEST_WAIT_S), options.signal);
   }
 }
 
-/** Why the service refused, in its own words where it gave any. */
+/** Returns why the service refused, in its own words where it gave any. */
 async function reason(answer) {
   try {
     return (await answer.json()).error.message;

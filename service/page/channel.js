@@ -1,4 +1,4 @@
-/** One channel opened: its map over the photo, and what it is known to look for. */
+/** Shows one channel: its map over the photo, and what it detects. */
 
 import * as api from "./api.js";
 import { byId, element, pairs } from "./element.js";
@@ -15,7 +15,7 @@ import { percent, rounded, signed } from "./words.js";
 let go = null;
 let steps = {};
 
-/** @param {(changes: object) => void} follow called with what the address should say */
+/** @param {(changes: object) => void} follow called with the changes of the address */
 export function openChannel(follow) {
   go = follow;
   byId("channel-up").addEventListener("click", () => go({ layer: null, channel: null }));
@@ -27,11 +27,11 @@ export function openChannel(follow) {
 
 /**
  * @param {object} scene model, layers, looks: the photos' answers, none, A, or A and B
- * @param {object} asked the address
+ * @param {object} address
  */
-export async function showChannel({ model, layers, looks }, asked, signal) {
-  const layer = layers.find(({ name }) => name === asked.layer);
-  const channel = Number(asked.channel);
+export async function showChannel({ model, layers, looks }, address, signal) {
+  const layer = layers.find(({ name }) => name === address.layer);
+  const channel = Number(address.channel);
   byId("channel-title").textContent = `Channel ${channel}`;
   byId("channel-layer").textContent = layer.name;
   clear();
@@ -46,7 +46,7 @@ export async function showChannel({ model, layers, looks }, asked, signal) {
   ]);
   signal.throwIfAborted();
   const channels = { count: layer.channels, maps: maps[0] ?? null, facts: all };
-  const order = orderChannels(chooseSort(asked.sort, channels), channels);
+  const order = orderChannels(chooseSort(address.sort, channels), channels);
   const place = order.indexOf(channel);
   steps = { before: order[place - 1], after: order[place + 1] };
   byId("channel-before").disabled = steps.before === undefined;
@@ -57,7 +57,7 @@ export async function showChannel({ model, layers, looks }, asked, signal) {
   byId("channel").setAttribute("aria-busy", "false");
 }
 
-/** Nothing of another channel stays. */
+/** Remove everything of another channel. */
 function clear() {
   byId("channel-maps").replaceChildren();
   byId("channel-words").textContent = "";
@@ -122,7 +122,7 @@ function copyOf(seen) {
   return canvas;
 }
 
-/** A ring at the strongest position and the square that can influence it. */
+/** Mark the strongest position with a ring, and the square that can influence it. */
 function marks({ x, y }, { receptive_field: field_px }, photo_px) {
   const ring = element("i", { className: "ring" });
   ring.style.left = `${x * 100}%`;

@@ -1,8 +1,8 @@
-/** The second photo: chosen beside the first one, and shown with what the model says of it. */
+/** Shows a second photo next to the first, with its predictions. */
 
 import { byId } from "./element.js";
 import { Frame } from "./frame.js";
-import { listPredictions, tell } from "./predictions.js";
+import { listPredictions, showSentence } from "./predictions.js";
 import { markSample, showSamples } from "./samples.js";
 import { strange } from "./words.js";
 
@@ -32,5 +32,5 @@ export function offerSecond(model, first, second, go) {
 
 export function showSecond(look) {
   listPredictions(byId("second-predictions"), look ? look.predictions.slice(0, 3) : []);
-  tell("second-strange", strange(look));
+  showSentence("second-strange", strange(look));
 }

@@ -1,4 +1,4 @@
-/** One DOM element, with its properties and children. Text is always text, never HTML. */
+/** Makes DOM elements with their properties and children. Text is always text, never HTML. */
 
 /**
  * @param {string} tag e.g. "li"

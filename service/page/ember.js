@@ -1,4 +1,7 @@
-/** The colours of a map, black through red to pale yellow: the ramp of the service's sheets. */
+/**
+ * Colours maps, from black through red to pale yellow: the same ramp as in models/mosaic.py, which
+ * a test compares with this one.
+ */
 
 const ANCHORS = [
   [0, 0, 4], [40, 11, 84], [101, 21, 110], [159, 42, 99], [212, 72, 66], [245, 125, 21],
@@ -32,7 +35,7 @@ export function paint(canvas, { levels, width, height }, gain = 1) {
   return canvas;
 }
 
-/** Numbers -> levels: nothing and less is 0, `brightest` is 255. */
+/** Turn numbers into levels: 0 and less is 0, `brightest` is 255. */
 export function levelsOf(rows, brightest) {
   const flat = rows.flat();
   const levels = Uint8Array.from(flat, (value) => (Math.max(value, 0) / (brightest || 1)) * 255);

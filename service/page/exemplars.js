@@ -1,4 +1,4 @@
-/** A channel's exemplars: the patches, out of many photos, that excite it most. */
+/** Shows the exemplars of a channel: the patches, out of many photos, that excite it most. */
 
 import * as api from "./api.js";
 import { byId, element } from "./element.js";
@@ -47,7 +47,7 @@ function patch({ photo, label, value, box, at: spot }, at, sprite, tile) {
     element("span", { className: "share" }, rounded(value)));
 }
 
-/** Where a position of the photo is in its tile: a patch keeps its proportions, centred. */
+/** Returns where a position of the photo is in its tile: a patch keeps its proportions, centred. */
 function placeOf([left, top, right, bottom], [x, y]) {
   const [width, height] = [right - left, bottom - top];
   const side = Math.max(width, height);

@@ -1,4 +1,4 @@
-/** A photo in its frame: the picture at once, later a map over the part the network sees. */
+/** Shows a photo in its frame: the picture at once, later a map over what the network sees. */
 
 import { sampleUrl } from "./api.js";
 import { element } from "./element.js";
@@ -22,7 +22,7 @@ export class Frame {
     figure.append(this.#slide, this.#blank, this.#caption);
   }
 
-  /** Show a photo, or null for none; `letter` tells it from another one. */
+  /** Show a photo, or null for none; `letter` names it where there are two. */
   show(photo, model, letter = "") {
     this.figure.hidden = photo === null;
     this.#badge.textContent = letter;
@@ -32,9 +32,9 @@ export class Frame {
     this.lay(null);
     if (this.#url) URL.revokeObjectURL(this.#url);
     this.#url = photo && !photo.sample ? URL.createObjectURL(photo.blob) : null;
-    this.#say(true);
+    this.#showPicture(true);
     if (!photo) return this.#picture.removeAttribute("src");
-    this.#picture.onerror = () => this.#say(false);
+    this.#picture.onerror = () => this.#showPicture(false);
     this.#picture.onload = () => this.#fit(model);
     this.#picture.src = this.#url ?? sampleUrl(model.name, photo.sample);
     this.#picture.alt = `The photo on view: ${photo.label ?? photo.name}`;
@@ -51,7 +51,7 @@ export class Frame {
     this.#map.style.opacity = opacity;
   }
 
-  #say(hasPicture) {
+  #showPicture(hasPicture) {
     this.#slide.hidden = !hasPicture;
     this.#blank.hidden = hasPicture;
   }

@@ -1,4 +1,4 @@
-/** The part of a photo that the network sees; maps lie over that part and nothing else. */
+/** Finds the part of a photo that the network sees; maps are laid over that part only. */
 
 const SIDE_PX = 448; // of the drawing: sharp on a dense screen, small in memory
 
@@ -30,7 +30,7 @@ export async function drawSeen(model, blob) {
   return canvas;
 }
 
-/** A map over the photo as the network sees it, as one picture. */
+/** Draw a map over the photo as the network sees it, as one picture. */
 export function layOver(seen, map, opacity, { smooth = false } = {}) {
   const canvas = blackSquare();
   const context = canvas.getContext("2d");

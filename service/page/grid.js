@@ -1,4 +1,4 @@
-/** A layer's channels as a grid of tiles, one map a photo in each; many come in steps. */
+/** Shows the channels of a layer as a grid of tiles, with one map for each photo; many in steps. */
 
 import { byId, element } from "./element.js";
 import { paint } from "./ember.js";
@@ -75,15 +75,15 @@ function tile(channel) {
       element("span", { className: "at" }, String(channel)),
       element("span", { className: "value" }, dead ? "dead" : value)),
   );
-  const said = [`Channel ${channel}`, dead ? "dead" : `${title} ${value}`.trim()];
-  if (silent && !dead) said.push("silent on this photo");
-  button.setAttribute("aria-label", said.join(", "));
-  if (fact?.class) button.title = `${said[0]}, most for ${fact.class}`;
+  const words = [`Channel ${channel}`, dead ? "dead" : `${title} ${value}`.trim()];
+  if (silent && !dead) words.push("silent on this photo");
+  button.setAttribute("aria-label", words.join(", "));
+  if (fact?.class) button.title = `${words[0]}, most for ${fact.class}`;
   button.dataset.channel = channel;
   return button;
 }
 
-/** What the channel is sorted by: what it is called, and its number on each photo. */
+/** Returns the measure that channels are sorted by: its name, and its number on each photo. */
 function measure(channel, fact) {
   const { sort, maps } = drawn;
   const numbers = {
@@ -104,17 +104,17 @@ function drawMaps(channel) {
 }
 
 /**
- * What brings a channel's maps to one scale: levels are shares of each map's own peak.
+ * Returns the factors that bring a channel's maps to one scale: levels are shares of each peak.
  *
  * @param {object[]} maps of one layer, a photo each
- * @param {?number} brightest what the last colour means; null: the most of this channel
+ * @param {?number} brightest what the last colour means; null: the peak of this channel
  */
 export function gainsOf(maps, channel, brightest = null) {
   const most = brightest ?? Math.max(...maps.map(({ peaks }) => peaks[channel]));
   return maps.map(({ peaks }) => (most > 0 ? peaks[channel] / most : 0));
 }
 
-/** All channels of the layer as one picture, in the order on view, the photos side by side. */
+/** Draw all channels of the layer as one picture, in the order on view, photos side by side. */
 export function drawSheet() {
   const { maps, order, brightest } = drawn;
   const { height, width } = maps[0].sheet;

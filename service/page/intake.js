@@ -1,4 +1,4 @@
-/** Photos come in: dropped anywhere, pasted, or picked as a file; a second one is only picked. */
+/** Takes photos in: dropped anywhere, pasted or picked as a file; a second one is only picked. */
 
 import { byId } from "./element.js";
 

@@ -1,4 +1,4 @@
-/** One layer opened: its numbers, its channels as a grid, how to sort and to scale them. */
+/** Shows one layer: its numbers, and its channels as a grid, sorted and scaled as chosen. */
 
 import * as api from "./api.js";
 import { byId, element, pairs } from "./element.js";
@@ -13,7 +13,7 @@ let go = null;
 let view = null; // {layer, looks}: what a download is named after
 let steps = {};
 
-/** @param {(changes: object) => void} follow called with what the address should say */
+/** @param {(changes: object) => void} follow called with the changes of the address */
 export function openLayer(follow) {
   go = follow;
   openGrid((channel) => go({ channel }));
@@ -26,12 +26,12 @@ export function openLayer(follow) {
 
 /**
  * @param {object} scene model, layers, looks: the photos' answers, none, A, or A and B
- * @param {object} asked the address
+ * @param {object} address
  * @param {?number} came the channel one comes back from
  */
-export async function showLayer(scene, asked, came, signal) {
+export async function showLayer(scene, address, came, signal) {
   const { model, layers, looks } = scene;
-  const at = layers.findIndex(({ name }) => name === asked.layer);
+  const at = layers.findIndex(({ name }) => name === address.layer);
   const layer = layers[at];
   view = { layer, looks };
   clearGrid();
@@ -46,8 +46,8 @@ export async function showLayer(scene, asked, came, signal) {
   byId("layer-hint").textContent = hint ?? "";
   byId("layer-hint").hidden = !hint;
   const channels = { count: layer.channels, maps: maps[0] ?? null, facts };
-  const sort = chooseSort(asked.sort, channels);
-  const scale = asked.scale === "channel" ? "channel" : "layer";
+  const sort = chooseSort(address.sort, channels);
+  const scale = address.scale === "channel" ? "channel" : "layer";
   showChoices(channels, sort, scale, looks[0]?.label);
   for (const each of ["layer-save", "scales", "legend"]) byId(each).hidden = !maps.length;
   byId("pair-note").hidden = maps.length < 2;
@@ -96,7 +96,7 @@ function showChoices(channels, sort, scale, label) {
   byId("sort-sentence").textContent = sorts.find(([name]) => name === sort)[1].sentence;
 }
 
-/** Buttons of which one is pressed; they stay where they are, or the focus would be lost. */
+/** Fill a group of buttons, one of them pressed; they are kept, or the focus would be lost. */
 function fillChoices(id, choices, chosen, choose) {
   const group = byId(id).querySelector("div");
   const same = choices.length === group.children.length;

@@ -1,4 +1,4 @@
-/** What the page teaches: a sentence or two for each view, for someone who meets it first here. */
+/** Explains each view in a sentence or two, for someone who is new to neural networks. */
 
 import { byId, pairs } from "./element.js";
 import { count, percent } from "./words.js";

@@ -1,6 +1,6 @@
 /**
- * A look: one photo through one model, with every layer's maps. One request a photo, model and
- * class; everything the page draws of a photo comes from here.
+ * Runs a photo through a model: predictions and the maps of every layer, called a look. There is
+ * one request for each photo, model and class; everything drawn of a photo comes from here.
  */
 
 import * as api from "./api.js";
@@ -8,7 +8,7 @@ import { drawSeen } from "./framing.js";
 import { Sheet } from "./sheet.js";
 
 const TOP = 5; // predictions shown
-const KEPT = 6; // looks; going back to one asks nobody
+const KEPT = 6; // looks; going back to one needs no request
 const recent = []; // newest first
 const shownFor = new WeakMap(); // look, or list of layers -> the layers the page shows
 
@@ -16,7 +16,7 @@ const shownFor = new WeakMap(); // look, or list of layers -> the layers the pag
  * @typedef {object} Look
  * @property {object} photo
  * @property {object[]} predictions best first
- * @property {string} label the class that `effects` and `saliency` speak of
+ * @property {string} label the class that `effects` and `saliency` explain
  * @property {object} saliency
  * @property {Map<string, object>} layers name -> layer with peaks, strengths, effects and `sheet`
  * @property {?HTMLCanvasElement} seen the photo as the network sees it
@@ -25,7 +25,7 @@ const shownFor = new WeakMap(); // look, or list of layers -> the layers the pag
 /** @returns {Promise<Look>} `label` null: explain the predicted class */
 export async function takeLook(model, photo, label, signal) {
   const before = recent.filter((one) => one.model === model.name && one.photo === photo);
-  const known = before.find((one) => one.asked === label || one.label === label);
+  const known = before.find((one) => one.requested === label || one.label === label);
   if (known) return known;
   photo.blob ??= await api.samplePhoto(model.name, photo.sample, signal);
   const [answer, seen] = await Promise.all([
@@ -39,7 +39,7 @@ export async function takeLook(model, photo, label, signal) {
     const sheet = before[0]?.layers.get(layer.name)?.sheet ?? new Sheet(layer);
     layers.set(layer.name, { ...layer, sheet });
   }
-  const look = { ...answer, model: model.name, photo, asked: label, layers, seen };
+  const look = { ...answer, model: model.name, photo, requested: label, layers, seen };
   recent.unshift(look);
   recent.length = Math.min(recent.length, KEPT);
   return look;

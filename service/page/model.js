@@ -1,4 +1,4 @@
-/** The model: the picker in the header and the facts beside the photo. */
+/** Shows the model: the picker in the header, and the facts next to the photo. */
 
 import { urlOf } from "./api.js";
 import { byId, element, pairs } from "./element.js";

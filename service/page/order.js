@@ -1,4 +1,4 @@
-/** The order of a layer's channels, the same in its grid and for "next channel". */
+/** Orders the channels of a layer, the same in its grid and for "next channel". */
 
 /**
  * @typedef {object} Channels of one layer, from the photo and from the insight
@@ -32,10 +32,10 @@ export function sortsOf(channels) {
   return Object.entries(SORTS).filter(([, sort]) => sort.of(channels));
 }
 
-/** The sort asked for, or else the first one there is. */
-export function chooseSort(asked, channels) {
+/** Choose the wanted sort, or else the first one there is. */
+export function chooseSort(wanted, channels) {
   const names = sortsOf(channels).map(([name]) => name);
-  return names.includes(asked) ? asked : names[0];
+  return names.includes(wanted) ? wanted : names[0];
 }
 
 /** @returns {number[]} channel numbers, first one first; equals stay in number order */

@@ -1,4 +1,4 @@
-/** The network as a whole: from edges to objects, a few strong channels of each depth. */
+/** Shows the network as a whole, from edges to objects: a few strong channels of each depth. */
 
 import { byId, element } from "./element.js";
 import { paint } from "./ember.js";

@@ -1,9 +1,31 @@
 /**
- * The page: what the address asks for, on view.
+ * The page: shows what its address names.
  *
  * A click writes the address, and `follow` shows it: the photo at once, then the answer to it,
- * then the network, a layer or a channel. Each time it gives up what was still under way, so
- * nothing of an earlier photo, model or layer ever arrives beside the next one.
+ * then the network, a layer or a channel. Each time, work still under way is given up, so nothing
+ * of an earlier photo, model or layer appears next to the new one.
+ *
+ * A tour of the files, in the order in which a photo meets them:
+ *
+ * address.js      the view in the address bar, read and written
+ * intake.js       a photo dropped, pasted or chosen;  samples.js  the model's own photos
+ * photos.js       the photos that this page knows
+ * api.js          requests to the service's routes
+ * model.js        the choice of a model, and its facts
+ * frame.js        the photo on view;  framing.js  the part of it that the network sees
+ * look.js         one photo's answer: predictions, and every layer's maps
+ * predictions.js  the most probable classes, as bars
+ * saliency.js     which parts of the photo speak for a class
+ * compare.js      a second photo next to the first
+ * strip.js        the network as a row of boxes;  thumbnail.js  the maps in a box;
+ *                 probe.js  the curve above them
+ * overview.js     strong channels of early, middle and late layers
+ * layer.js        one layer;  grid.js  its channels as tiles;  order.js  their order
+ * channel.js      one channel;  exemplars.js  photos that excite it;  weights.js  its classes
+ *
+ * And what many of them use: element.js makes DOM elements, sheet.js decodes maps, ember.js
+ * colours them, save.js downloads a picture, roving.js moves the focus by arrow keys, words.js
+ * writes numbers, lessons.js explains.
  */
 
 import { readAddress, writeAddress } from "./address.js";
@@ -84,31 +106,31 @@ function goUp(event) {
   go(channel === null ? { layer: null } : { channel: null });
 }
 
-/** Show what the address asks for. */
+/** Show what the address names. */
 async function follow() {
   current.abort();
   current = new AbortController();
   const { signal } = current;
-  const asked = readAddress();
-  const known = models.find(({ name }) => name === asked.model);
+  const address = readAddress();
+  const known = models.find(({ name }) => name === address.model);
   enter(known ?? models[0]);
-  if (asked.model !== null && !known) {
+  if (address.model !== null && !known) {
     writeAddress({ model: model.name }, { replace: true });
     await follow();
-    return trouble(`There is no model “${asked.model}” here; this is “${model.name}”.`);
+    return trouble(`There is no model “${address.model}” here; this is “${model.name}”.`);
   }
   trouble("");
-  const first = findPhoto(model, asked.sample, asked.own);
-  const second = first && findPhoto(model, asked.with, asked.withOwn);
-  hang(first, second, asked);
+  const first = findPhoto(model, address.sample, address.own);
+  const second = first && findPhoto(model, address.with, address.withOwn);
+  hang(first, second, address);
   try {
-    const scene = await answer(first, second, asked, signal);
-    await open(scene, asked, signal);
+    const scene = await answer(first, second, address, signal);
+    await open(scene, address, signal);
   } catch (error) {
     if (signal.aborted) return undefined;
     current.abort(); // nothing of a failed look may arrive later
     clear();
-    say("");
+    announce("");
     if (error instanceof api.ApiError) return trouble(error.message);
     trouble("The page met something it did not expect. Reload it, or try another photo.");
     throw error;
@@ -124,18 +146,18 @@ function enter(chosen) {
   byId("samples-section").hidden = model.samples.length === 0;
 }
 
-/** The photos themselves, at once, before any answer; nothing of earlier photos stays. */
-function hang(first, second, asked) {
+/** Show the photos at once, before any answer; nothing of earlier photos stays. */
+function hang(first, second, address) {
   const changed = answered?.model !== model || answered.first !== first || answered.second !== second;
   if (changed) clear();
   answered = { model, first, second };
-  byId("main").dataset.state = first ? "photo" : asked.layer === null ? "empty" : "facts";
+  byId("main").dataset.state = first ? "photo" : address.layer === null ? "empty" : "facts";
   byId("choose").textContent = first ? "Choose another photo" : "Choose a photo";
   byId("hint").textContent = first ? "or drop or paste one anywhere" : "or paste one";
   frames[0].show(first, model, second ? "A" : "");
   offerSecond(model, first, second, go);
   markSample(byId("samples"), first?.sample ?? null);
-  const title = [asked.channel !== null && `Channel ${asked.channel}`, asked.layer,
+  const title = [address.channel !== null && `Channel ${address.channel}`, address.layer,
     first && (first.label ?? first.name), first && model.name, "Layerscope"];
   document.title = title.filter(Boolean).join(" · ");
 }
@@ -148,17 +170,17 @@ function clear() {
   for (const view of ["strip", "overview", "layer", "channel", "reading"]) byId(view).hidden = true;
 }
 
-/** What the model says of the photos: one request each, or none if it was asked before. */
-async function answer(first, second, asked, signal) {
+/** Run the photos through the model: one request each, none if the answer is kept. */
+async function answer(first, second, address, signal) {
   if (first && byId("predictions").hidden) {
-    say("Working on the photo.");
+    announce("Working on the photo.");
     awaitPredictions(Math.min(PLACEHOLDERS, model.classes));
   }
   const list = await api.layers(model.name);
   signal.throwIfAborted();
   const looks = [];
   if (first) {
-    const look = await takeLook(model, first, asked.label, signal);
+    const look = await takeLook(model, first, address.label, signal);
     signal.throwIfAborted();
     showPredictions(look, model, (label) =>
       go({ label: label === look.predictions[0].label ? null : label }));
@@ -169,7 +191,7 @@ async function answer(first, second, asked, signal) {
   return { model, looks, chance: list.chance ?? null, layers: layersShown(list.layers, looks[0]) };
 }
 
-/** What the model says of the second photo; if it cannot be read, the first one stays. */
+/** Run the second photo through the model; if it cannot be read, the first one stays. */
 async function answerSecond(second, label, signal) {
   try {
     const look = await takeLook(model, second, label, signal);
@@ -183,11 +205,11 @@ async function answerSecond(second, label, signal) {
   }
 }
 
-/** The network, and of it the layer or the channel that the address names. */
-async function open(scene, asked, signal) {
+/** Show the network, and the layer or channel that the address names. */
+async function open(scene, address, signal) {
   const { layers, looks } = scene;
-  const layer = layers.find(({ name }) => name === asked.layer);
-  const channel = /^\d{1,6}$/.test(asked.channel) ? Number(asked.channel) : null;
+  const layer = layers.find(({ name }) => name === address.layer);
+  const channel = /^\d{1,6}$/.test(address.channel) ? Number(address.channel) : null;
   const hasChannel = layer && channel !== null && channel < layer.channels;
   const view = hasChannel ? "channel" : layer ? "layer" : "overview";
   showStrip(layers, { look: looks[0] ?? null, chance: scene.chance, open: layer?.name ?? null });
@@ -196,18 +218,18 @@ async function open(scene, asked, signal) {
   byId("strip-lesson").hidden = view !== "overview"; // what is opened is close below its layer
   if (view === "overview") {
     await showOverview(layers, looks[0] ?? null, (name, at) => go({ layer: name, channel: at }), signal);
-  } else if (view === "layer") await showLayer(scene, asked, from?.channel ?? null, signal);
-  else await showChannel(scene, asked, signal);
-  if (asked.layer !== null && !layer) trouble(`There is no layer “${asked.layer}” to show here.`);
-  else if (asked.channel !== null && layer && !hasChannel) {
-    trouble(`There is no channel ${asked.channel} in ${layer.name}; it has ${layer.channels}.`);
+  } else if (view === "layer") await showLayer(scene, address, from?.channel ?? null, signal);
+  else await showChannel(scene, address, signal);
+  if (address.layer !== null && !layer) trouble(`There is no layer “${address.layer}” to show here.`);
+  else if (address.channel !== null && layer && !hasChannel) {
+    trouble(`There is no channel ${address.channel} in ${layer.name}; it has ${layer.channels}.`);
   }
   settle(view);
-  from = asked;
-  say(summary(view, asked, looks[0]));
+  from = address;
+  announce(summary(view, address, looks[0]));
 }
 
-/** Bring a shared view into sight; where the focus was is gone, put it where the visitor went. */
+/** Scroll to a shared view; if the focused element is gone, move the focus with the visitor. */
 function settle(view) {
   if (!from) {
     const far = byId("strip").getBoundingClientRect().top > innerHeight / 2; // as on a phone
@@ -221,25 +243,25 @@ function settle(view) {
   else if (view !== "overview") byId(`${view}-title`).focus();
 }
 
-function summary(view, asked, look) {
+function summary(view, address, look) {
   const [best] = look?.predictions ?? [];
   if (view === "channel") {
-    return `Channel ${asked.channel} of ${asked.layer}. ${byId("channel-words").textContent}`.trim();
+    return `Channel ${address.channel} of ${address.layer}. ${byId("channel-words").textContent}`.trim();
   }
-  if (view === "layer") return `Layer ${asked.layer}, ${byId("channels").children.length} channels shown.`;
+  if (view === "layer") return `Layer ${address.layer}, ${byId("channels").children.length} channels shown.`;
   if (!best) return "";
   const warning = look.in_distribution === false ? " Unlike the training photos." : "";
   return `Done: ${best.label}, ${percent(best.probability)}; ${look.layers.size} layers shown.${warning}`;
 }
 
-/** What went wrong, in words; "" takes it away. */
+/** Show what went wrong; "" hides it. */
 function trouble(message) {
   byId("trouble").textContent = message;
   byId("trouble").hidden = message === "";
 }
 
-/** For screen readers: what the page is doing. */
-function say(message) {
+/** Announce to screen readers what the page is doing. */
+function announce(message) {
   byId("status").textContent = message;
 }
 

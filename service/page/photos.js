@@ -1,4 +1,4 @@
-/** The photos this page knows: samples of the models, and the visitor's own while it is open. */
+/** Keeps the photos of this page: samples of the models, and the visitor's own while it is open. */
 
 const samples = new Map(); // model and sample name -> photo
 const owned = new Map(); // number in the history -> photo
@@ -11,7 +11,7 @@ const owned = new Map(); // number in the history -> photo
  * @property {?string} label what the sample is labelled
  */
 
-/** @returns {?Photo} what an address asks for */
+/** @returns {?Photo} the photo that an address names */
 export function findPhoto(model, sample, own) {
   if (sample === null) return owned.get(own) ?? null;
   const key = `${model.name}/${sample}`;
@@ -22,14 +22,14 @@ export function findPhoto(model, sample, own) {
   return samples.get(key);
 }
 
-/** The number under which Back finds this photo again; a time, so that no reload repeats it. */
+/** Keep a photo; returns the number by which Back finds it: a time, unique across reloads. */
 export function keepPhoto({ name, blob }) {
   const number = Math.max(Date.now(), ...[...owned.keys()].map((taken) => taken + 1));
   owned.set(number, { name, blob, sample: null, label: null });
   return number;
 }
 
-/** What a photo is called in a sentence. */
+/** Returns the name of a photo in a sentence. */
 export function titleOf(photo) {
   return photo.label ? `Sample, labelled “${photo.label}”` : photo.name;
 }

@@ -1,15 +1,15 @@
-/** The predictions, as bars; each is a button that chooses the class to explain. */
+/** Shows the predictions as bars; each is a button that chooses the class to explain. */
 
 import { byId, element } from "./element.js";
 import { doubt, mayBe, percent, strange } from "./words.js";
 
-/** Placeholders while the service works: no answer of an earlier photo stays. */
+/** Show placeholders while the service works; no answer of an earlier photo stays. */
 export function awaitPredictions(rows) {
   byId("predictions").hidden = false;
   byId("predictions").setAttribute("aria-busy", "true");
   const placeholder = () => element("li", { className: "waiting", "aria-hidden": "true" });
   byId("prediction-list").replaceChildren(...Array.from({ length: rows }, placeholder));
-  for (const id of ["doubt", "strange", "prediction-set"]) tell(id, "");
+  for (const id of ["doubt", "strange", "prediction-set"]) showSentence(id, "");
 }
 
 export function clearPredictions() {
@@ -35,23 +35,23 @@ export function showPredictions(look, { classes, coverage }, choose) {
   }))));
   byId("predictions").setAttribute("aria-busy", "false");
   const unlike = strange(look);
-  tell("strange", unlike);
-  tell("prediction-set", mayBe(look, coverage));
-  tell("doubt", unlike ? "" : doubt(look.predictions[0], classes));
+  showSentence("strange", unlike);
+  showSentence("prediction-set", mayBe(look, coverage));
+  showSentence("doubt", unlike ? "" : doubt(look.predictions[0], classes));
 }
 
-/** A sentence in its place; "" takes it away. */
-export function tell(id, sentence) {
+/** Show a sentence in its element; "" hides it. */
+export function showSentence(id, sentence) {
   byId(id).textContent = sentence;
   byId(id).hidden = sentence === "";
 }
 
-/** The predictions for a second photo: the same bars, nothing to choose. */
+/** List the predictions of a second photo: the same bars, nothing to choose. */
 export function listPredictions(list, predictions) {
   list.replaceChildren(...predictions.map((each) => row(each, element("div"))));
 }
 
-/** New rows; who stood on a row stands on the same one again. */
+/** Replace the rows; the focus stays on the same row. */
 function fill(list, rows) {
   const stood = [...list.children].findIndex((each) => each.contains(document.activeElement));
   list.replaceChildren(...rows);

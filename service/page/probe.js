@@ -1,4 +1,4 @@
-/** The probe accuracy over the strip of layers, as a curve, with what guessing would give. */
+/** Draws the probe accuracy over the strip of layers as a curve, with the accuracy of guessing. */
 
 import { drawn } from "./element.js";
 import { percent } from "./words.js";

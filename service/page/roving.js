@@ -1,4 +1,4 @@
-/** Many buttons, one Tab stop: arrow keys walk among them, Home and End go to the ends. */
+/** Moves the focus among many buttons with one Tab stop: arrow keys, Home and End. */
 
 /** Walk the buttons of `container` that match `selector`; call once, they may change later. */
 export function rove(container, selector) {
@@ -28,12 +28,12 @@ function target(key, all, from) {
   if (key === "ArrowLeft") return Math.max(from - 1, 0);
   if (key === "Home") return 0;
   if (key === "End") return last;
-  if (key === "ArrowDown" || key === "ArrowUp") return beside(all, from, key === "ArrowDown");
+  if (key === "ArrowDown" || key === "ArrowUp") return aboveOrBelow(all, from, key === "ArrowDown");
   return undefined;
 }
 
 /** The nearest one in the row below or above; undefined in a single row: the page scrolls. */
-function beside(all, from, down) {
+function aboveOrBelow(all, from, down) {
   const boxes = all.map((each) => each.getBoundingClientRect());
   const own = boxes[from];
   const far = (at) => Math.abs(boxes[at].top - own.top) * 1000 + Math.abs(boxes[at].left - own.left);

@@ -9,12 +9,12 @@ import { saveButtons } from "./save.js";
 
 let shown = null; // {model, looks, frames}
 let finer = false; // the method chosen; the next photo starts with the quick one
-let asking = new AbortController(); // lasts as long as the looks: walking layers stops nothing
+let requests = new AbortController(); // lasts as long as the looks: walking layers stops nothing
 let refuse = null;
 
-/** @param {(message: string) => void} tell what to do with a refusal */
-export function openSaliency(tell) {
-  refuse = tell;
+/** @param {(message: string) => void} report called with an error of the service */
+export function openSaliency(report) {
+  refuse = report;
   byId("saliency-on").addEventListener("change", lay);
   byId("saliency-opacity").addEventListener("input", lay);
   byId("saliency-finer").addEventListener("click", () => {
@@ -43,17 +43,17 @@ export function showSaliency(model, looks, frames) {
 }
 
 export function clearSaliency() {
-  asking.abort();
-  asking = new AbortController();
+  requests.abort();
+  requests = new AbortController();
   shown = null;
   finer = false;
   byId("saliency").hidden = true;
 }
 
-/** Words and maps for the method chosen; the finer one is asked for once a look. */
+/** Show words and maps of the chosen method; the finer one is requested once for each look. */
 async function describe() {
   const { model, looks } = shown;
-  const { signal } = asking;
+  const { signal } = requests;
   const [look] = looks;
   byId("saliency-title").textContent = `What speaks for “${look.label}”`;
   byId("saliency-finer").setAttribute("aria-pressed", String(finer));

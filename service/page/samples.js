@@ -1,4 +1,4 @@
-/** The sample photos of a model, as a row of buttons. */
+/** Shows the sample photos of a model as a row of buttons. */
 
 import { sampleUrl } from "./api.js";
 import { element } from "./element.js";

@@ -1,4 +1,4 @@
-/** Downloads: any picture on view, as PNG or WebP. */
+/** Downloads any picture on view, as PNG or WebP. */
 
 import { element } from "./element.js";
 

@@ -1,5 +1,5 @@
 /**
- * A layer's maps on one photo: a sheet of grey tiles, one a channel, decoded when first needed.
+ * Decodes a layer's maps on one photo, when first needed: a sheet of grey tiles, one a channel.
  *
  * A level is a share of the channel's own peak: value = level / 255 * peak.
  */
@@ -50,7 +50,7 @@ export class Sheet {
   }
 }
 
-/** Where a tile is brightest, as shares of its width and height: the middle of that position. */
+/** Returns where a tile is brightest, as shares of its width and height. */
 export function brightestSpot({ levels, width, height }) {
   const at = levels.indexOf(Math.max(...levels));
   return { x: ((at % width) + 0.5) / width, y: (Math.floor(at / width) + 0.5) / height };

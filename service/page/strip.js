@@ -1,6 +1,6 @@
 /**
- * The whole network as a strip, photo to answer: a box a layer, as high as its maps are large
- * and as wide as it has channels, filled with its strongest channels on this photo.
+ * Draws the whole network as a strip, from photo to answer: each layer is a box, as high as its
+ * maps are large and as wide as it has channels, with its strongest channels on this photo.
  */
 
 import { byId, element } from "./element.js";
@@ -63,7 +63,7 @@ function current() {
   return byId("boxes").querySelector("[aria-current]");
 }
 
-/** What the pointer or the focus is on, in a line; the boxes are too small for their names. */
+/** Describe the box under the pointer or the focus; boxes are too small for their names. */
 function read(box) {
   byId("readout").textContent = box?.title ?? "Each box is a layer. Choose one to open it.";
 }
@@ -136,7 +136,7 @@ function answer(look) {
     element("strong", {}, best.label.split(",")[0]), element("span", {}, percent(best.probability)));
 }
 
-/** One layer after the other, as their sheets are decoded: nothing waits for all of them. */
+/** Draw one layer after the other, as their sheets are decoded. */
 async function drawThumbnails(layers, look, boxes, wanted) {
   for (const [at, { name }] of layers.entries()) {
     const layer = look.layers.get(name);

@@ -1,4 +1,4 @@
-/** A layer in small: its strongest channels on the photo, as many as fill a box of the strip. */
+/** Draws a layer small: its strongest channels on the photo, as many as fill a box of the strip. */
 
 import { element } from "./element.js";
 import { paint } from "./ember.js";

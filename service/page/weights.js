@@ -1,4 +1,4 @@
-/** The weights of a channel of the last layer: how it counts for and against each class. */
+/** Shows the weights of a channel of the last layer: for and against each class. */
 
 import { byId, element } from "./element.js";
 import { signed } from "./words.js";

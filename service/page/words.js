@@ -1,4 +1,4 @@
-/** What the page says: numbers as people read them. */
+/** Writes numbers and short sentences as people read them. */
 
 /** 0.9312 -> "93.1%"; never "100.0%" or "0.0%" for what is not certain or impossible. */
 export function percent(probability) {
@@ -17,13 +17,13 @@ export function size(layer) {
   return `${layer.height} × ${layer.width}, ${count(layer.channels)} channels`;
 }
 
-/** A photo that is nothing like those of training; "" for one that is, or where nobody knows. */
+/** A sentence on a photo that is unlike the training photos; "" where it is like them or not known. */
 export function strange(look) {
   if (look?.in_distribution !== false) return "";
   return "This is unlike the photos the model was trained on: the answer may be none of its classes.";
 }
 
-/** The classes it may be, and how sure that is; "" where nobody knows. */
+/** A sentence on the classes it may be, and how often that is right; "" where not known. */
 export function mayBe(look, coverage) {
   if (!look.prediction_set || !coverage || look.in_distribution === false) return "";
   const classes = look.prediction_set;
@@ -36,7 +36,7 @@ function either(names) {
   return new Intl.ListFormat("en", { type: "disjunction" }).format(names);
 }
 
-/** What a visitor should make of a weak best guess; "" when there is nothing to say. */
+/** A sentence on a weak best guess; "" where it is strong. */
 export function doubt(best, classes) {
   if (best.probability >= 0.5) return "";
   const known = classes === 1 ? "its one class" : `its ${count(classes)} classes`;

@@ -43,7 +43,7 @@ def save_imagenet(out: Path, config: FitConfig, stages: Stages) -> Manifest:
         backbone = network.build_backbone(config.row, config.framing.size, "embedded")
         pixels = np.stack([decode_image(data, config.framing) for data, _ in photos])
         compiled = compile_network(backbone, weights_identity(config.row, "embedded"), pixels)
-        files, parity = attach(compiled, network.pretrained_head(config.row))
+        files, parity = attach(compiled, network.pretrained_head(config.row), pixels)
     with new_bundle(out) as folder:
         pictures = [(shrink_image(data, SAMPLE_PX), label) for data, label in photos]
         samples = write_contents(folder, files, pictures)

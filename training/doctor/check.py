@@ -1,4 +1,4 @@
-"""The command `check`: photos -> features -> findings -> a page, and a list beside it."""
+"""Examine photos and write a page and a list of findings: the command `check`."""
 
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +14,7 @@ from training.features.backbone import compile_backbone
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
 from training.photos.find import find_photos
+from training.photos.levels import settle_levels
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
@@ -21,10 +22,10 @@ from training.settings.console import Stages
 def check(
     source: Path, out: Path | None, exclude: Path | None, config: FitConfig, stages: Stages
 ) -> tuple[Checkup, Path]:
-    """Examine the photos of `source`; returns what was found, and where the page is.
+    """Examine the photos of `source`; returns the findings, and the path of the page.
 
     Args:
-        out: the page to write, *.html; None: beside nothing that is there, in the current folder.
+        out: the page to write, *.html; None: a new name in the current folder.
         exclude: a list of photos to leave out.
 
     Raises:
@@ -35,23 +36,21 @@ def check(
     listing = find_photos(source)
     if exclude:
         listing = leave_out(listing, source, exclude)
-    compiled = compile_backbone(listing, config, stages)
-    graph = Graph(compiled.answering(["features"]))
+    config = settle_levels(listing, config, stages)
+    compiled = compile_backbone(config, stages)
+    graph = Graph(compiled.graph_with(["features"]))
     cache = FeatureCache(
         config.cache, config.row.name, compiled.identity, config.framing, config.limits
     )
     with closing(cache):
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
-            features = compute_features(
-                *(listing.photos, graph, config.framing, config.limits),
-                *(cache, config.workers, advance),
-            )
-        looks = cache.looks()
+            features = compute_features(listing.photos, graph, cache, config.workers, advance)
+        appearances = cache.appearances()
         with stages.stage("look for near copies"):
             near = near_copies_of(features, cache)
         with stages.stage("examine labels and photos"):
             suspects = suspects_of(features, near, cache)
-            checkup = examine(listing, features, looks, near, config.framing.size, suspects)
+            checkup = examine(listing, features, appearances, near, config.framing.size, suspects)
     with stages.stage("write the page"):
         try:
             write_list(table, checkup.findings, source)
@@ -62,7 +61,7 @@ def check(
 
 
 def _place(source: Path, out: Path | None, exclude: Path | None) -> Path:
-    """Where the page goes; a list that a person may have edited is never overwritten."""
+    """Choose the path of the page; never overwrite a list that a person may have edited."""
     if out is None:
         name = source.resolve().stem if source.is_file() else source.resolve().name
         stem, number = f"{name or 'photos'}-check", 1

@@ -1,8 +1,8 @@
-"""What is wrong with the photos: found, named, and never touched.
+"""Find what is wrong with the photos, without changing any of them.
 
-Every finding names one photo that a person might leave out, and says why. Where a machine can be
-sure (a damaged file, a second copy) the finding proposes so; where it cannot (a label, a near
-copy) it asks.
+Every finding names one photo that a person might leave out, with the reason. Where a program can
+be sure (a damaged file, a second copy) the finding proposes to leave it out; where it cannot (a
+label, a near copy) a person decides.
 """
 
 from collections import Counter, defaultdict
@@ -10,16 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.natural_order import natural_key
 from training.doctor.near_copies import NearCopy
 from training.doctor.suspects import Suspect
 from training.features.compute import Features
-from training.features.thumbnails import Look
+from training.features.thumbnails import Appearance
+from training.photos.class_sizes import is_uneven
 from training.photos.find import Listing, Photo
 
-ONE_COLOUR = 2.0  # spread of a thumbnail: less is one colour, or nearly
+ONE_COLOUR = 2.0  # spread of a thumbnail, below which it is of one colour
 TINY_CLASS = 10  # photos
-IMBALANCE = 10  # times as many photos in the largest class as in the smallest
-_KINDS = {
+_TYPES = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), ("JPEG", "MPO")),
     ".png": ("PNG",),
     ".webp": ("WEBP",),
@@ -28,13 +29,15 @@ _KINDS = {
     ".tif": ("TIFF",),
     ".tiff": ("TIFF",),
     ".avif": ("AVIF",),
+    ".heic": ("HEIF",),
+    ".heif": ("HEIF",),
 }
-_KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 2}  # of copies, as in the split
+_KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 2}  # which of the copies stays
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A kind of finding."""
+    """One kind of finding."""
 
     code: str  # in the list
     title: str  # in front of their number
@@ -46,29 +49,31 @@ _ALL = (
     ("unreadable", "files that cannot be read", True,
      "Damaged, empty, too large, or no photo. Training skips them."),
     ("copy-classes", "one file in two classes", True,
-     "One of the labels is wrong. Training leaves out all of them."),
+     "One of the labels is wrong. Training leaves out all copies."),
     ("copy-sides", "one file on two sides", True,
-     "What is tested must not be trained on. Training keeps the one that tests."),
+     "A test photo must not be trained on. Training keeps the copy on the test side."),
     ("copy", "exact copies", True,
-     "They stand on one side; the photo counts as often as it is there."),
+     "All copies are put on one side; each of them counts in training."),
     ("near-classes", "near copies in two classes", False,
-     "One picture, saved again, resized, cropped or mirrored, under two labels."),
+     "One picture under two labels: saved again, resized, cropped or mirrored."),
     ("near-sides", "near copies on two sides", True,
-     "What is tested must not be trained on. Training keeps the one that tests."),
+     "A test photo must not be trained on. Training keeps the copy on the test side."),
     ("near", "near copies", False,
-     "They stand on one side, so no number is flattered by them."),
+     "They are put on one side, so that no test photo was trained on."),
     ("label", "labels that are likely wrong", False,
-     "A model of the other photos takes them for another class; the surest come first. Hard "
-     "photos are among them: look before you leave any out."),
+     "A model of the other photos puts them into another class; the surest come first. Some "
+     "are only hard photos: look at them before you leave any out."),
+    ("alpha", "photos whose alpha hides nearly all of them", False,
+     "Their alpha channel is another band, or was lost: colours are used as they are."),
     ("one-colour", "photos of one colour", True, "Nothing can be learnt from them."),
     ("tiny", "tiny photos", False,
      "Both sides have less than half the pixels that the network looks at."),
     ("type", "files of another type than their name says", False,
-     "They are read all the same: only a note."),
+     "They are read all the same: this is only a note."),
     ("unused", "files that are not used", False,
-     "No class folder holds them, or they are not there."),
-    ("excluded", "photos left out as asked", True,
-     "They stay in the list, so that it can be given again."),
+     "They are in no class folder, or do not exist."),
+    ("excluded", "photos left out by your list", True,
+     "They stay in the new list, so that it can be used again."),
 )  # fmt: skip
 PROBLEMS = {entry[0]: Problem(*entry) for entry in _ALL}
 
@@ -81,24 +86,24 @@ class Finding:
     photo: Path
     label: str
     detail: str
-    other: Path | None = None  # the photo that this one equals
+    other: Path | None = None  # the photo that this one is a copy of
 
 
 @dataclass
 class Checkup:
-    """All that was found, in the order of PROBLEMS."""
+    """All findings, in the order of PROBLEMS."""
 
     photos: int
     classes: int
     findings: list[Finding]
-    notes: list[str] = field(default_factory=list)  # of classes, not of photos
+    notes: list[str] = field(default_factory=list)  # on classes, not on single photos
 
     def of(self, code: str) -> list[Finding]:
-        """The findings of one kind."""
+        """Return the findings of one kind."""
         return [finding for finding in self.findings if finding.code == code]
 
     def in_words(self) -> list[str]:
-        """A few lines for the person who asked."""
+        """Write a few lines for the terminal."""
         lines = [f"{self.photos:,} photos in {self.classes} classes"]
         for code, problem in PROBLEMS.items():
             if found := self.of(code):
@@ -109,16 +114,16 @@ class Checkup:
 def examine(
     listing: Listing,
     features: Features,
-    looks: Mapping[bytes, Look],
+    appearances: Mapping[bytes, Appearance],
     near: Sequence[NearCopy],
     size: int,
     suspects: Sequence[Suspect] = (),
 ) -> Checkup:
-    """Everything that can be said of the photos without asking a person.
+    """Collect every finding about the photos.
 
     Args:
-        listing: what was found; `features`: what could be read of it.
-        looks: of every digest; `near`: pairs of `features.photos`.
+        listing: all files; features: of the photos that can be read.
+        appearances: of every digest; near: pairs of `features.photos`.
         size: px, the network's input.
         suspects: photos of `features.photos` whose label is likely wrong.
     """
@@ -133,7 +138,7 @@ def examine(
         for item in features.skipped
     ]
     findings += _copies(photos, digests)
-    findings += [_near_copy(photos, looks, digests, pair) for pair in near]
+    findings += [_near_copy(photos, appearances, digests, pair) for pair in near]
     findings += [
         Finding("label", photos[found.place].path, photos[found.place].label,
                 f"labelled {photos[found.place].label}, looks like {found.likely} "
@@ -141,7 +146,7 @@ def examine(
         for found in suspects
     ]  # fmt: skip
     for photo, digest in zip(photos, digests, strict=True):
-        findings += _appearance(photo, looks[digest], size)
+        findings += _odd_appearance(photo, appearances[digest], size)
     counts = Counter(photo.label for photo in photos)
     notes = _class_notes(counts)
     tiny = sum(finding.code == "tiny" for finding in findings)
@@ -157,7 +162,7 @@ def examine(
 
 
 def _copies(photos: Sequence[Photo], digests: Sequence[bytes]) -> list[Finding]:
-    """Every photo whose bytes stand somewhere else, too, but the one that is kept."""
+    """Return a finding for every copy of a file, except the one that is kept."""
     same = defaultdict(list)
     for photo, digest in zip(photos, digests, strict=True):
         same[digest].append(photo)
@@ -181,18 +186,21 @@ def _copies(photos: Sequence[Photo], digests: Sequence[bytes]) -> list[Finding]:
 
 
 def _near_copy(
-    photos: Sequence[Photo], looks: Mapping[bytes, Look], digests: Sequence[bytes], pair: NearCopy
+    photos: Sequence[Photo],
+    appearances: Mapping[bytes, Appearance],
+    digests: Sequence[bytes],
+    pair: NearCopy,
 ) -> Finding:
-    """One near copy; kept is the photo that tests, then the larger one, then the first."""
+    """Return the finding for one near copy; the test photo is kept, else the larger, the first."""
 
     def rank(index: int) -> tuple[int, int, int]:
-        look = looks[digests[index]]
-        return _KEPT_FIRST[photos[index].side], -look.width * look.height, index
+        seen = appearances[digests[index]]
+        return _KEPT_FIRST[photos[index].side], -seen.width * seen.height, index
 
     first, second = sorted((pair.one, pair.other), key=rank)
     kept, photo = photos[first], photos[second]
-    looked = looks[digests[second]], looks[digests[first]]
-    detail = " and ".join(f"{look.width} x {look.height}" for look in looked) + " px"
+    both = appearances[digests[second]], appearances[digests[first]]
+    detail = " and ".join(f"{seen.width} x {seen.height}" for seen in both) + " px"
     detail += ", mirrored" if pair.mirrored else ""
     code = "near"
     if (kept.side or "train") != (photo.side or "train"):
@@ -202,30 +210,32 @@ def _near_copy(
     return Finding(code, photo.path, photo.label, detail, kept.path)
 
 
-def _appearance(photo: Photo, look: Look, size: int) -> list[Finding]:
-    """What one photo alone says against itself."""
+def _odd_appearance(photo: Photo, seen: Appearance, size: int) -> list[Finding]:
+    """Return the findings about one photo alone: its colours, size and type."""
     found = []
-    if look.spread < ONE_COLOUR:
-        found.append(("one-colour", f"its colours spread by {look.spread:.1f} of 127"))
-    if 2 * max(look.width, look.height) < size:
-        found.append(("tiny", f"{look.width} x {look.height} px; the network sees {size} x {size}"))
+    if seen.alpha_ignored:
+        found.append(("alpha", "alpha hides nearly the whole photo: colours are used as they are"))
+    if seen.spread < ONE_COLOUR:
+        found.append(("one-colour", f"its colours spread by {seen.spread:.1f} of 127"))
+    if 2 * max(seen.width, seen.height) < size:
+        found.append(("tiny", f"{seen.width} x {seen.height} px; the network sees {size} x {size}"))
     suffix = photo.path.suffix.lower()
-    if look.kind not in _KINDS.get(suffix, (look.kind,)):
-        found.append(("type", f"named {suffix}, but it is {look.kind}"))
+    if seen.kind not in _TYPES.get(suffix, (seen.kind,)):
+        found.append(("type", f"named {suffix}, but it is {seen.kind}"))
     return [Finding(code, photo.path, photo.label, detail) for code, detail in found]
 
 
 def _class_notes(counts: Counter[str]) -> list[str]:
-    """What the numbers of photos in the classes will do to the result."""
+    """Note classes that are tiny, or of very uneven sizes."""
     notes = [
-        f"class {label!r} has {count} photo(s): its numbers will mean little"
-        for label, count in sorted(counts.items())
+        f"class {label!r} has {count} photo(s): too few for reliable numbers"
+        for label, count in sorted(counts.items(), key=lambda item: natural_key(item[0]))
         if count < TINY_CLASS
     ]
-    if counts and max(counts.values()) >= IMBALANCE * min(counts.values()):
+    if is_uneven(counts.values()):
         (most, many), (least, few) = counts.most_common(1)[0], counts.most_common()[-1]
         notes.append(
-            f"class {most!r} has {many:,} photos and {least!r} {few}: accuracy will speak for the "
-            "large class, balanced accuracy for both"
+            f"class {most!r} has {many:,} photos and {least!r} {few}: accuracy depends mostly on "
+            "the large class; balanced accuracy counts both the same"
         )
     return notes

@@ -1,8 +1,8 @@
-"""The same picture twice: saved again, resized, cropped a little, or mirrored.
+"""Find photos that show the same picture: saved again, resized, cropped a little, or mirrored.
 
-Features find who might be a copy of whom, in time; but two pairs of jeans before one wall are
-as alike to them as a crop is to its original. So thumbnails of the candidates are laid over
-one another, as well as shift and scale allow, and what is left between them decides.
+Features find candidates quickly; but two pairs of jeans in front of one wall are as similar to
+them as a crop is to its original. So thumbnails of each pair of candidates are aligned by a
+shift and a scale, and the difference that remains decides.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,18 +11,18 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from training.doctor.overlay import compare
+from training.doctor.overlay import compare_thumbnails
 from training.features.cache import FeatureCache
 from training.features.compute import Features
-from training.features.thumbnails import Look
+from training.features.thumbnails import Appearance
 
 CANDIDATE = 0.75  # cosine of centred features; of crops by up to 5 % a side 99 % are above
 NEAREST = 4  # candidates for each photo
 COLUMNS = 256  # features are projected to so many: a cosine above 0.75 is off by 0.03 at most
-BLOCK = 1024  # photos whose cosines are in memory together: 200 MB for 50,000 photos
-PAIRS = 256  # that are laid over one another together
-PLAIN = 3.0  # spread of a thumbnail without anything to compare
-ALIKE = 2.1  # of `_agreement`; of 3,781 photos of clothing two pairs reach it, both rightly
+BLOCK = 1024  # rows of cosines in memory at once: 200 MB for 50,000 photos
+PAIRS = 256  # pairs aligned at once
+PLAIN = 3.0  # spread of a thumbnail, below which there is nothing to compare_thumbnails
+ALIKE = 2.1  # of `_agreement`; of 3,781 photos of clothing two pairs reach it, both near copies
 
 
 class NearCopy(NamedTuple):
@@ -37,18 +37,20 @@ class NearCopy(NamedTuple):
 def find_near_copies(
     vectors: np.ndarray,
     digests: Sequence[bytes],
-    looks: dict[bytes, Look],
+    appearances: dict[bytes, Appearance],
     thumbnails: Callable[[Sequence[bytes]], np.ndarray],
 ) -> list[NearCopy]:
-    """Pairs of near copies, by index. Of photos with the same bytes the first stands for all.
+    """Find pairs of near copies, by index; the first of exact copies stands for all of them.
 
     Args:
         vectors: (N, F) float32 features.
-        digests: (N,) of the photos; `looks` has every one of them.
-        thumbnails: gives (M, SIDE, SIDE, 3) uint8 for M digests.
+        digests: (N,) of the photos; appearances: by digest, for all of them.
+        thumbnails: returns (M, SIDE, SIDE, 3) uint8 for M digests.
     """
     first = {digest: index for index, digest in reversed(list(enumerate(digests)))}
-    rows = np.array(sorted(i for digest, i in first.items() if looks[digest].spread > PLAIN), int)
+    rows = np.array(
+        sorted(i for digest, i in first.items() if appearances[digest].spread > PLAIN), int
+    )
     if len(rows) < 2:
         return []
     with threadpool_limits(1):  # many small matrices: threads would wait for one another
@@ -68,17 +70,17 @@ def find_near_copies(
 
 
 def near_copies_of(features: Features, cache: FeatureCache) -> list[NearCopy]:
-    """The near copies among these photos; found once, then kept with their features."""
+    """Find the near copies among these photos once; then they are kept with the features."""
 
     def find() -> list[NearCopy]:
-        looks = cache.looks()
-        return find_near_copies(features.vectors, features.digests, looks, cache.thumbnails)
+        appearances = cache.appearances()
+        return find_near_copies(features.vectors, features.digests, appearances, cache.thumbnails)
 
-    return [NearCopy(*row) for row in cache.remembered("near copies", features.digests, find)]
+    return [NearCopy(*row) for row in cache.kept_rows("near copies", features.digests, find)]
 
 
 def _candidates(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(P, 2) pairs of rows whose features are alike, each once, and their (P,) cosines."""
+    """Return (P, 2) pairs of rows with similar features, each once, and their (P,) cosines."""
     centred = vectors - vectors.mean(axis=0)
     centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
     shadows = centred
@@ -94,7 +96,7 @@ def _candidates(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _neighbours(shadows: np.ndarray) -> Iterator[np.ndarray]:
-    """(P, 2) rows and their nearest others, block by block."""
+    """Yield (P, 2) rows and their nearest neighbours, block by block."""
     count = min(NEAREST, len(shadows) - 1)
     for start in range(0, len(shadows), BLOCK):
         cosines = shadows[start : start + BLOCK] @ shadows.T
@@ -110,7 +112,7 @@ def _neighbours(shadows: np.ndarray) -> Iterator[np.ndarray]:
 def _likeness(
     cosines: np.ndarray, left: np.ndarray, right: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How sure it is that pairs show one picture, and whether one of them is mirrored."""
+    """Score how surely each pair shows one picture, and whether one of them is mirrored."""
     likeness = _agreement(cosines, left, right)
     flipped = right[:, :, ::-1]
     apart, flipped_apart = (
@@ -126,10 +128,10 @@ def _likeness(
 
 
 def _agreement(cosines: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """What features and details have in common, less a twentieth for each step of colour apart.
+    """Score the agreement of features and details, less a twentieth per level of colour apart.
 
-    Both correlations go through Fisher's transform: 0.99 is far more than 0.9.
+    Both correlations go through Fisher's transform, because 0.99 is far more than 0.9.
     """
-    detail, difference = compare(left, right)
+    detail, difference = compare_thumbnails(left, right)
     sure = np.arctanh(np.clip(cosines, 0, 0.999)) + np.arctanh(np.clip(detail, 0, 0.999))
     return sure - difference / 20

@@ -1,6 +1,6 @@
-"""Two thumbnails laid over one another, as well as a shift and a scale can make them meet.
+"""Align pairs of thumbnails by a shift and a scale, and compare them where they overlap.
 
-Gauss-Newton on brightness, the inverse compositional way (Baker and Matthews 2004, "Lucas-Kanade
+Gauss-Newton on brightness in its inverse compositional form (Baker and Matthews 2004, "Lucas-Kanade
 20 years on", section 3.2). A shift and a scale along the axes are two small matrices, one for
 rows and one for columns, so all pairs are moved at once.
 """
@@ -16,15 +16,15 @@ _CENTRE = (SIDE - 1) / 2
 _AXIS = np.arange(SIDE, dtype=np.float32) - np.float32(_CENTRE)
 
 
-def compare(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What pairs of thumbnails have in common where they overlap.
+def compare_thumbnails(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compare pairs of thumbnails where they overlap.
 
     Args:
         left, right: (P, SIDE, SIDE, 3) uint8.
 
     Returns:
-        (P,) correlation of the finer details, -1 to 1; and the (P,) root mean square
-        difference of colours, in steps of 0 to 255.
+        (P,) correlation of the finer details, -1 to 1; and (P,) root mean square
+        difference of colours, in levels of 0 to 255.
     """
     one, other = left.astype(np.float32), right.astype(np.float32)
     rows, columns, inside = _lay_over(
@@ -39,7 +39,7 @@ def compare(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _lay_over(still: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Matrices that move rows and columns, (P, SIDE, SIDE) each, and which pixels are covered."""
+    """Find matrices that move rows and columns, (P, SIDE, SIDE) each, and the pixels covered."""
     down, right = np.gradient(still, axis=(1, 2))
     slopes = [down, down * _AXIS[:, None], right, right * _AXIS]  # shift, scale; shift, scale
     slope = np.stack(slopes, axis=-1).reshape(len(still), -1, 4)
@@ -55,7 +55,7 @@ def _lay_over(still: np.ndarray, moving: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _matrices(move: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Linear interpolation along both axes, and (P, SIDE, SIDE, 1) where it stays inside."""
+    """Return the interpolation along both axes, and (P, SIDE, SIDE, 1): what stays inside."""
     places = [_AXIS * (1 + move[:, i + 1, None]) + move[:, i, None] + _CENTRE for i in (0, 2)]
     rows, columns = (
         np.maximum(0, 1 - np.abs(place[:, :, None] - np.arange(SIDE, dtype=np.float32)))
@@ -71,13 +71,13 @@ def _move(photos: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
 
 
 def _detail(photos: np.ndarray) -> np.ndarray:
-    """What a little blur keeps and more blur takes away."""
+    """Return the details: what a little blur keeps and more blur removes."""
     soft = _blur(photos)
     return soft - _blur(_blur(_blur(soft)))
 
 
 def _blur(photos: np.ndarray) -> np.ndarray:
-    """(P, SIDE, SIDE, ...): one quarter, half, one quarter along both axes."""
+    """Blur (P, SIDE, SIDE, ...) by a quarter, half, a quarter along both axes."""
     for axis in (1, 2):
         first, last = (photos.take([end], axis) for end in (0, -1))
         wide = np.concatenate([first, photos, last], axis)

@@ -1,7 +1,7 @@
-"""Findings as HTML: a section for the training report, and a page of its own.
+"""Render findings as HTML: a section for the training report, and a page of its own.
 
 Both open with the network off: pictures and styles are inside. Names of files and classes come
-from strangers; the templates escape them.
+from other people; the templates escape them.
 """
 
 import base64
@@ -20,18 +20,18 @@ from training.doctor.exclusions import below
 SECTION = Path(__file__).with_name("section.html.j2")
 PAGE = Path(__file__).with_name("page.html.j2")
 PICTURE_PX = 160  # longest side
-PICTURED = 48  # findings of each kind that are shown with pictures
-LISTED = 500  # that are listed; the CSV has all
+PICTURED = 48  # findings of each kind shown with pictures
+LISTED = 500  # findings of each kind listed; the CSV has all
 
 
 def render_section(
     checkup: Checkup, source: Path, limits: Limits = Limits(), pictured: int = PICTURED
 ) -> Markup:
-    """The findings as one HTML section, safe to put into a template that escapes.
+    """Render the findings as one HTML section, escaped already.
 
     Args:
         source: the folder or CSV of the photos; paths are shown below it.
-        pictured: findings of each kind that get pictures; each costs a photo to decode.
+        pictured: findings of each kind with pictures; each decodes a photo.
     """
     kinds = []
     for code, problem in PROBLEMS.items():
@@ -47,7 +47,7 @@ def render_section(
 def write_page(
     path: Path, checkup: Checkup, source: Path, listed: str, limits: Limits = Limits()
 ) -> None:
-    """A page with nothing but the findings; `listed` is the name of the list beside it."""
+    """Write a page of the findings; `listed` is the name of the list next to it."""
     template = _environment().from_string(PAGE.read_text(encoding="utf-8"))
     section = render_section(checkup, source, limits)
     page = template.render(name=source.resolve().name, section=section, listed=listed)
@@ -59,7 +59,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _entry(finding: Finding, source: Path, limits: Limits | None) -> dict[str, object]:
-    """What the template shows of a finding; without `limits` no pictures."""
+    """Prepare a finding for the template; without `limits` it has no pictures."""
     paths = [path for path in (finding.photo, finding.other) if path]
     pictures = _pictures(paths, limits) if limits and finding.code != "unreadable" else []
     other = below(finding.other, source) if finding.other else ""
@@ -68,7 +68,7 @@ def _entry(finding: Finding, source: Path, limits: Limits | None) -> dict[str, o
 
 
 def _pictures(paths: Sequence[Path], limits: Limits) -> list[str]:
-    """Small copies of the photos as data URLs; one that cannot be read is passed over."""
+    """Shrink photos to data URLs; those that cannot be read are left out."""
     found = []
     for path in paths:
         with suppress(ImageError, OSError):

@@ -1,30 +1,32 @@
-"""Labels that are likely wrong: a model of all other photos takes these for another class.
+"""Find labels that are likely wrong: a model of the other photos predicts another class.
 
-Each photo is judged by a model that saw neither it nor a copy of it. The model is cheap: Gaussian
-classes that share one covariance, solved at once. What is far from its own class, and how many
-such labels are errors rather than hard photos, is confident learning (Northcutt, Jiang and
-Chuang 2021, arXiv:1911.00068), by the authors' library `cleanlab`.
+Each photo is predicted by a model that saw neither it nor a copy of it. The model is cheap:
+Gaussian classes that share one covariance, solved in one step. Which of these labels are errors
+rather than hard photos is decided by confident learning (Northcutt, Jiang and Chuang 2021,
+arXiv:1911.00068), with the authors' library `cleanlab`.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from models.classifier import softmax
 from training.doctor.near_copies import NearCopy
+from training.evaluation.calibrate import fit_temperature
+from training.evaluation.folds import turns
 from training.features.cache import FeatureCache
 from training.features.compute import Features
+from training.heads.kinds import discriminant
+from training.heads.standardise import Standardisation
 from training.photos.find import Photo
 from training.photos.units import join_units, label_of
 
 FOLDS = 5
-FEWEST = 3  # units of a class; of fewer, nothing can be learnt without the photo itself
+FEWEST = 3  # units that a class needs: of fewer, nothing can be learnt with one held out
 SHRINKAGE = 0.3  # of the covariance towards a sphere; best of 0.03 to 0.6 on clothing
-SHARPNESS = np.geomspace(0.01, 100, 33)  # of the scores, to choose from
 
 
 class Suspect(NamedTuple):
@@ -37,15 +39,15 @@ class Suspect(NamedTuple):
 
 
 def suspects_of(features: Features, near: Sequence[NearCopy], cache: FeatureCache) -> list[Suspect]:
-    """The suspects among these photos; found once, then kept with their features."""
+    """Find the suspects among these photos once; then they are kept with the features."""
     photos, digests = features.photos, features.digests
     units, _ = join_units(photos, digests, [(pair.one, pair.other) for pair in near])
 
     def find() -> list[Suspect]:
         return find_suspects(features.vectors, photos, digests, units)
 
-    asked = f"labels of {[photo.label for photo in photos]} in {units}"
-    return [Suspect(*row) for row in cache.remembered(asked, digests, find)]
+    recipe = f"labels of {[photo.label for photo in photos]} in {units}"
+    return [Suspect(*row) for row in cache.kept_rows(recipe, digests, find)]
 
 
 def find_suspects(
@@ -54,12 +56,12 @@ def find_suspects(
     digests: Sequence[bytes],
     units: Sequence[Sequence[int]],
 ) -> list[Suspect]:
-    """Photos whose label is likely wrong, the least probable label first.
+    """Find photos whose label is likely wrong, the least probable label first.
 
     Args:
         vectors: (N, F) float32 features.
-        units: copies and near copies together; photos of no unit are not judged, nor are
-            classes of fewer than FEWEST units.
+        units: copies and near copies together. Photos of no unit, and classes of fewer
+            than FEWEST units, are left out.
     """
     folds = _deal_folds(photos, digests, units)
     names = sorted({photos[index].label for index in folds})
@@ -68,7 +70,9 @@ def find_suspects(
     rows = np.array(sorted(folds))
     labels = np.array([names.index(photos[index].label) for index in rows])
     with threadpool_limits(1):  # two threads are slower on matrices of this size
-        probabilities = judge(vectors[rows], labels, np.array([folds[i] for i in rows.tolist()]))
+        probabilities = predict_held_out(
+            vectors[rows], labels, np.array([folds[i] for i in rows.tolist()])
+        )
     from cleanlab.filter import find_label_issues  # takes a moment, brings pandas
 
     order = find_label_issues(
@@ -93,30 +97,27 @@ def find_suspects(
 def _deal_folds(
     photos: Sequence[Photo], digests: Sequence[bytes], units: Sequence[Sequence[int]]
 ) -> dict[int, int]:
-    """Photo -> the fold in which it is judged; a unit is in one fold, a class in several."""
-    classes = defaultdict(list)
-    for unit in units:
-        classes[label_of(photos, digests, unit)].append(unit)
-    folds: dict[int, int] = {}
-    for members in classes.values():
-        if len(members) >= FEWEST:
-            members.sort(key=lambda unit: min(digests[index] for index in unit))
-            for place, unit in enumerate(members):
-                folds |= dict.fromkeys(unit, place % FOLDS)
-    judged = {label for label, members in classes.items() if len(members) >= FEWEST}
-    return {index: fold for index, fold in folds.items() if photos[index].label in judged}
+    """Map photos to the folds that hold them out; a unit is in one fold, a class in several."""
+    classes = [label_of(photos, digests, unit) for unit in units]
+    order = sorted(range(len(units)), key=lambda place: min(digests[i] for i in units[place]))
+    folds = turns(np.array(classes), np.array(order, int)) % FOLDS
+    enough = {label for label, count in Counter(classes).items() if count >= FEWEST}
+    return {
+        index: fold
+        for unit, label, fold in zip(units, classes, folds.tolist(), strict=True)
+        for index in unit
+        if label in enough and photos[index].label in enough
+    }
 
 
-def judge(vectors: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """(N, K) probabilities of each photo's class, from a model of the other folds.
+def predict_held_out(vectors: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Predict each photo with a model of the other folds: (N, K) probabilities.
 
     Args:
         vectors: (N, F) float32; labels: (N,) 0 to K - 1, each in two folds or more.
         folds: (N,) from 0 on.
     """
-    spread = vectors.std(axis=0)
-    spread = np.where(spread > 1e-6 * np.maximum(1, np.abs(vectors).max(axis=0)), spread, np.inf)
-    scaled = ((vectors - vectors.mean(axis=0)) / spread).astype(np.float32)
+    scaled = Standardisation.of(vectors).apply(vectors)
     members = np.eye(labels.max() + 1, dtype=np.float32)[labels]
     products = scaled.T @ scaled
     scores = np.zeros(members.shape, np.float32)
@@ -124,29 +125,17 @@ def judge(vectors: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndar
         held, kept = folds == fold, folds != fold
         scatter = products - scaled[held].T @ scaled[held]
         scores[held] = _gaussian_scores(scaled[kept], members[kept], scatter, scaled[held])
-    return _sharpen(scores.astype(np.float64), labels)
+    exact = scores.astype(np.float64)  # Gaussian scores are overconfident
+    return softmax(exact / fit_temperature(exact, labels))
 
 
 def _gaussian_scores(
     train: np.ndarray, members: np.ndarray, scatter: np.ndarray, test: np.ndarray
 ) -> np.ndarray:
-    """Linear discriminant scores (T, K); `scatter` is train.T @ train."""
+    """Compute linear discriminant scores (T, K); `scatter` is train.T @ train."""
     counts = members.sum(axis=0)
     means = (members.T @ train) / counts[:, None]  # (K, F)
     covariance = (scatter - (means * counts[:, None]).T @ means) / len(train)
-    level = np.trace(covariance) / len(covariance)
-    covariance *= 1 - SHRINKAGE
-    covariance[np.diag_indices_from(covariance)] += SHRINKAGE * level + 1e-6
-    kernel = cho_solve(cho_factor(covariance, overwrite_a=True), means.T)  # (F, K)
-    scores: np.ndarray = test @ kernel - (means.T * kernel).sum(0) / 2 + np.log(counts / len(train))
+    kernel, bias = discriminant(means, covariance, counts / len(train), SHRINKAGE)
+    scores: np.ndarray = test @ kernel + bias
     return scores
-
-
-def _sharpen(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Probabilities; Gaussian scores are far too sure of themselves, so one factor is fitted."""
-    rows = np.arange(len(labels))
-
-    def loss(factor: float) -> float:
-        return -float(np.log(softmax(scores * factor)[rows, labels] + 1e-12).mean())
-
-    return softmax(scores * min(SHARPNESS, key=loss))

@@ -1,8 +1,8 @@
-"""Probabilities that mean what they say, and sets of classes that hold the truth.
+"""Calibrate probabilities, and choose the classes of prediction sets.
 
 Both are fitted on logits of photos that the head did not see in training. One number, the
 temperature, divides all logits (Guo et al. 2017, arXiv:1706.04599); it is folded into the last
-layer, so the saved network gives calibrated probabilities by itself. A second number says how
+layer, so the saved network gives calibrated probabilities by itself. A second number is how
 probable a class must be to belong to a photo's prediction set (split conformal prediction,
 least ambiguous sets: Sadinle et al. 2019, arXiv:1609.00451): the sets hold the truth for the
 chosen share of photos, whatever the network, as long as photos come from where these did.
@@ -18,10 +18,10 @@ import numpy as np
 from models.building.head import DenseLayer, Head
 from models.bundles.manifest import CalibrationFacts, PredictionSet
 from models.classifier import softmax
-from training.evaluation.intervals import wilson
+from training.evaluation.intervals import share_interval
 from training.settings.config import FitConfig
 
-BINS = 10  # of the reliability diagram, by confidence, equally wide
+BINS = 10  # of the reliability diagram, equally wide in confidence
 PRIOR = 1.0  # spread of log temperature that is expected: decides only where photos are few
 LOG_RANGE = 12.0  # searched on both sides of 1: cosines need 0.03, squared distances 100
 
@@ -55,7 +55,7 @@ def calibrate(
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The number that logits are best divided by: where the log loss has no slope, by halving.
+    """Find the number to divide logits by: where the log loss has no slope, by bisection.
 
     A weak prior on its logarithm, worth less than one photo, keeps it finite where every
     answer is right. Scores on another scale than logits are first brought to a spread of 1.
@@ -77,7 +77,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def scale_head(head: Head, temperature: float) -> Head:
-    """The same head with its logits divided by `temperature`."""
+    """Return the same head with its logits divided by `temperature`."""
     *hidden, last = head
     if not isinstance(last, DenseLayer):
         raise TypeError("the last layer of a head is a DenseLayer: its outputs are the logits")
@@ -89,24 +89,30 @@ def scale_head(head: Head, temperature: float) -> Head:
 def least_probability(
     probabilities: np.ndarray, labels: np.ndarray, coverage: float
 ) -> float | None:
-    """How probable a class must be to stand in a prediction set; None: too few photos to say.
+    """Find the least probability of a class in a prediction set; None: too few photos.
 
-    The truth's probability on all but the least probable share of photos, with one photo
-    more counted against: then the promise holds for the next photo, not for these alone.
+    It is what the true class reaches on the chosen share of photos, with one more photo
+    counted as missed: then the coverage holds for the next photo, not for these alone.
     """
     truth = np.sort(probabilities[np.arange(len(labels)), labels])[::-1]
     rank = math.ceil((len(truth) + 1) * coverage)  # 9 photos are the fewest for 0.9
     return float(truth[rank - 1]) if rank <= len(truth) else None
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """How often the network is right when it says it is so sure.
+def reliability(
+    probabilities: np.ndarray, labels: np.ndarray, units: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Compare the network's confidence with how often it is right.
+
+    Args:
+        probabilities: (N, K); labels: (N,) int; units: as in `evaluate.measure`.
 
     Returns:
         `bins`: for each with photos `low`, `high`, `photos`, the mean `confidence` in the
         predicted class, and the `accuracy` with its 95 % interval; `expected_calibration_error`:
         the mean distance of the two, by photos (Naeini et al. 2015).
     """
+    units = np.arange(len(labels)) if units is None else units
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     bins, error = [], 0.0
@@ -119,29 +125,37 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]
             bins.append({
                 "low": number / BINS, "high": (number + 1) / BINS, "photos": photos,
                 "confidence": mean, "accuracy": hits / photos,
-                "accuracy_interval": wilson(hits, photos),
+                "accuracy_interval": share_interval(right[here], units[here]),
             })  # fmt: skip
     return {"expected_calibration_error": error, "bins": bins}
 
 
 def measure_sets(
-    probabilities: np.ndarray, labels: np.ndarray, prediction_set: PredictionSet
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    prediction_set: PredictionSet,
+    units: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """What the prediction sets do on other photos: how many hold the truth, and their size."""
+    """Measure prediction sets on other photos: how many hold the truth, and their size.
+
+    Args:
+        probabilities: (N, K); labels: (N,) int; units: as in `evaluate.measure`.
+    """
+    units = np.arange(len(labels)) if units is None else units
     member = probabilities >= prediction_set.least_probability
     member[np.arange(len(labels)), probabilities.argmax(axis=1)] = True  # never empty
-    held = int(member[np.arange(len(labels)), labels].sum())
+    held = member[np.arange(len(labels)), labels]
     sizes = member.sum(axis=1)
     return {
         "promised": prediction_set.coverage,
-        "coverage": held / len(labels),
-        "coverage_interval": wilson(held, len(labels)),
+        "coverage": float(held.mean()),
+        "coverage_interval": share_interval(held, units),
         "mean_size": float(sizes.mean()),
         "one_class": float((sizes == 1).mean()),
     }
 
 
 def both(*parts: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Several pairs of logits and labels as one."""
+    """Join several pairs of logits and labels."""
     pairs: Sequence[tuple[np.ndarray, np.ndarray]] = parts
     return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])

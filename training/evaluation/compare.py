@@ -1,5 +1,6 @@
-"""Two saved models on the same photos: which is better, and can so few photos tell?"""
+"""Compare two saved models on the same photos, photo by photo."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ OUTCOMES = {
 def compare_bundles(
     first: Classifier, second: Classifier, source: Path, workers: int, stages: Stages
 ) -> dict[str, Any]:
-    """The numbers of `first` on labelled photos, with `against`: how `second` did on the same.
+    """Measure `first` on labelled photos, and in `against` how `second` does on the same.
 
     Returns:
         `evaluate_bundle` of the first; in `against` name, version and accuracy of the second,
         `photos` that both could read, how many `both`, `only_this`, `only_other` and `neither`
-        got right, `difference` of the accuracies with its 95 % `difference_interval`, and
-        `p_value` of McNemar's exact test.
+        got right, and the `difference` of the accuracies. Its 95 % `difference_interval` and
+        the `p_value` of McNemar's exact test are those of the `independent_photos`: the first
+        photo of each unit of copies.
 
     Raises:
         PhotosError: no photos, or a label that one of the two does not have.
@@ -41,26 +43,32 @@ def compare_bundles(
         label_indices(chosen.photos, model.class_names)  # refuse before the long work
     answers = [answer_all(model, chosen, workers, stages=stages) for model in (first, second)]
     right = [_right(model, found) for model, found in zip((first, second), answers, strict=True)]
-    shared = [row for row in right[0] if row in right[1]]
-    counts = dict.fromkeys(OUTCOMES.values(), 0)
-    for row in shared:
-        counts[OUTCOMES[right[0][row], right[1][row]]] += 1
-    this_alone, other_alone = counts["only_this"], counts["only_other"]
+    outcomes = {
+        photo: OUTCOMES[hit, right[1][photo]]
+        for photo, hit in right[0].items()
+        if photo in right[1]
+    }
+    counts = dict.fromkeys(OUTCOMES.values(), 0) | Counter(outcomes.values())
+    unit_of = dict(zip(map(id, answers[0].photos), answers[0].units.tolist(), strict=True))
+    firsts = {unit_of[photo]: found for photo, found in reversed(outcomes.items())}
+    independent = Counter(firsts.values())
+    alone = independent["only_this"], independent["only_other"]
     against = {
         "model": second.name,
         "version": second.manifest.version,
-        "photos": len(shared),
-        "accuracy": (counts["both"] + other_alone) / len(shared),
+        "photos": len(outcomes),
+        "independent_photos": len(firsts),
+        "accuracy": (counts["both"] + counts["only_other"]) / len(outcomes),
         **counts,
-        "difference": (this_alone - other_alone) / len(shared),
-        "difference_interval": paired_difference(this_alone, other_alone, len(shared)),
-        "p_value": mcnemar(this_alone, other_alone),
+        "difference": (counts["only_this"] - counts["only_other"]) / len(outcomes),
+        "difference_interval": paired_difference(*alone, len(firsts)),
+        "p_value": mcnemar(*alone),
     }
     return describe_answers(first, answers[0], side) | {"against": against}
 
 
 def _right(classifier: Classifier, answers: Answers) -> dict[int, bool]:
-    """Whether each photo that could be read was named rightly, by the photo's identity."""
+    """Map the identity of each readable photo to whether its answer is right."""
     labels = label_indices(answers.photos, classifier.class_names)
     hits = answers.probabilities.argmax(axis=1) == labels
     return {id(photo): bool(hit) for photo, hit in zip(answers.photos, hits, strict=True)}

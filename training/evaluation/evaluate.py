@@ -1,20 +1,23 @@
-"""Predictions -> numbers to believe."""
+"""Measure accuracy and the other numbers, of predictions or of a saved model on labelled photos."""
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from models.classifier import Classifier, Reading
 from models.errors import ImageError, PhotosError
 from models.images import Limits
+from models.natural_order import natural_key, natural_order
 from training.evaluation.calibrate import measure_sets, reliability
 from training.evaluation.familiarity import measure_familiarity
-from training.evaluation.intervals import wilson
+from training.evaluation.intervals import share_interval
 from training.photos.find import Listing, Photo, Skipped, find_photos
+from training.photos.units import number_units
 from training.settings.console import Stages
 
 LEAST_PROBABILITY = float(np.finfo(np.float64).eps)  # one certain error is no infinite loss
@@ -22,68 +25,105 @@ LEAST_PROBABILITY = float(np.finfo(np.float64).eps)  # one certain error is no i
 
 @dataclass
 class Answers:
-    """What a classifier said of the photos that could be read."""
+    """What a classifier answered for each readable photo."""
 
     photos: list[Photo]
+    units: np.ndarray  # (N,) int, equal for photos that are copies or of one group
     probabilities: np.ndarray  # (N, K) float32
-    familiarity: np.ndarray | None  # (N,) float; None: the bundle cannot tell
+    familiarity: np.ndarray | None  # (N,) float; None: the bundle has no threshold for it
     skipped: list[Skipped]
 
 
 def measure(
-    probabilities: np.ndarray, labels: np.ndarray, class_names: list[str]
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    class_names: list[str],
+    units: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Accuracy and the rest, in plain types for JSON.
+    """Compute accuracy and the other numbers, in plain types for JSON.
+
+    Shares count every photo; their intervals are as wide as the independent photos make them,
+    since a copy of a photo adds nothing to what is known.
 
     Args:
         probabilities: (N, K); labels: (N,) int, 0 to K - 1. N is 1 or more.
+        units: (N,) int, equal for photos that are copies; None: no photo is a copy.
 
     Returns:
-        `accuracy` with its 95 % `accuracy_interval` (Wilson 1927), `top5_accuracy` where
-        there are more than five classes, `balanced_accuracy`, `macro_f1`, `log_loss`,
-        `expected_calibration_error` (`calibrate.reliability`), `per_class` (precision, recall,
-        f1, photos) and `confusion` [true][predicted], both over the classes that occur.
+        `photos`, and how many of them are `independent_photos` (units); `accuracy` with its
+        95 % `accuracy_interval` (Wilson 1927), `top5_accuracy` where there are more than five
+        classes, `balanced_accuracy`, `macro_f1`, `log_loss`, `expected_calibration_error`
+        (`calibrate.reliability`); `per_class` (precision, recall, f1, photos,
+        independent_photos) and `confusion` [true][predicted], both over the classes that
+        occur; `classes_without_photos`, which these numbers do not cover.
     """
+    units = np.arange(len(labels)) if units is None else units
     probabilities = probabilities.astype(np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     predicted = probabilities.argmax(axis=1)
-    right = int((predicted == labels).sum())
     confusion = np.zeros((len(class_names), len(class_names)), int)
     np.add.at(confusion, (labels, predicted), 1)
-    occur = np.flatnonzero(confusion.sum(axis=0) + confusion.sum(axis=1))
+    support = confusion.sum(axis=1)
+    occur = np.flatnonzero(confusion.sum(axis=0) + support)
     confusion = confusion[np.ix_(occur, occur)]
-    hits, support, answers = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    precision, recall = hits / np.maximum(answers, 1), hits / np.maximum(support, 1)
-    f1 = 2 * hits / (support + answers)
-    seen = support > 0
+    scores = _class_scores(confusion)
+    seen = confusion.sum(axis=1) > 0
+    independent = [len(np.unique(units[labels == index])) for index in occur]
     truth = np.clip(probabilities[np.arange(len(labels)), labels], LEAST_PROBABILITY, None)
-    ranks = (-probabilities).argsort(axis=1, kind="stable")[:, :5]
     numbers: dict[str, Any] = {
         "photos": len(labels),
-        "accuracy": right / len(labels),
-        "accuracy_interval": wilson(right, len(labels)),
-        "balanced_accuracy": float(recall[seen].mean()),
-        "macro_f1": float(f1[seen].mean()),
+        "independent_photos": len(np.unique(units)),
+        "accuracy": int((predicted == labels).sum()) / len(labels),
+        "accuracy_interval": share_interval(predicted == labels, units),
+        "balanced_accuracy": float(scores.recall[seen].mean()),
+        "macro_f1": float(scores.f1[seen].mean()),
         "expected_calibration_error": reliability(probabilities, labels)[
             "expected_calibration_error"
         ],
         "log_loss": float(-np.log(truth).mean()),
-        "per_class": [
-            {
-                "label": class_names[index],
-                "precision": float(precision[row]),
-                "recall": float(recall[row]),
-                "f1": float(f1[row]),
-                "photos": int(support[row]),
-            }
-            for row, index in enumerate(occur)
-        ],
+        "per_class": _per_class(confusion, [class_names[i] for i in occur], independent),
         "confusion": confusion.tolist(),
         "confusion_labels": [class_names[index] for index in occur],
+        "classes_without_photos": [class_names[index] for index in np.flatnonzero(support == 0)],
     }
     if len(class_names) > 5:
+        ranks = (-probabilities).argsort(axis=1, kind="stable")[:, :5]
         numbers["top5_accuracy"] = float((ranks == labels[:, None]).any(axis=1).mean())
     return numbers
+
+
+class _Scores(NamedTuple):
+    """Each (K,) float64: 0 where a class has no photo, or is never predicted."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+
+
+def _class_scores(confusion: np.ndarray) -> _Scores:
+    """Compute the scores of every class from (K, K) counts [true][predicted]."""
+    hits, support, answers = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return _Scores(
+        hits / np.maximum(answers, 1), hits / np.maximum(support, 1), 2 * hits / (support + answers)
+    )
+
+
+def _per_class(
+    confusion: np.ndarray, names: list[str], independent: list[int]
+) -> list[dict[str, Any]]:
+    """Describe each class of (K, K) counts [true][predicted] in plain types."""
+    scores, support = _class_scores(confusion), confusion.sum(axis=1)
+    return [
+        {
+            "label": name,
+            "precision": float(scores.precision[row]),
+            "recall": float(scores.recall[row]),
+            "f1": float(scores.f1[row]),
+            "photos": int(support[row]),
+            "independent_photos": independent[row],
+        }
+        for row, name in enumerate(names)
+    ]
 
 
 def evaluate_bundle(
@@ -93,10 +133,14 @@ def evaluate_bundle(
     limits: Limits = Limits(),
     stages: Stages | None = None,
 ) -> dict[str, Any]:
-    """The numbers of a saved model on labelled photos: those of `test/`, if there is one.
+    """Measure a saved model on labelled photos: those of `test/`, if there is one.
+
+    Exact copies, and photos of one group, count as one independent photo; near copies are
+    found by `fit` and `check` only.
 
     Returns:
-        `measure`, and where the bundle can tell `prediction_sets` and `familiarity`.
+        `measure`, and where the bundle has their thresholds `prediction_sets` and
+        `familiarity`; `skipped`, the files that could not be read.
 
     Raises:
         PhotosError: no photos, or a label the model does not have.
@@ -107,7 +151,7 @@ def evaluate_bundle(
 
 
 def photos_to_measure(source: Path) -> tuple[Listing, str]:
-    """The photos of `test/` and `test`, or without such a side every photo and `all`."""
+    """Return the photos of `test/` and "test", or without such a side all photos and "all"."""
     listing = find_photos(source)
     test = [photo for photo in listing.photos if photo.side == "test"]
     chosen = Listing(test or listing.photos, listing.skipped)
@@ -121,23 +165,24 @@ def answer_all(
     limits: Limits = Limits(),
     stages: Stages | None = None,
 ) -> Answers:
-    """`classify` with its progress shown, once every label is known. Raises PhotosError."""
-    label_indices(chosen.photos, classifier.class_names)  # refuse before the long work
+    """Classify photos and show the progress. Raises PhotosError, for a label before any work."""
+    label_indices(chosen.photos, classifier.class_names)
     shown = stages or Stages(quiet=True)
     with shown.counted(f"evaluate {classifier.name}", len(chosen.photos), "photos") as advance:
         return classify(classifier, chosen, workers, limits, advance)
 
 
 def describe_answers(classifier: Classifier, answers: Answers, side: str) -> dict[str, Any]:
-    """All numbers about these answers, in plain types for JSON."""
+    """Compute all numbers about these answers, in plain types for JSON."""
     labels = label_indices(answers.photos, classifier.class_names)
-    numbers = measure(answers.probabilities, labels, classifier.class_names)
+    units = answers.units
+    numbers = measure(answers.probabilities, labels, classifier.class_names, units)
     chosen = classifier.prediction_set
     if chosen:
-        numbers["prediction_sets"] = measure_sets(answers.probabilities, labels, chosen)
+        numbers["prediction_sets"] = measure_sets(answers.probabilities, labels, chosen, units)
     if answers.familiarity is not None and classifier.familiarity is not None:
         least = classifier.familiarity.least
-        numbers["familiarity"] = measure_familiarity(answers.familiarity, least)
+        numbers["familiarity"] = measure_familiarity(answers.familiarity, least, units)
     skipped = [{"photo": str(item.path), "reason": item.reason} for item in answers.skipped]
     return {
         "model": classifier.name,
@@ -155,18 +200,19 @@ def classify(
     limits: Limits = Limits(),
     progress: Callable[[int], None] = lambda done: None,
 ) -> Answers:
-    """Probabilities for every photo that can be read. Raises PhotosError if none can."""
+    """Classify every readable photo. Raises PhotosError if there is none."""
 
-    def answer(photo: Photo) -> Reading | str:
+    def answer(photo: Photo) -> tuple[bytes, Reading] | str:
         try:
-            pixels = classifier.decode(photo.path.read_bytes(), limits)
+            data = photo.path.read_bytes()
+            pixels = classifier.decode(data, limits)
         except ImageError as error:
             return str(error)
         except OSError as error:
             return error.strerror or str(error)
         finally:
             progress(1)
-        return classifier.read(pixels)
+        return hashlib.sha256(data).digest(), classifier.read(pixels)
 
     with ThreadPoolExecutor(workers) as pool:
         results = list(pool.map(answer, listing.photos))
@@ -175,11 +221,14 @@ def classify(
     bad = [Skipped(photo.path, result) for photo, result in pairs if isinstance(result, str)]
     if not good:
         raise PhotosError(f"none of {len(pairs)} photos can be read; the first: {bad[0].reason}")
+    read = [photo for photo, _ in good]
+    readings = [reading for _, (_, reading) in good]
     return Answers(
-        [photo for photo, _ in good],
-        np.stack([result.probabilities for _, result in good]),
-        _all_known([result.familiarity for _, result in good]),
-        listing.skipped + bad,
+        photos=read,
+        units=number_units(read, [digest for _, (digest, _) in good]),
+        probabilities=np.stack([reading.probabilities for reading in readings]),
+        familiarity=_all_known([reading.familiarity for reading in readings]),
+        skipped=listing.skipped + bad,
     )
 
 
@@ -189,10 +238,10 @@ def _all_known(scores: list[float | None]) -> np.ndarray | None:
 
 
 def label_indices(photos: list[Photo], class_names: list[str]) -> np.ndarray:
-    """The class index of each photo. Raises PhotosError for a label the model does not have."""
+    """Return the class index of each photo. Raises PhotosError for a label without a class."""
     indices = {name: index for index, name in enumerate(class_names)}
-    unknown = sorted({photo.label for photo in photos} - set(indices))
+    unknown = sorted({photo.label for photo in photos} - set(indices), key=natural_key)
     if unknown:
-        names = ", ".join(unknown[:5])
-        raise PhotosError(f"the model has no class {names}; it knows {', '.join(class_names[:10])}")
+        names, known = ", ".join(unknown[:5]), ", ".join(natural_order(class_names)[:10])
+        raise PhotosError(f"the model has no class {names}; it knows {known}")
     return np.array([indices[photo.label] for photo in photos], np.int64)

@@ -1,9 +1,9 @@
-"""What training photos look like to the backbone, for `models/familiarity.py` to compare with.
+"""Fit what `models/familiarity.py` compares photos with: the features of training photos.
 
-Chosen by measurement on the clothing photos, each score with a threshold that 3 % of the
-validation photos miss: of noise, digits, pages of text and flat colours the k nearest
-neighbours flag all; Mahalanobis distance on raw features misses 6 % of the digits and most flat
-colours, ViM the flat colours, energy and the largest probability nearly everything.
+The score was chosen on the clothing photos, each candidate with a threshold that 3 % of the
+validation photos miss. On noise, digits, pages of text and flat colours the k nearest
+neighbours flag every photo; Mahalanobis distance on raw features misses 6 % of the digits and
+most flat colours, ViM the flat colours, energy and the largest probability nearly everything.
 """
 
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from scipy.linalg import eigh
 from models.bundles.manifest import FamiliarityThreshold
 from models.familiarity import FILE, Familiarity, nearest, place
 from training.evaluation.folds import turns
-from training.evaluation.intervals import wilson
+from training.evaluation.intervals import share_interval
 
 NEIGHBOURS = 5
 DIRECTIONS = 128  # all 1,280 take twenty times as long and flag the same photos
 PHOTOS = 4000  # kept of the training side: 2 MB, 0.1 ms a photo
-MISSED = 0.03  # share of validation photos that may be called unlike the training photos
+MISSED = 0.03  # share of validation photos that may be flagged as unlike the training photos
 ENOUGH = 50  # validation photos; else the training photos themselves set the threshold
 LEAST = 10  # photos without which no threshold is set
 
 
 @dataclass(frozen=True)
 class FittedFamiliarity:
-    """The comparison, and what goes into the manifest's `thresholds`."""
+    """The arrays to compare with, and the manifest's `thresholds`."""
 
     familiarity: Familiarity
     threshold: FamiliarityThreshold
@@ -46,11 +46,11 @@ def fit_familiarity(
     seed: int = 0,
     missed: float = MISSED,
 ) -> FittedFamiliarity | None:
-    """Remember the training photos, and set the threshold on photos that are not among them.
+    """Keep features of training photos, and set the threshold on photos not among them.
 
     Args:
         train, validation: (N, F) float32 features; labels: (N,) int, of the training photos.
-        missed: share of photos of the training's own kind that may be flagged.
+        missed: share of validation photos that may be flagged.
 
     Returns:
         None where there are too few photos to set a threshold.
@@ -82,18 +82,26 @@ def fit_familiarity(
     return FittedFamiliarity(Familiarity(directions, photos, neighbours, least), threshold)
 
 
-def measure_familiarity(scores: np.ndarray, least: float) -> dict[str, Any]:
-    """How many photos of the model's own kind are called so: share and interval, in plain types."""
-    known = int((scores >= least).sum())
+def measure_familiarity(
+    scores: np.ndarray, least: float, units: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Measure which share of test photos is recognised as like the training photos.
+
+    Args:
+        scores: (N,) familiarity; least: the threshold; units: as in `evaluate.measure`.
+    """
+    known = scores >= least
     return {
-        "like_training": known / len(scores),
-        "like_training_interval": wilson(known, len(scores)),
+        "like_training": float(known.mean()),
+        "like_training_interval": share_interval(
+            known, np.arange(len(scores)) if units is None else units
+        ),
         "median_familiarity": float(np.median(scores)),
     }
 
 
 def _pick(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Rows of up to `most` photos, the classes in turn, so that small ones stay whole."""
+    """Choose up to `most` rows, the classes in turn, so that small classes stay whole."""
     order = np.random.default_rng(seed).permutation(len(labels))
     turn = turns(labels, order)
     return np.sort(order[np.argsort(turn[order], kind="stable")[:most]])

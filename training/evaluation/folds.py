@@ -1,4 +1,4 @@
-"""Photos dealt out to folds, every class evenly."""
+"""Deal photos out to folds, every class evenly."""
 
 import numpy as np
 

@@ -1,11 +1,17 @@
-"""How sure a share, or a difference of two shares, can be from so many photos."""
+"""Compute how precisely a share, or a difference of two shares, is known from some photos."""
 
 import math
 from statistics import NormalDist
 
+import numpy as np
 
-def wilson(right: int, photos: int, confidence: float = 0.95) -> list[float]:
-    """The interval [low, high] of a share (Wilson 1927); `photos` is 1 or more."""
+
+def wilson(right: float, photos: int, confidence: float = 0.95) -> list[float]:
+    """Return the interval [low, high] of the share right / photos (Wilson 1927).
+
+    Args:
+        right: 0 to `photos`; photos: independent ones, 1 or more.
+    """
     z, share = _deviations(confidence), right / photos
     middle = share + z**2 / (2 * photos)
     half = z * math.sqrt(share * (1 - share) / photos + z**2 / (4 * photos**2))
@@ -13,8 +19,21 @@ def wilson(right: int, photos: int, confidence: float = 0.95) -> list[float]:
     return [0.0 if right == 0 else low, 1.0 if right == photos else high]
 
 
+def share_interval(hits: np.ndarray, units: np.ndarray) -> list[float]:
+    """Return Wilson's 95 % interval of a share, as wide as the independent photos make it.
+
+    A copy of a photo adds nothing to what is known: the share is that of all photos, the
+    interval that of as many photos as there are units.
+
+    Args:
+        hits: (N,) bool, N 1 or more; units: (N,) int, equal for photos that are copies.
+    """
+    independent = len(np.unique(units))
+    return wilson(independent * float(np.mean(hits)), independent)
+
+
 def mcnemar(only_first: int, only_second: int) -> float:
-    """The exact p-value of two classifiers being right equally often on the same photos.
+    """Return the exact p-value of two classifiers being right equally often on the same photos.
 
     Only the photos count that one of them got right and the other wrong: were the two equally
     good, each of these would be a toss of a coin (McNemar 1947).
@@ -28,7 +47,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def paired_difference(
     only_first: int, only_second: int, photos: int, confidence: float = 0.95
 ) -> list[float]:
-    """The interval [low, high] of accuracy of the first less that of the second.
+    """Return the interval [low, high] of the first one's accuracy less the second one's.
 
     Wald's with half a success added to each cell of the table (Bonett and Price 2012), which
     keeps what it promises for few photos too.
@@ -40,5 +59,5 @@ def paired_difference(
 
 
 def _deviations(confidence: float) -> float:
-    """Standard deviations on each side of a normal mean that hold so much of it."""
+    """Return how many standard deviations around a normal mean hold this share of it."""
     return NormalDist().inv_cdf((1 + confidence) / 2)

@@ -1,4 +1,4 @@
-"""Features: each photo once through the frozen backbone, and kept.
+"""Features: run each photo once through the frozen backbone, and keep what it computes.
 
 Doors: backbone, cache, compute, summaries, thumbnails. Begin at compute.py.
 
@@ -6,5 +6,5 @@ Doors: backbone, cache, compute, summaries, thumbnails. Begin at compute.py.
 - compute.py     photos -> pooled features, in threads, from the cache where it has them
 - cache.py       features on disk, by the content of the photo
 - thumbnails.py  size, type and a thumbnail of each photo, for the doctor
-- summaries.py   what each channel did with each photo, for the insight
+- summaries.py   five numbers for each channel and photo, for insight
 """

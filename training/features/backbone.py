@@ -1,8 +1,9 @@
-"""The frozen backbone, compiled once and kept: later runs need no TensorFlow.
+"""Compile the frozen backbone once and keep it, so that later runs need no TensorFlow.
 
-Keras builds it from its weights; it is written as ONNX and as a Keras file, and what Keras
-says of some real photos is kept beside them, so that every network made from these files can
-be compared with Keras' own answers.
+Keras builds it from its weights; it is written as ONNX and as a Keras file. The features that
+Keras computes for some generated pictures are kept with them, so that every network made from
+these files can be compared with Keras. No photo of a user is among them: each run is judged on
+its own.
 """
 
 import ast
@@ -28,10 +29,8 @@ from models.bundle import LayerEntry, writing
 from models.bundles.exchange import exchange
 from models.bundles.manifest import Parity
 from models.errors import ParityError
-from models.parity import LOGITS_LIMIT
+from models.parity import parity_limit
 from models.runtime import Graph
-from training.photos import pictures
-from training.photos.find import Listing
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.quiet import load_keras
@@ -44,29 +43,29 @@ CODE = ("efficientnet_lite", "flatten", "graph", "network", "export", "onnx_grap
 
 @dataclass(frozen=True)
 class Compiled:
-    """A backbone in the two forms a network is made from."""
+    """A backbone in the two forms that a network is made from."""
 
     identity: str  # of its weights
     layers: list[LayerEntry]
     keras: bytes  # the .keras file, up to `pool`
     graph: bytes  # photos -> `features` and every mapped layer
-    photos: np.ndarray  # (P, S, S, 3) uint8 that Keras was asked about
-    features: np.ndarray  # (P, F) float32: what it said
+    photos: np.ndarray  # (P, S, S, 3) uint8, to compare the forms on
+    features: np.ndarray  # (P, F) float32, as Keras computes them for these photos
     maps: float  # largest difference of a mapped layer between the two forms, on these
 
-    def answering(self, outputs: Sequence[str]) -> bytes:
-        """The graph with these outputs only: ONNX Runtime computes no more than is asked for."""
+    def graph_with(self, outputs: Sequence[str]) -> bytes:
+        """Return the graph with these outputs only: ONNX Runtime then computes no more."""
         return keep_outputs(self.graph, outputs)
 
 
 def compile_network(backbone: Any, identity: str, photos: np.ndarray) -> Compiled:
-    """Both forms of a Keras backbone, compared on (P, S, S, 3) uint8 photos."""
+    """Write a Keras backbone in both forms, and compare them on (P, S, S, 3) uint8 photos."""
     load_keras()
     import keras
 
     from models.building import export, graph
 
-    layers = [LayerEntry(**layer.as_json()) for layer in graph.mapped_layers(backbone)]
+    layers = graph.mapped_layers(backbone)
     tensors = graph.map_tensors(backbone)
     written = export.to_onnx(backbone, {"features": backbone.output} | tensors)
     batch = photos.astype(np.float32)
@@ -84,11 +83,18 @@ def compile_network(backbone: Any, identity: str, photos: np.ndarray) -> Compile
         )
 
 
-def attach(compiled: Compiled, head: Head) -> tuple[dict[str, bytes], Parity]:
+def attach(compiled: Compiled, head: Head, photos: np.ndarray) -> tuple[dict[str, bytes], Parity]:
     """The files of the whole network, and how closely ONNX follows Keras.
 
+    The features are compared with what Keras said, the logits of these photos with what the
+    head makes of their features.
+
+    Args:
+        photos: (P, S, S, 3) uint8 of this run.
+
     Raises:
-        ParityError: logits differ by more than `LOGITS_LIMIT`, or are not finite.
+        ParityError: either differs by more than its size allows (`parity_limit`), or is not
+            finite.
     """
     files = {
         "model.keras": attach_to_keras(compiled.keras, head),
@@ -97,18 +103,24 @@ def attach(compiled: Compiled, head: Head) -> tuple[dict[str, bytes], Parity]:
         "head.onnx": head_graph(head),
     }
     predict, layers = Graph(files["predict.onnx"]), Graph(files["layers.onnx"])
-    expected = Graph(files["head.onnx"]).run(compiled.features, ["logits"])[0]
-    predict.run(compiled.photos[:1], ["logits"])  # the first run makes room
+    asked = predict.run(compiled.photos, ["features"])  # the first run makes room, too
+    _compare(asked, compiled.features, "features")
     started = time.perf_counter()
-    found = predict.run(compiled.photos, ["logits"])[0]
-    onnx_ms = (time.perf_counter() - started) * 1000 / len(compiled.photos)
-    both = [found, layers.run(compiled.photos, ["logits"])[0]]
-    logits = float(np.max([np.abs(one - expected).max() for one in both]))  # NaN wins
-    if not logits <= LOGITS_LIMIT:
-        raise ParityError(logits, LOGITS_LIMIT)
-    return files, Parity(
-        photos=len(compiled.photos), logits=logits, maps=compiled.maps, onnx_ms=onnx_ms
-    )
+    found, features = predict.run(photos, ["logits", "features"])
+    onnx_ms = (time.perf_counter() - started) * 1000 / len(photos)
+    expected = Graph(files["head.onnx"]).run(features, ["logits"])[0]
+    logits = _compare([found, *layers.run(photos, ["logits"])], expected, "logits")
+    found_parity = Parity(photos=len(photos), logits=logits, maps=compiled.maps, onnx_ms=onnx_ms)
+    return files, found_parity
+
+
+def _compare(found: list[np.ndarray], expected: np.ndarray, what: str) -> float:
+    """The largest difference from `expected`. Raises ParityError where it is too large."""
+    difference = float(np.max([np.abs(one - expected).max() for one in found]))  # NaN wins
+    limit = parity_limit(expected)
+    if not difference <= limit:
+        raise ParityError(difference, limit, what)
+    return difference
 
 
 class CompiledStore:
@@ -121,7 +133,7 @@ class CompiledStore:
         self.path = config.cache / f"compiled-{row.name}-{name_of(parts)}"
 
     def load(self) -> Compiled | None:
-        """What is kept, if it is whole."""
+        """Read the compiled backbone; None where it is missing or not whole."""
         try:
             facts = json.loads((self.path / "facts.json").read_bytes())
             content = {name: (self.path / name).read_bytes() for name in facts["sha256"]}
@@ -137,7 +149,7 @@ class CompiledStore:
         return Compiled(self.identity, layers, keras, graph, photos, features, facts["maps"])
 
     def save(self, compiled: Compiled) -> None:
-        """Keep it. Raises StorageError."""
+        """Write a compiled backbone. Raises StorageError."""
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=".compiled.", dir=self.path.parent))
@@ -198,7 +210,7 @@ def _code() -> str:
 
 
 def build(config: FitConfig) -> Any:
-    """The backbone in Keras, up to `pool`."""
+    """Build the backbone in Keras, up to `pool`."""
     load_keras()
     from models.building import network
 
@@ -207,8 +219,22 @@ def build(config: FitConfig) -> Any:
     )
 
 
-def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Compiled:
-    """The backbone in both forms, from the cache or from Keras. Raises StorageError."""
+def generate_pictures(size: int) -> np.ndarray:
+    """Draw (8, size, size, 3) uint8: dark to bright, smooth to noise, the same for every run."""
+    down, right = np.mgrid[0 : 1 : size * 1j, 0 : 1 : size * 1j]
+    smooth = np.stack([right, down, (right - 0.3) ** 2 + down**2 / 2], axis=-1)
+    rng, pictures = np.random.default_rng(0), []
+    for brightness in (0.03, 0.3, 0.6, 1.0):
+        blocks = rng.random((8, 8, 3)).repeat(-(-size // 8), 0).repeat(-(-size // 8), 1)
+        noise = rng.random((size, size, 3))
+        for share in (0.1, 0.5):
+            mixed = (1 - share) * (smooth + blocks[:size, :size]) / 2 + share * noise
+            pictures.append((255 * brightness * mixed).astype(np.uint8))
+    return np.stack(pictures)
+
+
+def compile_backbone(config: FitConfig, stages: Stages) -> Compiled:
+    """Return the backbone in both forms, from the cache or from Keras. Raises StorageError."""
     store = CompiledStore(config)
     if kept := store.load():
         return kept
@@ -216,7 +242,6 @@ def compile_backbone(listing: Listing, config: FitConfig, stages: Stages) -> Com
         stages.say(f"the cache {store.path.name} was not whole and is made anew")
     with stages.stage("build and compile the backbone"):
         backbone = build(config)
-        photos = pictures.for_parity(listing.photos, config.framing, config.limits)
-        compiled = compile_network(backbone, store.identity, photos)
+        compiled = compile_network(backbone, store.identity, generate_pictures(config.framing.size))
     store.save(compiled)
     return compiled

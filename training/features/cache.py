@@ -1,8 +1,8 @@
-"""Pooled features kept on disk: one SQLite file for each backbone and framing.
+"""Keep pooled features on disk: one SQLite file for each backbone and framing.
 
-The key is the content of the photo, so a file may be moved, renamed or copied. Size and
-time of change of each file are remembered too: a photo that did not change is not even
-opened again. A cache that cannot be read is set aside and made anew.
+The key is the content of the photo, so a file may be moved, renamed or copied. The cache also
+keeps size and time of change of each file: a photo that did not change is not even opened
+again. A damaged cache is deleted and made anew.
 """
 
 import fcntl
@@ -19,12 +19,12 @@ import PIL
 
 from models.errors import StorageError
 from models.images import Framing, Limits
-from training.features.summaries import SUMMARY, Record
-from training.features.thumbnails import Look, as_pixels
+from training.features.summaries import SUMMARY, LayerSummaries
+from training.features.thumbnails import Appearance, as_pixels
 from training.settings.recipe import name_of
 
 WAIT_S = 60.0  # for another run to finish writing
-FORMAT = 3  # of the cache and of the decoder: raise it when either changes
+FORMAT = 4  # raise it when the cache or the decoder changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
@@ -36,13 +36,14 @@ CREATE TABLE IF NOT EXISTS summaries (
 );
 CREATE TABLE IF NOT EXISTS looks (
     digest BLOB PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL,
-    kind TEXT NOT NULL, spread REAL NOT NULL, thumbnail BLOB NOT NULL
+    kind TEXT NOT NULL, spread REAL NOT NULL, alpha_ignored INTEGER NOT NULL,
+    thumbnail BLOB NOT NULL
 );
 """
 
 
 class FeatureCache:
-    """Digest -> features, for one backbone, its weights, one framing and its limits."""
+    """Features by digest, for one backbone, its weights, one framing and its limits."""
 
     def __init__(
         self,
@@ -52,11 +53,12 @@ class FeatureCache:
         framing: Framing,
         limits: Limits = Limits(),
     ):
-        """Open or make the cache. Raises StorageError where it cannot be written."""
+        """Open or make the cache. Raises StorageError if it cannot be written."""
         parts = (FORMAT, PIL.__version__, backbone, weights_identity, framing, limits)
         name = name_of(parts)
+        self.framing, self.limits = framing, limits
         self.path = folder / f"{backbone}-{name}.sqlite"
-        self.renewed = False  # a damaged cache was thrown away
+        self.renewed = False  # whether a damaged cache was deleted
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self.path.with_suffix(".lock").open("wb") as lock:
@@ -92,34 +94,36 @@ class FeatureCache:
         return f"cache {self.path}: {error}; free space, or set LAYERSCOPE_CACHE to another folder"
 
     def known_files(self) -> dict[bytes, tuple[int, int, bytes]]:
-        """Path -> size, time of change and digest, of every file seen before."""
+        """Map the path of every file seen before to its size, time of change and digest."""
         rows = self._db.execute("SELECT path, size, changed_ns, digest FROM files")
         return {path: (size, changed, digest) for path, size, changed, digest in rows}
 
     def vectors(self) -> dict[bytes, np.ndarray]:
-        """Digest -> (F,) float32, of every photo seen before."""
+        """Map the digest of every photo seen before to its (F,) float32 features."""
         rows = self._db.execute("SELECT digest, vector FROM features")
         return {digest: np.frombuffer(vector, np.float32) for digest, vector in rows}
 
-    def looks(self) -> dict[bytes, Look]:
-        """Digest -> size, type and spread, of every photo seen before."""
-        rows = self._db.execute("SELECT digest, width, height, kind, spread FROM looks")
-        return {digest: Look(*rest) for digest, *rest in rows}
+    def appearances(self) -> dict[bytes, Appearance]:
+        """Map the digest of every photo seen before to its size, type and spread."""
+        rows = self._db.execute(
+            "SELECT digest, width, height, kind, spread, alpha_ignored FROM looks"
+        )
+        return {digest: Appearance(*rest) for digest, *rest in rows}
 
     def thumbnails(self, digests: Sequence[bytes]) -> np.ndarray:
-        """(N, SIDE, SIDE, 3) uint8: what was kept of the pixels of these photos."""
+        """Return the thumbnails of these photos, (N, SIDE, SIDE, 3) uint8."""
         find = "SELECT thumbnail FROM looks WHERE digest = ?"
         return as_pixels([self._db.execute(find, (each,)).fetchone()[0] for each in digests])
 
-    def summarised(self, record: Record) -> set[bytes]:
-        """Digests of the photos that have such a record."""
+    def digests_with(self, record: LayerSummaries) -> set[bytes]:
+        """Return the digests of the photos that have summaries of these layers."""
         find = "SELECT digest FROM summaries WHERE layers = ?"
         return {digest for (digest,) in self._db.execute(find, (record.key,))}
 
     def summaries(
-        self, record: Record, layer: str, digests: Sequence[bytes], channels: range
+        self, record: LayerSummaries, layer: str, digests: Sequence[bytes], channels: range
     ) -> np.ndarray:
-        """(N, len(channels)) of SUMMARY: what some channels of `layer` did with these photos."""
+        """Return the summaries of some channels of `layer`, (N, len(channels)) of SUMMARY."""
         start, size = record.place(layer, channels)
         find = "SELECT substr(record, ?, ?) FROM summaries WHERE layers = ? AND digest = ?"
         parts = [
@@ -133,11 +137,12 @@ class FeatureCache:
         vectors: Iterable[tuple[bytes, np.ndarray]],
         files: Iterable[tuple[bytes, int, int, bytes]],
         records: Iterable[tuple[str, bytes, bytes]] = (),
-        looks: Iterable[tuple[bytes, Look, bytes]] = (),
+        appearances: Iterable[tuple[bytes, Appearance, bytes]] = (),
     ) -> None:
-        """Keep new features, the files they came from, records, and looks with thumbnails.
+        """Write new features, their files, summaries, and appearances with thumbnails.
 
-        Raises StorageError.
+        Raises:
+            StorageError: the cache cannot be written.
         """
         rows = [(digest, vector.astype(np.float32).tobytes()) for digest, vector in vectors]
         try:
@@ -146,15 +151,22 @@ class FeatureCache:
                 self._db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
                 keep = "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?)"
                 self._db.executemany(keep, records)
-                seen = [(digest, *look, thumbnail) for digest, look, thumbnail in looks]
-                self._db.executemany("INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?)", seen)
+                seen = [
+                    (digest, *appearance, thumbnail)
+                    for digest, appearance, thumbnail in appearances
+                ]
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO looks VALUES (?, ?, ?, ?, ?, ?, ?)", seen
+                )
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
 
-    def remembered(
+    def kept_rows(
         self, what: str, digests: Sequence[bytes], find: Callable[[], Sequence[tuple[Any, ...]]]
     ) -> list[tuple[Any, ...]]:
-        """Rows of plain values that `find` makes of these photos in this order; made once.
+        """Return the rows of plain values that `find` makes for these photos, in this order.
+
+        They are made once, then kept.
 
         Raises:
             StorageError: they cannot be written.
@@ -173,6 +185,6 @@ class FeatureCache:
         return rows
 
     def close(self) -> None:
-        """Write everything out and close the file; what does not fit stays in its log."""
+        """Write everything out and close the file; on a full disk the rest stays in its log."""
         with closing(self._db), suppress(sqlite3.OperationalError):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,10 +1,10 @@
-"""Each photo once through the compiled backbone: its pooled features, and what its layers did.
+"""Compute the pooled features of each photo once, with the compiled backbone.
 
-This is what makes training cheap. The backbone stays as it is, so what it says of a photo
-never changes: it is computed once, by ONNX Runtime, and kept. Threads decode and run the
-network on one core each; both release the interpreter lock. Decoded photos are never held:
-memory grows with the features alone, 5 kB a photo. A thumbnail of each, and summaries of layers
-where they are wanted, go to the cache on disk and nowhere else.
+This is what makes training cheap. The backbone is frozen, so the features of a photo never
+change: ONNX Runtime computes them once, and they are kept. Each thread decodes and runs the
+network on one core; both release the interpreter lock. Decoded photos are not kept: memory
+grows with the features alone, 5 kB a photo. Thumbnails, and summaries of layers where they are
+wanted, go straight to the cache on disk.
 """
 
 import hashlib
@@ -20,22 +20,22 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from models.errors import ImageError
-from models.images import Framing, Limits, decode_image
+from models.images import Framing, Limits, decode_photo
 from models.runtime import Graph
 from training.features.cache import FeatureCache
-from training.features.summaries import Record
-from training.features.thumbnails import Look, look_at
+from training.features.summaries import LayerSummaries
+from training.features.thumbnails import Appearance, measure_appearance
 from training.photos.find import Photo, Skipped
 
-COMMIT_EVERY = 64  # photos: what a kill may cost
+COMMIT_EVERY = 64  # photos: as many are lost when the process is killed
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-WINDOW = 32  # photos in flight for each thread: it works on while features are written
+WINDOW = 32  # photos in flight for each thread, so that it works on while features are written
 
 
 @dataclass
 class Features:
-    """Pooled features of the photos that could be read."""
+    """Pooled features of every readable photo."""
 
     photos: list[Photo]
     vectors: np.ndarray  # (N, F) float32
@@ -45,80 +45,91 @@ class Features:
 
 
 class _Result(NamedTuple):
-    """One photo, read: its digest and stamp, and its features or why there are none."""
+    """One photo with its digest and stamp, and its features or the reason for having none."""
 
     photo: Photo
     stamp: tuple[int, int]  # size in bytes, time of change in ns
     digest: bytes = b""
     vector: np.ndarray | None = None
-    record: bytes = b""  # of the layers that are watched
-    look: Look | None = None
+    record: bytes = b""  # summaries of the watched layers
+    appearance: Appearance | None = None
     thumbnail: bytes = b""
     reason: str = ""
     computed: bool = False
 
 
-def compute_features(
-    photos: list[Photo],
-    graph: Graph,
-    framing: Framing,
-    limits: Limits,
-    cache: FeatureCache,
-    workers: int,
-    progress: Callable[[int], None] = lambda done: None,
-    watched: Record | None = None,
-) -> Features:
-    """The features of every photo, from the cache where it has them.
+@dataclass(frozen=True)
+class _Reader:
+    """Reads one photo: its bytes, and its features if they are not known."""
 
-    Args:
-        graph: a backbone with an output `features`, and one for each layer of `watched`.
-        workers: threads; the graph should use one core itself.
-        progress: called with the number of photos just finished.
-        watched: layers of which the cache is to hold a summary of each photo.
+    graph: Graph
+    framing: Framing
+    limits: Limits
+    known: dict[bytes, np.ndarray]  # digest -> features
+    watched: LayerSummaries | None
 
-    Raises:
-        StorageError: the cache cannot be written.
-    """
-    known_files, vectors = cache.known_files(), cache.vectors()
-    outputs = ["features"]
-    if watched:
-        outputs += watched.names
-        whole = cache.summarised(watched)
-        vectors = {digest: vector for digest, vector in vectors.items() if digest in whole}
-
-    def read(photo: Photo) -> _Result:
+    def read(self, photo: Photo) -> _Result:
+        """Read one photo; a photo that cannot be read has a reason instead of features."""
         try:
             status = photo.path.stat()
             stamp = (status.st_size, status.st_mtime_ns)
-            if stamp[0] > limits.size_bytes:
-                reason = f"{stamp[0]:,} bytes; the limit is {limits.size_bytes:,}"
+            if stamp[0] > self.limits.size_bytes:
+                reason = f"{stamp[0]:,} bytes; the limit is {self.limits.size_bytes:,}"
                 return _Result(photo, stamp, reason=reason)
             data = photo.path.read_bytes()
             digest = hashlib.sha256(data).digest()
-            if digest in vectors:
-                return _Result(photo, stamp, digest, vectors[digest])
-            pixels = decode_image(data, framing, limits)
-            vector, *maps = (output[0] for output in graph.run(pixels[None], outputs))
-            record = watched.write(maps) if watched else b""
-            look, thumbnail = look_at(data, pixels, limits.formats)
-            return _Result(photo, stamp, digest, vector, record, look, thumbnail, computed=True)
+            if digest in self.known:
+                return _Result(photo, stamp, digest, self.known[digest])
+            decoded = decode_photo(data, self.framing, self.limits)
+            outputs = ["features", *(self.watched.names if self.watched else ())]
+            pixels = decoded.pixels[None]
+            vector, *maps = (output[0] for output in self.graph.run(pixels, outputs))
+            record = self.watched.write(maps) if self.watched else b""
+            seen, thumbnail = measure_appearance(decoded)
+            return _Result(photo, stamp, digest, vector, record, seen, thumbnail, computed=True)
         except ImageError as error:
             return _Result(photo, (0, 0), reason=str(error))
         except OSError as error:
             return _Result(photo, (0, 0), reason=error.strerror or str(error))
 
+
+def compute_features(
+    photos: list[Photo],
+    graph: Graph,
+    cache: FeatureCache,
+    workers: int,
+    progress: Callable[[int], None] = lambda done: None,
+    watched: LayerSummaries | None = None,
+) -> Features:
+    """Compute features for every readable photo; those in the cache are read from there.
+
+    Args:
+        graph: a backbone with an output `features`, and one for each layer of `watched`.
+        cache: for this backbone; its framing and limits are those of the photos.
+        workers: threads; the graph itself should use one core.
+        progress: called with the number of photos just finished.
+        watched: layers whose summaries of each photo the cache must have.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    known_files, vectors = cache.known_files(), cache.vectors()
+    if watched:
+        whole = cache.digests_with(watched)
+        vectors = {digest: vector for digest, vector in vectors.items() if digest in whole}
+    reader = _Reader(graph, cache.framing, cache.limits, vectors, watched)
     found: list[_Result] = []
     unread: list[Photo] = []
     for photo in photos:
-        remembered = _remembered(photo.path, known_files, vectors)
-        if remembered:
-            found.append(_Result(photo, (0, 0), remembered, vectors[remembered]))
+        unchanged = _unchanged(photo.path, known_files, vectors)
+        if unchanged:
+            found.append(_Result(photo, (0, 0), unchanged, vectors[unchanged]))
         else:
             unread.append(photo)
     progress(len(found))
     pending: list[_Result] = []
     try:
-        for result in in_order(read, unread, workers):
+        for result in in_order(reader.read, unread, workers):
             found.append(result._replace(record=b"", thumbnail=b""))
             pending.append(result)
             if len(pending) >= COMMIT_EVERY:
@@ -127,11 +138,11 @@ def compute_features(
             progress(1)
     finally:  # also after Ctrl-C: what was computed is kept
         _keep(cache, pending, watched)
-    return _gather(photos, found)
+    return _join_results(photos, found)
 
 
 def place_of(path: Path) -> bytes:
-    """A photo's place, however its folder was named."""
+    """Return a photo's absolute path as bytes, the same whatever link led to its folder."""
     return os.fsencode(_resolved(path.parent.absolute()) / path.name)
 
 
@@ -140,10 +151,10 @@ def _resolved(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _remembered(
+def _unchanged(
     path: Path, known: dict[bytes, tuple[int, int, bytes]], vectors: dict[bytes, np.ndarray]
 ) -> bytes | None:
-    """The digest of a file that has not changed since it was last seen."""
+    """Return the digest of a file, if it has not changed since it was last read."""
     entry = known.get(place_of(path))
     if entry is None or entry[2] not in vectors:
         return None
@@ -157,7 +168,7 @@ def _remembered(
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
-    """Results in order, with a bounded number of items in flight."""
+    """Yield the results of `work` in the order of `items`, with a bounded number in flight."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="features")
     flying: deque[Future[Result]] = deque()
     try:
@@ -171,7 +182,7 @@ def in_order(
         pool.shutdown(cancel_futures=True)
 
 
-def _keep(cache: FeatureCache, results: list[_Result], watched: Record | None) -> None:
+def _keep(cache: FeatureCache, results: list[_Result], watched: LayerSummaries | None) -> None:
     done = [result for result in results if result.vector is not None]
     cache.add(
         [(result.digest, result.vector) for result in done if result.vector is not None],
@@ -179,12 +190,16 @@ def _keep(cache: FeatureCache, results: list[_Result], watched: Record | None) -
         [(watched.key, result.digest, result.record) for result in done if result.record]
         if watched
         else [],
-        [(result.digest, result.look, result.thumbnail) for result in done if result.look],
+        [
+            (result.digest, result.appearance, result.thumbnail)
+            for result in done
+            if result.appearance
+        ],
     )
 
 
-def _gather(photos: list[Photo], results: list[_Result]) -> Features:
-    """Results in the order of `photos`, the unusable ones set apart."""
+def _join_results(photos: list[Photo], results: list[_Result]) -> Features:
+    """Join results in the order of `photos`; those without features are skipped."""
     by_photo = {id(result.photo): result for result in results}  # one file may be listed twice
     ordered = [by_photo[id(photo)] for photo in photos]
     good = [result for result in ordered if result.vector is not None]

@@ -1,7 +1,7 @@
-"""What is remembered of a layer's answer to one photo: five numbers a channel.
+"""Summarise the feature maps of one photo: five numbers a channel, instead of the maps.
 
-Enough to say afterwards which photos excite a channel most and where, for which class it
-fires, and what a linear probe could learn from the layer; without keeping any map.
+They are enough to find later which photos excite a channel most and where, for which class it
+fires, and what a linear probe learns from the layer.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from models.bundle import LayerEntry
 
 SUMMARY = np.dtype(
     [
-        ("mean", "<f2"),  # over all positions: what pooling would give
+        ("mean", "<f2"),  # over all positions, as pooling gives it
         ("strength", "<f2"),  # the mean of the positive part
         ("peak", "<f2"),  # the largest value
         ("row", "<u2"),  # of the position with the largest value
@@ -23,8 +23,8 @@ SUMMARY = np.dtype(
 _LARGEST = float(np.finfo(np.float16).max)
 
 
-class Record:
-    """The summaries of some layers, one after the other: what is kept of one photo."""
+class LayerSummaries:
+    """How the summaries of some layers lie in one record of bytes, a record for each photo."""
 
     def __init__(self, layers: Sequence[LayerEntry]):
         self.names = [layer.name for layer in layers]
@@ -37,20 +37,22 @@ class Record:
         self.key = hashlib.sha256(text.encode()).hexdigest()[:16]  # of this choice of layers
 
     def place(self, layer: str, channels: range) -> tuple[int, int]:
-        """Where some channels of a layer begin in a record, and their length; both in bytes."""
+        """Return where some channels of a layer begin in a record, and their length, in bytes."""
         start = self._places[layer] + channels.start * SUMMARY.itemsize
         return start, len(channels) * SUMMARY.itemsize
 
     def write(self, maps: Sequence[np.ndarray]) -> bytes:
-        """A record from the layers' answers to one photo, each (C, h, w) float32."""
-        return b"".join(summarise(each).tobytes() for each in maps)
+        """Write the record of one photo from the layers' maps, each (C, h, w) float32."""
+        return b"".join(summarise_maps(each).tobytes() for each in maps)
 
 
-def summarise(maps: np.ndarray) -> np.ndarray:
-    """(C, h, w) float32 -> (C,) of SUMMARY. Halves keep three digits: enough to rank by."""
+def summarise_maps(maps: np.ndarray) -> np.ndarray:
+    """Summarise (C, h, w) float32 maps as (C,) of SUMMARY; float16 is precise enough to rank."""
     channels, height, width = maps.shape
     flat = maps.reshape(channels, -1)
-    share = np.full(height * width, 1 / (height * width), np.float32)  # `mean` takes thrice as long
+    share = np.full(
+        height * width, 1 / (height * width), np.float32
+    )  # `mean` takes three times as long
     summary = np.empty(channels, SUMMARY)
     place = flat.argmax(axis=1)
     mean = flat @ share

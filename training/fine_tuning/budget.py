@@ -41,10 +41,9 @@ def plan_within(left_s: float, photos: int, validation: int, view_s: float, step
     for epochs in range(MOST_EPOCHS, 0, -1):
         views = min(MOST_VIEWS, max(2, epochs))
         for count in range(views, 1, -1):
-            cost = (count * photos + validation) * view_s + epochs * (
-                photos + VALIDATING * validation
-            ) * step_s
-            if cost <= usable and 2 * count >= epochs:
+            caching_s = (count * photos + validation) * view_s
+            training_s = epochs * (photos + VALIDATING * validation) * step_s
+            if caching_s + training_s <= usable and 2 * count >= epochs:
                 return Plan(count, epochs)
     return Plan(2, 1)
 

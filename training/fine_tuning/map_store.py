@@ -10,15 +10,15 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
 from models.errors import StorageError
 
-WAIT_S = 60.0  # for another run to finish writing
 STORES = 3  # that a cache folder keeps: each may take a gigabyte
+LOCKED_S = 60.0  # to wait for another process that writes the same index
 
 Key = tuple[bytes, int]  # digest of a photo, number of the view
 
@@ -73,7 +73,7 @@ class MapStore:
     def _open(self) -> None:
         self.path.touch()
         self._file = self.path.open("r+b")
-        self._db = sqlite3.connect(self._index, timeout=WAIT_S)
+        self._db = sqlite3.connect(self._index, timeout=LOCKED_S)
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS rows "
             "(digest BLOB, view INTEGER, row INTEGER, PRIMARY KEY (digest, view))"
@@ -147,5 +147,6 @@ class MapStore:
 
     def close(self) -> None:
         """Close both files."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk left in the buffer is in no index
+            self._file.close()
         self._db.close()

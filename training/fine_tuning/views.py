@@ -123,7 +123,9 @@ def _draw_views(wanted: PhotoViews, recipe: ViewRecipe) -> Iterator[np.ndarray]:
     """Draw the views of one photo, decoded once for all the random ones."""
     data, framing, limits = wanted.photo.path.read_bytes(), recipe.framing, recipe.limits
     any_random = any(wanted.numbers)
-    whole = decode_whole(data, round(CANVAS * framing.size), limits) if any_random else None
+    whole = None
+    if any_random:
+        whole = decode_whole(data, round(CANVAS * framing.size), limits, framing.levels)
     for number in wanted.numbers:
         if whole is None or number == 0:
             yield decode_image(data, framing, limits)

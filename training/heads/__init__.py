@@ -1,7 +1,8 @@
 """Heads: features -> class.
 
 Begin at train.py.
-Doors: calibrated_head, fit, fitted_head, forward, held_out, kinds, neural, train.
+Doors: calibrated_head, fit, fitted_head, forward, held_out, kinds, neural,
+standardise, train.
 
 - train.py            the head that the config names
 - kinds.py            the table of linear heads, with how each is fitted: add a kind here

@@ -38,19 +38,25 @@ class CalibratedHead:
         if self.familiarity:
             self.familiarity.write(folder)
 
-    def measured(self, features: np.ndarray, labels: np.ndarray) -> "CalibratedHead":
-        """Add to `calibration` how the head does on test photos: (N, F) features, (N,) labels."""
+    def measured(
+        self, features: np.ndarray, labels: np.ndarray, units: np.ndarray | None = None
+    ) -> "CalibratedHead":
+        """Add to `calibration` how the head does on test photos.
+
+        Args:
+            features: (N, F); labels: (N,) int; units: as in `evaluate.measure`.
+        """
         after = apply_head(self.layers, features)
         facts = {
-            "before": reliability(apply_head(self.uncalibrated, features), labels),
-            "after": reliability(after, labels),
+            "before": reliability(apply_head(self.uncalibrated, features), labels, units),
+            "after": reliability(after, labels, units),
         }
         sets, known = self.thresholds.prediction_set, self.familiarity
         if sets:
-            facts["prediction_sets"] = measure_sets(after, labels, sets)
+            facts["prediction_sets"] = measure_sets(after, labels, sets, units)
         if known:
             scores = known.familiarity.score(features)
-            facts["familiarity"] = measure_familiarity(scores, known.familiarity.least)
+            facts["familiarity"] = measure_familiarity(scores, known.familiarity.least, units)
         test = CalibrationTest.model_validate(facts)
         return replace(self, calibration=self.calibration.model_copy(update={"test": test}))
 

@@ -152,7 +152,8 @@ def centroid(samples: Samples) -> Solver:
     Distances are in units of the means' own spread, so that no backbone's scale matters.
     """
     means = _class_means(samples.features, samples.labels)
-    spread = ((means - means.mean(axis=0)) ** 2).sum(axis=1).mean() or 1.0
+    spread = ((means - means.mean(axis=0)) ** 2).sum(axis=1).mean()
+    spread = spread if spread > 0 else 1.0  # all means are equal
     layer = _dense(2 * means.T / spread, -(means**2).sum(axis=1) / spread)
     return lambda _: [layer]
 
@@ -168,6 +169,8 @@ def prototypes(samples: Samples) -> Solver:
     return lambda _: [UnitLength(), layer]
 
 
+# A new kind goes here and into `HEADS` of settings/config.py; one with a setting also into
+# `STRENGTH_RANGES` of search/space.py.
 # Temperatures for where nothing can be judged: the best ones at one photo a class, clothing.
 KINDS = {
     "logistic": HeadKind("logistic regression", logistic, "C", STRENGTHS, 1e-2, probable=True),

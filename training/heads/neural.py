@@ -24,7 +24,7 @@ def fit_neural(
     hyperparameters: Hyperparameters,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
-    observe: Callable[[Epoch], bool | None] | None = None,
+    observe: Callable[[Epoch], None] = lambda epoch: None,
     try_rates: bool = False,
 ) -> FittedHead:
     """Train hidden layers and logits on standardised features.

@@ -1,6 +1,6 @@
-"""Insight for a bundle that has none: the same bundle, with the folder added.
+"""Add insight to a bundle that has none: the command `insight`.
 
-Needs no Keras: the bundle's own graphs are asked.
+It runs the bundle's own ONNX graphs, so it needs no Keras, except for `--visualise`.
 """
 
 import json
@@ -16,7 +16,7 @@ from models.runtime import Graph
 from training.doctor.near_copies import near_copies_of
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
-from training.features.summaries import Record
+from training.features.summaries import LayerSummaries
 from training.insight.write import Material, choose_layers, write_insight
 from training.photos.find import find_photos
 from training.photos.sides import read_sides, split_settings
@@ -24,7 +24,7 @@ from training.photos.split import fingerprint, split_photos
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
-KEPT = ("seed", "validation_share", "test_share", "max_megapixels", "more_formats")
+SPLIT_SETTINGS = ("seed", "validation_share", "test_share", "max_megapixels", "more_formats")
 
 
 def add_insight(
@@ -34,15 +34,16 @@ def add_insight(
     visualised: Sequence[str],
     stages: Stages,
 ) -> Manifest:
-    """Look into the bundle at `path` with the photos of `source`, and write it anew.
+    """Find out with the photos of `source` what the layers of a bundle detect; write it anew.
 
     Args:
+        path: the bundle.
         layers: names of layers; none: every block.
-        visualised: `LAYER:CHANNEL`, to be computed from noise as well.
+        visualised: `LAYER:CHANNEL` of channels to compute a picture for, from noise.
 
     Raises:
-        LayerscopeError: the bundle, a name or the photos are unusable; the bundle stays as
-            it was.
+        LayerscopeError: the bundle, a name or the photos are unusable; the bundle is left
+            unchanged.
     """
     check_target(path)
     bundle = Bundle(path)
@@ -52,7 +53,7 @@ def add_insight(
     wanted = [_channel(text, manifest.layers) for text in visualised]
     if not watched:
         raise PhotosError(f"{path} has no layer with feature maps to look into")
-    settings = {key: manifest.training[key] for key in KEPT if key in manifest.training}
+    settings = {key: manifest.training[key] for key in SPLIT_SETTINGS if key in manifest.training}
     config = FitConfig(**settings)
     listing = find_photos(source)
     graph = Graph(bundle.read("layers.onnx"))
@@ -61,16 +62,18 @@ def add_insight(
     with closing(cache), new_bundle(path) as folder:
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
             features = compute_features(
-                *(listing.photos, graph, manifest.framing, config.limits),
-                *(cache, config.workers, advance, Record(watched)),
+                listing.photos, graph, cache, config.workers, advance, LayerSummaries(watched)
             )
         for item in listing.skipped + features.skipped:
             stages.say(f"skipped {item.path}: {item.reason}")
         known = read_sides(path, split_settings(config))
         near = near_copies_of(features, cache)
         split = split_photos(
-            *(features.photos, features.digests, config.seed),
-            *(config.validation_share, config.test_share),
+            features.photos,
+            features.digests,
+            config.seed,
+            config.validation_share,
+            config.test_share,
             near=[(pair.one, pair.other) for pair in near] if known else (),
             known=known,
         )
@@ -78,18 +81,23 @@ def add_insight(
         if trained_on and trained_on != fingerprint(split, features.photos, features.digests):
             stages.say("these are not the photos the model was trained on, or not all of them")
         material = Material(features, split, manifest.framing, config)
-        for name in manifest.files:
-            if not name.startswith("insight/"):
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(bundle.read(name))
+        _copy_files(bundle, folder)
         index = write_insight(folder, watched, material, cache, stages)
         if wanted:
             _visualise(folder, manifest.layers, wanted, index, config.seed, stages)
         return seal(folder, manifest.model_copy(update={"files": {}}), path)
 
 
+def _copy_files(bundle: Bundle, folder: Path) -> None:
+    """Copy the files of a bundle, without its insight, into `folder`. Raises BundleError."""
+    for name in bundle.manifest.files:
+        if not name.startswith("insight/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(bundle.read(name))
+
+
 def _channel(text: str, layers: Sequence[LayerEntry]) -> tuple[str, int]:
-    """`LAYER:CHANNEL` -> both. Raises SettingError, UnknownLayer, UnknownChannel."""
+    """Parse `LAYER:CHANNEL`. Raises SettingError, UnknownLayer, UnknownChannel."""
     layer, colon, channel = text.rpartition(":")
     if not colon or not (channel.isascii() and channel.isdigit()):
         raise SettingError(f"--visualise is {text!r}; expected LAYER:CHANNEL, such as head_relu:5")
@@ -109,7 +117,7 @@ def _visualise(
     seed: int,
     stages: Stages,
 ) -> None:
-    """Compute a picture for each channel; insight.json says which of them converged."""
+    """Write a computed picture for each channel; insight.json records which converged."""
     from training.insight.visualise import visualise
 
     with stages.counted("compute what excites a channel", len(wanted), "channels") as advance:
@@ -124,5 +132,5 @@ def _visualise(
         facts = {"layer": layer, "channel": channel, "file": f"insight/visualised/{name}"}
         index["visualised"].append(facts | {"answer": found.answer, "converged": found.converged})
         if not found.converged:
-            stages.say(f"{layer}:{channel} did not converge: take its picture with doubt")
+            stages.say(f"{layer}:{channel} did not converge: do not rely on its picture")
     (folder / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")

@@ -1,14 +1,14 @@
-"""Channels in numbers: how they answer, for which class, and which are much alike."""
+"""Describe channels in numbers: how strongly they answer, for which class, and which are alike."""
 
 import numpy as np
 
 from models.runtime import Graph
 
-NEAR_COPY = 0.95  # correlation over photos from which two channels count as one
+DUPLICATE = 0.95  # correlation over photos above which two channels count as one
 
 
 def channel_facts(summaries: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
-    """How channels answer.
+    """Compute how the channels of a layer answer.
 
     Args:
         summaries: (N, C) of SUMMARY; labels: (N,) int, 0 to classes - 1.
@@ -38,7 +38,7 @@ def channel_facts(summaries: np.ndarray, labels: np.ndarray, classes: int) -> di
 
 
 def selectivity(own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(C,) float32, 0 to 1: how far each channel of a layer fires for one class only.
+    """Compute how far each channel fires for one class only: (C,) float32, 0 to 1.
 
     (own - others) / (own + others), after Morcos et al. 2018, arXiv:1803.06959, section 2.3;
     a tenth of the layer's median `own` is added below, so that a channel that hardly ever
@@ -49,23 +49,31 @@ def selectivity(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     return share.astype(np.float32)
 
 
-def near_copies(pooled: np.ndarray) -> float:
-    """The share of channels that follow an earlier one with a correlation above `NEAR_COPY`.
+def duplicate_share(pooled: np.ndarray) -> float:
+    """Return the share of channels that correlate with an earlier one above `DUPLICATE`.
 
     Args:
         pooled: (N, C), each channel's mean answer to each photo.
     """
     scaled = pooled - pooled.mean(axis=0)
     spread = np.linalg.norm(scaled, axis=0)
-    scaled = scaled / np.where(spread > 0, spread, np.inf)  # a constant channel follows none
+    scaled = scaled / np.where(
+        spread > 0, spread, np.inf
+    )  # a constant channel correlates with none
     earlier = np.triu(scaled.T @ scaled, k=1)
-    return float((earlier.max(axis=0, initial=0) > NEAR_COPY).mean())
+    return float((earlier.max(axis=0, initial=0) > DUPLICATE).mean())
 
 
 def class_weights(head: Graph, mean: np.ndarray) -> np.ndarray:
-    """(C, K) float32: how fast each logit rises with each pooled channel, at the mean photo.
+    """Compute how fast each logit rises with each pooled channel, at the mean photo.
 
     With a linear head these are its weights.
+
+    Args:
+        head: pooled features -> logits; mean: (C,) float32, the mean features of the photos.
+
+    Returns:
+        (C, K) float32.
     """
     step = 0.1  # large enough that float32 keeps five digits of the difference
     weights = []

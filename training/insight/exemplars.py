@@ -1,7 +1,7 @@
-"""The photos that excite a channel most, cut to what the strongest position could see.
+"""Find the photos that excite a channel most, and cut out what the strongest position sees.
 
-Tiles wait in a file beside the bundle, not in memory: each photo is decoded once, for all
-the channels that chose it.
+Each photo is decoded once, for all channels that chose it; until all tiles are cut, they are
+kept in a temporary file, not in memory.
 """
 
 import io
@@ -28,7 +28,7 @@ _BYTES = TILE * TILE * 3
 
 @dataclass
 class Exemplars:
-    """Of every channel of one layer, strongest first."""
+    """The exemplars of every channel of one layer, strongest first."""
 
     photo: np.ndarray  # (C, 9) int32, index into the photos; -1: none
     value: np.ndarray  # (C, 9) float32, the largest answer
@@ -37,7 +37,7 @@ class Exemplars:
 
     @classmethod
     def join(cls, parts: "Sequence[Exemplars]") -> "Exemplars":
-        """Those of several runs of channels, one after the other."""
+        """Join the exemplars of several ranges of channels, in order."""
         names = ("photo", "value", "box", "at")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
@@ -45,11 +45,11 @@ class Exemplars:
 def find_exemplars(
     summaries: np.ndarray, photos: Sequence[int], layer: LayerEntry, size: int
 ) -> Exemplars:
-    """The photos with the largest answers, each at most once; of equals, the strongest.
+    """Find the photos with the largest peaks, each at most once; of equals, the strongest.
 
     Args:
         summaries: (N, C) of SUMMARY.
-        photos: (N,) indices that the rows stand for, no content twice.
+        photos: (N,) indices of the rows' photos, no content twice.
         size: px, the network's input.
     """
     peaks, strengths = (summaries[name].astype(np.float32) for name in ("peak", "strength"))
@@ -77,18 +77,18 @@ def cut_sprites(
     paths: Sequence[Path],
     framing: Framing,
     limits: Limits,
-    beside: Path,
+    folder: Path,
     workers: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[list[bytes]]:
-    """For every layer and channel a WebP with 3 x 3 tiles, strongest first.
-
-    Args:
-        paths: of the photos that exemplars point at.
-        beside: a folder on a disk with room for the tiles, 7 kB each.
-        progress: called after each photo that was cut.
+    """Cut a WebP of 3 x 3 tiles for every layer and channel, strongest first.
 
     A photo that can no longer be read leaves its tiles black.
+
+    Args:
+        paths: the photos; exemplars hold indices into them.
+        folder: on a disk with room for the tiles, 7 kB each.
+        progress: called after each photo.
     """
     offsets = np.cumsum([0, *(layer.photo.size for layer in layers)])
     wanted: dict[int, list[tuple[int, tuple[int, ...]]]] = defaultdict(list)
@@ -97,7 +97,7 @@ def cut_sprites(
             if photo >= 0:
                 box = tuple(int(edge) for edge in layer.box.reshape(-1, 4)[slot])
                 wanted[int(photo)].append((int(offset) + slot, box))
-    with tempfile.TemporaryFile(dir=beside) as file, ThreadPoolExecutor(workers) as pool:
+    with tempfile.TemporaryFile(dir=folder) as file, ThreadPoolExecutor(workers) as pool:
         file.truncate(int(offsets[-1]) * _BYTES)
 
         def cut(photo: int) -> None:
@@ -125,7 +125,7 @@ def cut_sprites(
 
 
 def _tile(view: Image.Image, box: tuple[int, ...]) -> bytes:
-    """A part of the photo, its proportions kept, in the middle of a black tile."""
+    """Scale a part of the photo, keeping its proportions, into the middle of a black tile."""
     left, top, right, bottom = box
     scale = TILE / max(right - left, bottom - top)
     shape = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
@@ -139,7 +139,7 @@ def _tile(view: Image.Image, box: tuple[int, ...]) -> bytes:
 
 
 def _join(tiles: np.ndarray) -> bytes:
-    """(9, TILE, TILE, 3) uint8 -> one WebP."""
+    """Encode (9, TILE, TILE, 3) uint8 as one WebP."""
     rows = tiles.reshape(-1, COLUMNS, TILE, TILE, 3).transpose(0, 2, 1, 3, 4)
     image = Image.fromarray(np.ascontiguousarray(rows).reshape(-1, COLUMNS * TILE, 3))
     buffer = io.BytesIO()

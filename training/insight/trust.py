@@ -1,8 +1,8 @@
-"""Is the saliency to be trusted? Two tests that it could fail, on validation photos.
+"""Test whether the saliency can be trusted, on validation photos.
 
 Deletion and insertion (Petsiuk et al. 2018, arXiv:1806.07421, section 3.3): the parts of a
-photo that the map calls important are covered first, or shown first; the class's probability
-must fall, or rise, faster than in a random order. Randomisation (Adebayo et al. 2018,
+photo that the map marks as important are covered first, or shown first; the probability of the
+class must fall, or rise, faster than in a random order. Randomisation (Adebayo et al. 2018,
 arXiv:1810.03292, section 3): with the head's weights drawn at random the map must become
 another one.
 """
@@ -18,7 +18,7 @@ from models import saliency
 from models.classifier import softmax
 from models.runtime import Graph
 
-STEPS = 4  # shares of the photo that are covered or shown, one after the other
+STEPS = 4  # in which the photo is covered, and shown again
 
 
 def score_saliency(
@@ -29,7 +29,7 @@ def score_saliency(
     photos: Sequence[np.ndarray],
     seed: int,
 ) -> dict[str, Any]:
-    """Scores of the position saliency of the predicted class.
+    """Score the position saliency of the predicted class.
 
     Args:
         predict: photos -> logits; layers: photos -> `logits` and the feature map `last`.
@@ -37,8 +37,8 @@ def score_saliency(
         photos: each (S, S, 3) uint8 RGB, at the network's size.
 
     Returns:
-        `photos`; `deletion` and `insertion`, each the mean probability of the class along
-        the way for `saliency` and for a `random` order; `randomised_correlation`, the mean
+        `photos`; `deletion` and `insertion`, each the mean probability of the class over
+        all steps for `saliency` and for a `random` order; `randomised_correlation`, the mean
         rank correlation of the maps of the true and of a random head.
     """
     from scipy.stats import spearmanr  # half a second to load
@@ -73,7 +73,7 @@ def score_saliency(
 
 
 def cover_in_order(photo: np.ndarray, order: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
-    """The photo, ever more of it covered in its mean colour, until nothing is left; and back.
+    """Cover a photo step by step in its mean colour until nothing is left, then uncover it.
 
     Returns:
         (2 * STEPS + 1, S, S, 3) uint8: whole, then parts taken away in `order`, all of them
@@ -91,7 +91,7 @@ def cover_in_order(photo: np.ndarray, order: np.ndarray, grid: tuple[int, int]) 
 
 
 def randomise(model: bytes, rng: np.random.Generator) -> bytes:
-    """The same graph, its weights drawn from a normal distribution of their own spread."""
+    """Replace the weights of a graph by random ones, normal with the same spread."""
     graph = onnx.load_from_string(model)
     for constant in graph.graph.initializer:
         weights = numpy_helper.to_array(constant)

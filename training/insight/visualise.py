@@ -1,9 +1,9 @@
-"""What a channel answers to most, computed from noise: activation maximisation.
+"""Compute from noise a picture that excites a channel most: activation maximisation.
 
 Gradient ascent on the photo itself, with the usual regularisers: random shifts and a penalty
 on differences between neighbours (Olah, Mordvintsev and Schubert 2017, "Feature
-Visualization", Distill, section "The Enemy of Feature Visualization"). Exemplars come first:
-they are cheaper and cannot show what no photo has.
+Visualization", Distill, section "The Enemy of Feature Visualization"). Look at exemplars first:
+they are cheaper and show only what photos have.
 """
 
 import io
@@ -23,7 +23,7 @@ SMOOTHNESS = 0.05  # weight of the mean square difference between neighbours
 
 
 class Visualised(NamedTuple):
-    """A computed photo and whether it is to be believed."""
+    """A computed picture, and whether its search converged."""
 
     picture: bytes  # WebP
     answer: float  # the channel's mean answer to it
@@ -36,10 +36,10 @@ def visualise(
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Visualised]:
-    """A photo that excites each of some channels.
+    """Compute a picture for each of some channels.
 
     Args:
-        model: a bundle's `model.keras`, of which the hash has been checked.
+        model: a bundle's `model.keras`; its hash has been checked.
         channels: (layer, channel) pairs.
         progress: called after each channel.
     """
@@ -55,7 +55,7 @@ def visualise(
 
         @tf.function  # type: ignore[untyped-decorator]
         def climb(hidden: Any, shift: Any, part: Any = part, channel: int = channel) -> Any:
-            """Gradient of the loss, and the channel's mean answer."""
+            """Return the gradient of the loss, and the channel's mean answer."""
             with tf.GradientTape() as tape:
                 tape.watch(hidden)
                 photo = tf.sigmoid(hidden)
@@ -84,7 +84,7 @@ def visualise(
 
 
 def _settled(answers: list[float]) -> bool:
-    """Whether the answer rose, and then stayed: its last quarter within a tenth."""
+    """Return whether the answer rose and settled: the last quarter within a tenth."""
     quarter = len(answers) // 4
     before = float(np.mean(answers[-2 * quarter : -quarter]))
     after = float(np.mean(answers[-quarter:]))
@@ -93,7 +93,7 @@ def _settled(answers: list[float]) -> bool:
 
 
 def _picture(photo: np.ndarray) -> bytes:
-    """(S, S, 3) float, 0 to 1, as a WebP."""
+    """Encode (S, S, 3) float, 0 to 1, as a WebP."""
     buffer = io.BytesIO()
     Image.fromarray((photo * 255).round().astype(np.uint8)).save(buffer, "WEBP", quality=85)
     return buffer.getvalue()

@@ -1,9 +1,9 @@
-"""What each layer detects, found out from the training photos and written into a bundle.
+"""Find out what each layer detects, from the training photos, and write it into a bundle.
 
 For every channel: how it answers, for which class it fires, and the photos that excite it
-most. For every layer: what a linear probe can tell from it, and how many of its channels are
-dead or near copies. All from the summaries that were kept when the features were computed,
-so the photos are opened once more only to cut the exemplars out of them.
+most. For every layer: the accuracy of a linear probe, and how many of its channels are dead or
+duplicates. All of it comes from the summaries that were kept when the features were computed;
+photos are opened again only to cut out exemplars.
 """
 
 import json
@@ -21,10 +21,15 @@ from models.runtime import Graph
 from models.saliency import is_pooled
 from training.features.cache import FeatureCache
 from training.features.compute import Features
-from training.features.summaries import Record
+from training.features.summaries import LayerSummaries
 from training.heads.fit import fit_head
 from training.heads.held_out import Sides
-from training.insight.channel_facts import channel_facts, class_weights, near_copies, selectivity
+from training.insight.channel_facts import (
+    channel_facts,
+    class_weights,
+    duplicate_share,
+    selectivity,
+)
 from training.insight.exemplars import COLUMNS, TILE, Exemplars, cut_sprites, find_exemplars
 from training.insight.trust import score_saliency
 from training.photos.pictures import still_readable
@@ -32,13 +37,13 @@ from training.photos.split import Split, class_indices
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
-PROBE_STRENGTHS = (1e-2,)  # C of a probe: its accuracy is compared, not tuned
-CHANNELS_AT_ONCE = 256  # whose summaries of all photos are in memory
-TRUST_PHOTOS = 12  # on which the saliency is put to the test
+PROBE_STRENGTHS = (1e-2,)  # C of a probe: the same for all layers, so that they compare
+CHANNELS_AT_ONCE = 256  # bounds memory: summaries of all photos for so many channels
+TRUST_PHOTOS = 12  # to test the saliency on
 
 
 class Material:
-    """Photos, where they stand, and how they become the network's input."""
+    """Photos with their sides and labels, and how they become the network's input."""
 
     def __init__(self, features: Features, split: Split, framing: Framing, config: FitConfig):
         self.photos, self.digests = features.photos, features.digests
@@ -50,25 +55,25 @@ class Material:
 
 @dataclass
 class LayerFacts:
-    """What was found out about one layer, but for the pictures."""
+    """The facts about one layer, without pictures."""
 
     numbers: dict[str, np.ndarray]  # goes into the layer's .npz
     exemplars: Exemplars
     summary: dict[str, Any]  # goes into insight.json
 
 
-def choose_layers(layers: Sequence[LayerEntry], asked: Sequence[str] = ()) -> list[LayerEntry]:
-    """The layers to look into, from photo to answer: those asked for, or every block.
+def choose_layers(layers: Sequence[LayerEntry], named: Sequence[str] = ()) -> list[LayerEntry]:
+    """Choose the layers to describe, from photo to answer: those named, or every block.
 
     The last layer, which is pooled, is always among them. Raises UnknownLayer.
     """
     known = [layer.name for layer in layers]
-    for name in asked:
+    for name in named:
         if name not in known:
             raise UnknownLayer(name, known)
-    if not asked:
+    if not named:
         return pick_blocks(layers)
-    return [layer for layer in layers if layer.name in asked or layer is layers[-1]]
+    return [layer for layer in layers if layer.name in named or layer is layers[-1]]
 
 
 def write_insight(
@@ -78,19 +83,19 @@ def write_insight(
     cache: FeatureCache,
     stages: Stages,
 ) -> dict[str, Any]:
-    """Fill `bundle`/insight, from the graphs that are in the bundle already.
+    """Write the folder insight/ of a bundle that already has its graphs.
 
     Args:
-        layers: of which the cache has a summary of every photo; the last is pooled.
+        layers: those with summaries of every photo in the cache; the last is pooled.
 
     Returns:
-        What was written into insight.json.
+        The content of insight.json.
     """
+    record = LayerSummaries(layers)
     facts = []
-    record = Record(layers)
     with stages.counted("find out what each layer detects", len(layers), "layers") as advance:
         for layer in layers:
-            facts.append(_study(layer, record, material, cache))
+            facts.append(_describe(layer, record, material, cache))
             advance(1)
     head_model = (bundle / "head.onnx").read_bytes()
     inner = Graph((bundle / "layers.onnx").read_bytes(), material.workers)
@@ -99,26 +104,13 @@ def write_insight(
         facts[-1].numbers["weights"] = class_weights(Graph(head_model), facts[-1].numbers["mean"])
     folder = bundle / "insight"
     folder.mkdir()
-    chosen = np.unique(np.concatenate([each.exemplars.photo.ravel() for each in facts]))
-    chosen = chosen[chosen >= 0]  # the photos that are an exemplar of some channel
-    paths = [photo.path for photo in material.photos]
-    with stages.counted("cut out exemplars", len(chosen), "photos") as advance:
-        sprites = cut_sprites(
-            [each.exemplars for each in facts],
-            *(paths, material.framing, material.limits, folder, material.workers, advance),
-        )
-    for number, (each, pictures) in enumerate(zip(facts, sprites, strict=True)):
-        name = f"layer{number:02}.npz"
-        each.summary["file"] = name
-        _write_layer(folder / name, each, chosen, pictures)
+    chosen = _write_layers(folder, facts, material, stages)
     trust, photos = None, _trial_photos(material)
-    if photos and pooled:  # else they were moved since
-        with stages.stage("put the saliency to the test"):
-            trust = score_saliency(
-                Graph((bundle / "predict.onnx").read_bytes(), material.workers),
-                inner,
-                *(head_model, layers[-1].name, photos, material.seed),
-            )
+    if photos and pooled:  # photos may have been moved since
+        with stages.stage("test the saliency"):
+            predict = Graph((bundle / "predict.onnx").read_bytes(), material.workers)
+            last = layers[-1].name
+            trust = score_saliency(predict, inner, head_model, last, photos, material.seed)
     index = {
         "class_names": material.class_names,
         "photos": {
@@ -138,10 +130,33 @@ def write_insight(
     return index
 
 
-def _study(
-    layer: LayerEntry, record: Record, material: Material, cache: FeatureCache
+def _write_layers(
+    folder: Path, facts: Sequence[LayerFacts], material: Material, stages: Stages
+) -> np.ndarray:
+    """Cut exemplars out and write a file for each layer; returns the photos that are exemplars."""
+    chosen = np.unique(np.concatenate([each.exemplars.photo.ravel() for each in facts]))
+    chosen = chosen[chosen >= 0]
+    with stages.counted("cut out exemplars", len(chosen), "photos") as advance:
+        sprites = cut_sprites(
+            [each.exemplars for each in facts],
+            [photo.path for photo in material.photos],
+            material.framing,
+            material.limits,
+            folder,
+            material.workers,
+            advance,
+        )
+    for number, (each, pictures) in enumerate(zip(facts, sprites, strict=True)):
+        name = f"layer{number:02}.npz"
+        each.summary["file"] = name
+        _write_layer(folder / name, each, chosen, pictures)
+    return chosen
+
+
+def _describe(
+    layer: LayerEntry, record: LayerSummaries, material: Material, cache: FeatureCache
 ) -> LayerFacts:
-    """One layer, from its summaries."""
+    """Describe one layer from its summaries."""
     split, labels = material.split, material.labels
     digests = [material.digests[index] for index in (*split.train, *split.validation)]
     trained, classes = len(split.train), len(material.class_names)
@@ -175,13 +190,13 @@ def _study(
             "name": layer.name,
             "probe_accuracy": scores.validation_accuracy if scores else None,
             "dead_share": float((numbers["class"] < 0).mean()),
-            "duplicate_share": near_copies(pooled[:trained]),
+            "duplicate_share": duplicate_share(pooled[:trained]),
         },
     )
 
 
 def _write_layer(path: Path, facts: LayerFacts, chosen: np.ndarray, pictures: list[bytes]) -> None:
-    """Numbers and sprites of one layer as one file of plain arrays."""
+    """Write numbers and sprites of one layer as one file of plain arrays."""
     exemplars = facts.exemplars
     found = exemplars.photo >= 0
     shown = np.where(found, np.searchsorted(chosen, exemplars.photo), -1)
@@ -197,7 +212,7 @@ def _write_layer(path: Path, facts: LayerFacts, chosen: np.ndarray, pictures: li
 
 
 def _first_copies(digests: Sequence[bytes]) -> list[int]:
-    """The rows whose content has not come before."""
+    """Return the rows whose content has not come before."""
     seen: dict[bytes, int] = {}
     for row, digest in enumerate(digests):
         seen.setdefault(digest, row)
@@ -205,7 +220,7 @@ def _first_copies(digests: Sequence[bytes]) -> list[int]:
 
 
 def _trial_photos(material: Material) -> list[np.ndarray]:
-    """Some validation photos, spread over the classes."""
+    """Decode some validation photos, spread over the classes."""
     validation = material.split.validation
     chosen = [validation[place] for place in spread(len(validation), TRUST_PHOTOS)]
     paths = [material.photos[index].path for index in chosen]
@@ -216,6 +231,6 @@ def _trial_photos(material: Material) -> list[np.ndarray]:
 
 
 def _chance(material: Material) -> float:
-    """The accuracy of always naming the commonest class."""
+    """Return the accuracy of always answering the commonest class."""
     counts = np.bincount(material.labels[material.split.validation])
     return float(counts.max() / counts.sum())

@@ -14,7 +14,7 @@ from training.settings.recipe import name_of
 
 
 @dataclass(frozen=True)
-class Found:
+class State:
     """A state that was read back."""
 
     facts: dict[str, Any]
@@ -39,7 +39,7 @@ class Checkpoint:
                 os.fsync(file.fileno())
             half.replace(self.path)
 
-    def load(self, like: Sequence[Any]) -> Found | None:
+    def load(self, like: Sequence[Any]) -> State | None:
         """Read the state, if there is one whose arrays have the shapes of `like`."""
         try:
             with self.path.open("rb") as content, np.load(content, allow_pickle=False) as file:
@@ -48,7 +48,7 @@ class Checkpoint:
         except Exception:  # not there, or cut short: numpy and zipfile say it in many ways
             return None
         shapes = [np.shape(array) for array in like]
-        return Found(facts, arrays) if [a.shape for a in arrays] == shapes else None
+        return State(facts, arrays) if [a.shape for a in arrays] == shapes else None
 
     def discard(self) -> None:
         """Remove the file: the run is over and its result is safe."""

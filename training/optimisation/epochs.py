@@ -74,9 +74,3 @@ class RateSearch:
         """Plain types, for the manifest."""
         curve = {"rates": self.rates.tolist(), "losses": self.losses.tolist()}
         return curve | {"suggested": self.suggested, "found": self.found}
-
-    @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> "RateSearch":
-        """Read what `as_json` gave."""
-        rates, losses = np.array(facts["rates"]), np.array(facts["losses"])
-        return cls(rates, losses, facts["suggested"], facts["found"])

@@ -34,7 +34,7 @@ def train(
     hyperparameters: Hyperparameters,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
-    observe: Callable[[Epoch], bool | None] | None = None,
+    observe: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Curves:
     """Train `model` (inputs -> logits) in place; it ends with the weights of its best epoch.
 
@@ -42,7 +42,7 @@ def train(
         checkpoint: where the state after each epoch is kept; one found there is taken up.
         progress: called with the number of steps just finished.
         observe: called with each epoch, in order, those that a checkpoint remembers first;
-            where it returns True for a new one, that is the last.
+            what it raises ends the training.
 
     Raises:
         Diverged: the loss is no longer a number; names the step and the learning rate.
@@ -54,9 +54,8 @@ def train(
     if checkpoint and (found := checkpoint.load(run.state())):
         run.restore(Curves.from_json(found.facts), found.arrays)
         progress(steps * len(run.curves.epochs))
-        if observe:
-            for epoch in run.curves.epochs:
-                observe(epoch)
+        for epoch in run.curves.epochs:
+            observe(epoch)
     for number in range(len(run.curves.epochs), hyperparameters.epochs):
         if run.curves.stopped:
             break
@@ -64,8 +63,7 @@ def train(
         run.validate(done, training_set, averaged=hyperparameters.averaging > 0)
         curves = run.curves
         curves.stopped = _why_stop(curves, hyperparameters)
-        if observe and observe(curves.epochs[-1]):
-            curves.stopped = curves.stopped or "it was asked to stop"
+        observe(curves.epochs[-1])
         if checkpoint:
             checkpoint.save(curves.as_json(), run.state())
     _assign(model.trainable_variables, run.best)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from models.deep_pixels import SIXTEEN_BITS
 from models.errors import ImageError, PhotosError
 from models.images import Framing, Limits, decode_image, shrink_image
 from training.photos.find import Photo
@@ -59,7 +60,9 @@ def _why_unreadable(path: Path, framing: Framing, limits: Limits) -> str:
     return "it can be read by now"
 
 
-def for_samples(photos: Sequence[Photo], limits: Limits) -> list[tuple[bytes, str]]:
+def for_samples(
+    photos: Sequence[Photo], framing: Framing, limits: Limits
+) -> list[tuple[bytes, str]]:
     """One photo of each of some classes for the page: JPEG and label."""
     labels: dict[Path, str] = {}
     for photo in photos:
@@ -68,6 +71,6 @@ def for_samples(photos: Sequence[Photo], limits: Limits) -> list[tuple[bytes, st
     found = still_readable(
         sorted(labels, key=labels.__getitem__),
         SAMPLES,
-        lambda data: shrink_image(data, SAMPLE_PX, limits),
+        lambda data: shrink_image(data, SAMPLE_PX, limits, framing.levels or SIXTEEN_BITS),
     )
     return [(picture, labels[path]) for path, picture in found]

@@ -7,6 +7,8 @@ trained on one of them is not tested by the other.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Sequence
 
+import numpy as np
+
 from training.photos.find import Photo
 
 Pair = tuple[int, int]  # indices of two photos
@@ -36,6 +38,16 @@ def join_units(
         pairs = [p for p in pairs if not {photos[index].label for index in p} & set(crowded)]
         units = _join(photos, digests, pairs, without)
     return units, crowded
+
+
+def number_units(
+    photos: Sequence[Photo], digests: Sequence[bytes], near: Iterable[Pair] = ()
+) -> np.ndarray:
+    """Return (N,) int: the unit of each photo, equal for those that `join_units` joins."""
+    numbers = np.zeros(len(photos), int)
+    for number, unit in enumerate(join_units(photos, digests, near)[0]):
+        numbers[unit] = number
+    return numbers
 
 
 def label_of(photos: Sequence[Photo], digests: Sequence[bytes], unit: Sequence[int]) -> str:

@@ -1,10 +1,11 @@
-"""The confusion matrix as rows of cells, and the pairs that are confused most often."""
+"""Lay out the confusion matrix as rows of cells, and list the pairs confused most often."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from models.natural_order import natural_order
 from training.report.gallery import Gallery, Thumbnail
 
 LARGEST_MATRIX = 40  # classes; a larger table cannot be read: its pairs are listed instead
@@ -13,7 +14,7 @@ PAIRS = 60  # listed then
 
 @dataclass(frozen=True)
 class Cell:
-    """So many photos of one class taken for one class."""
+    """The test photos of one class that were taken for one class."""
 
     truth: str
     predicted: str
@@ -29,37 +30,58 @@ class Cell:
         return self.truth == self.predicted
 
 
+@dataclass(frozen=True)
+class _Counts:
+    """The confusion counts [true][predicted], with the classes as people read them."""
+
+    labels: list[str]
+    counts: np.ndarray  # (K, K) int
+
+    @classmethod
+    def of(cls, metrics: dict[str, Any]) -> "_Counts":
+        labels = natural_order(metrics["confusion_labels"])
+        places = [metrics["confusion_labels"].index(label) for label in labels]
+        return cls(labels, np.array(metrics["confusion"])[np.ix_(places, places)])
+
+    def cell(self, gallery: Gallery, row: int, column: int, shade: float) -> Cell:
+        truth, predicted = self.labels[row], self.labels[column]
+        photos, count = gallery.cells.get((truth, predicted), []), int(self.counts[row, column])
+        return Cell(
+            truth=truth,
+            predicted=predicted,
+            count=count,
+            shade=round(float(shade), 3),
+            anchor=f"cell-{row}-{column}",
+            photos=photos,
+            left_out=count - len(photos),
+        )
+
+
 def matrix(metrics: dict[str, Any], gallery: Gallery) -> list[list[Cell]] | None:
-    """Rows are the truth, columns the prediction; None where there are too many classes."""
-    labels = metrics["confusion_labels"]
-    if len(labels) > LARGEST_MATRIX:
+    """Return rows of cells, a row for each true class; None where there are too many classes."""
+    found = _Counts.of(metrics)
+    classes = len(found.labels)
+    if classes > LARGEST_MATRIX:
         return None
-    counts = np.array(metrics["confusion"])
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    worst = shares[~np.eye(len(labels), dtype=bool)].max(initial=0) or 1.0
-    shades = np.where(np.eye(len(labels), dtype=bool), shares, shares / worst)
-    places = range(len(labels))
-    return [[_cell(metrics, gallery, row, at, shades[row, at]) for at in places] for row in places]
+    shares = found.counts / np.maximum(found.counts.sum(axis=1, keepdims=True), 1)
+    diagonal = np.eye(classes, dtype=bool)
+    worst = shares[~diagonal].max(initial=0) or 1.0  # no mistake: nothing to shade
+    shades = np.where(diagonal, shares, shares / worst)
+    places = range(classes)
+    return [[found.cell(gallery, row, at, shades[row, at]) for at in places] for row in places]
 
 
 def confused_pairs(metrics: dict[str, Any], gallery: Gallery, count: int = PAIRS) -> list[Cell]:
-    """The cells off the diagonal that hold photos, the fullest first."""
-    counts = np.array(metrics["confusion"])
-    np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind="stable")[:count]
-    places = [divmod(int(place), len(counts)) for place in order if counts.flat[place]]
-    return [_cell(metrics, gallery, row, column, 0.0) for row, column in places]
+    """Return the cells off the diagonal that hold photos, the fullest first."""
+    found = _Counts.of(metrics)
+    mistakes = found.counts.copy()
+    np.fill_diagonal(mistakes, 0)
+    order = np.argsort(-mistakes, axis=None, kind="stable")[:count]
+    places = [divmod(int(place), len(mistakes)) for place in order if mistakes.flat[place]]
+    return [found.cell(gallery, row, column, 0.0) for row, column in places]
 
 
 def most_confused(metrics: dict[str, Any], count: int = 5) -> list[tuple[str, str, int]]:
-    """The pairs (truth, predicted, photos) that are confused most often."""
+    """Return the pairs (truth, predicted, photos) that are confused most often."""
     pairs = confused_pairs(metrics, Gallery(), count)
     return [(pair.truth, pair.predicted, pair.count) for pair in pairs]
-
-
-def _cell(metrics: dict[str, Any], gallery: Gallery, row: int, column: int, shade: float) -> Cell:
-    labels = metrics["confusion_labels"]
-    names, count = (labels[row], labels[column]), metrics["confusion"][row][column]
-    photos = gallery.cells.get(names, [])
-    anchor = f"cell-{row}-{column}"
-    return Cell(*names, count, round(float(shade), 3), anchor, photos, count - len(photos))

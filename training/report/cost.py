@@ -1,11 +1,11 @@
-"""What a run cost: seconds, seconds of cores, and an estimate of its energy."""
+"""Estimate what a run cost: seconds, core seconds, energy, and the same for training end to end."""
 
 from dataclasses import dataclass, field
 
 from models.cores import usable_cores
 
-EPOCHS_END_TO_END = 10  # of the run that `fit` is compared with in the report
-STEP_PER_PASS = 18  # core seconds of Keras' training step to those of a compiled forward pass
+EPOCHS_END_TO_END = 10  # of the training end to end that the report compares with
+STEP_PER_PASS = 18  # core seconds of a training step in Keras over those of a compiled pass
 # W of a core at work, where the processor is not known: the value of Green Algorithms for "any"
 # (Lannelongue et al. 2021, doi:10.1002/advs.202100707). Memory, screen and cooling come on top.
 WATTS_PER_CORE = 12.0
@@ -14,11 +14,11 @@ JOULES_PER_WH = 3600
 
 @dataclass(frozen=True)
 class Cost:
-    """What the run took, and what training end to end would have."""
+    """Time and energy of the run, and of training end to end."""
 
     seconds: dict[str, float]  # by stage
     end_to_end_seconds: float  # estimated
-    epochs: int  # that estimate is for so many
+    epochs: int  # of that estimate
     cpu_seconds: dict[str, float] = field(default_factory=dict)  # of all cores, by stage
     end_to_end_cpu_seconds: float = 0.0  # estimated
 
@@ -34,7 +34,7 @@ class Cost:
 
 
 def watt_hours(cpu_seconds: float) -> float:
-    """Energy of so many core seconds: an estimate, at `WATTS_PER_CORE`."""
+    """Estimate the energy of core seconds, at `WATTS_PER_CORE`."""
     return cpu_seconds * WATTS_PER_CORE / JOULES_PER_WH
 
 
@@ -44,10 +44,10 @@ def estimate_cost(
     photos: int,
     cpu_seconds: dict[str, float] | None = None,
 ) -> Cost:
-    """What the run took, and what training the whole network on its photos would have.
+    """Compare the cost of the run with that of training the whole network on its photos.
 
     Measured with EfficientNet-Lite0 on two cores: 127 ms a photo in a training step of Keras
-    (batches of 32), 14.3 ms in a compiled forward pass on one of them.
+    (batches of 32), 14.3 ms in a compiled forward pass on one core.
     """
     core_s = onnx_ms / 1000 * STEP_PER_PASS * photos * EPOCHS_END_TO_END
     return Cost(

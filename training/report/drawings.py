@@ -1,7 +1,6 @@
-"""Drawings of the report: a Matplotlib figure becomes a PNG that is read on light and on dark.
+"""Draw curves as PNGs that are readable on a light and on a dark page.
 
-The ground is left out, so that the page shows through; on a dark page the style sheet turns
-black into white.
+The background is transparent; on a dark page the style sheet turns black into white.
 """
 
 import io
@@ -15,12 +14,12 @@ from matplotlib.ticker import MaxNLocator
 
 from training.optimisation.epochs import Curves, RateSearch
 
-LONGEST_LABEL = 18  # characters below a drawing
-BLUE, ORANGE, GREY = "#1d5fbf", "#c2570c", "#8a8a8a"  # told apart by the colour-blind too
+LONGEST_LABEL = 18  # characters, on an axis
+BLUE, ORANGE, GREY = "#1d5fbf", "#c2570c", "#8a8a8a"  # distinct to the colour-blind too
 
 
 def as_png(figure: Figure) -> bytes:
-    """The drawn figure; its words are taken as they are, never as formulas."""
+    """Draw a figure as a PNG; its texts are never read as formulas."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)  # a class may be called $^$
     buffer = io.BytesIO()
@@ -31,12 +30,12 @@ def as_png(figure: Figure) -> bytes:
 
 
 def short(label: str, most: int = LONGEST_LABEL) -> str:
-    """A label of at most so many characters."""
+    """Cut a label to at most so many characters."""
     return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
 def draw_probes(insight: dict[str, Any]) -> bytes:
-    """Each layer's probe accuracy, from photo to answer, as a PNG."""
+    """Draw each layer's probe accuracy, from photo to answer, as a PNG."""
     names = [layer["name"] for layer in insight["layers"]]
     shares = [layer["probe_accuracy"] for layer in insight["layers"]]
     figure = Figure(figsize=(max(5.0, 0.42 * len(names) + 1), 3.4), layout="constrained", dpi=110)
@@ -50,7 +49,7 @@ def draw_probes(insight: dict[str, Any]) -> bytes:
 
 
 def draw_curves(curves: Curves) -> bytes:
-    """Losses on the left, accuracies on the right, over the epochs, as a PNG."""
+    """Draw losses (left) and accuracies (right) over the epochs, as a PNG."""
     figure = Figure(figsize=(8.4, 3.2), layout="constrained", dpi=110)
     epochs = np.arange(1, len(curves.epochs) + 1)
     sides = (
@@ -80,14 +79,15 @@ def draw_curves(curves: Curves) -> bytes:
 
 
 def draw_rates(search: RateSearch) -> bytes:
-    """The loss over the rate, with the suggestion, as a PNG."""
+    """Draw the training loss over the learning rate, with the rate used, as a PNG."""
     figure = Figure(figsize=(5.4, 3.4), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     axes.plot(search.rates, search.losses, color=BLUE)
-    colour, kind = (ORANGE, "suggested") if search.found else (GREY, "the usual rate")
+    colour, kind = (ORANGE, "used") if search.found else (GREY, "the default")
     label = f"{search.suggested:.1e}, {kind}"
     axes.axvline(search.suggested, color=colour, linestyle="--", label=label)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}")  # the usual one is a formula
     axes.set_ylim(top=min(search.losses.max(), 2 * search.losses[0]))
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss, smoothed")

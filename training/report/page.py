@@ -1,8 +1,8 @@
-"""The numbers of a run as one page that opens with the network off.
+"""Write the report: one page that opens with the network off.
 
-Pictures and styles lie inside the page, and it holds no script: a cell of the confusion matrix
-opens its photos by the browser's own popovers, so names of classes and files, which come from
-strangers, have nothing to run in. `templates/` holds the page, a file for each section.
+Pictures and styles are inside the page, and it has no script: a cell of the confusion matrix
+opens its photos with the browser's own popovers, so names of classes and files, which come from
+other people, have nothing to run in. `templates/` holds the page, a file for each section.
 """
 
 import base64
@@ -15,26 +15,24 @@ import jinja2
 from markupsafe import Markup
 
 from models.bundle import Manifest
-from training.optimisation.epochs import Curves
 from training.photos.find import Skipped
 from training.report.confusion import confused_pairs, matrix, most_confused
 from training.report.cost import WATTS_PER_CORE, Cost, watt_hours
-from training.report.drawings import draw_curves, draw_probes, short
+from training.report.drawings import draw_probes, short
 from training.report.gallery import Gallery
+from training.report.learning import LearningRun
 from training.report.mistakes import Mistake
-from training.report.quantities import duration, energy, percent
-from training.report.summary import class_rows, summarise
-from training.report.verdicts import diagnose
-from training.settings.hyperparameters import Hyperparameters
+from training.report.quantities import duration, energy, percent, settings_in_words
+from training.report.summary import class_rows, classes_counted, quoted, summarise_run, untested
 
 TEMPLATES = Path(__file__).with_name("templates")
 SKIPPED_SHOWN = 200
-CLASSES_OPEN = 30  # rows of the table of classes that are shown without a click
+CLASSES_OPEN = 30  # rows of the table of classes shown without a click
 
 
 @dataclass(frozen=True)
 class Section:
-    """A ready-made part of the page that another file renders: a whole <section>, with its h2."""
+    """A part of the page that another file renders: a whole <section>, with its h2."""
 
     title: str  # in the list of contents
     anchor: str  # an id that no other section has
@@ -42,21 +40,12 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Descended:
-    """Something that was trained by gradient descent."""
-
-    title: str
-    curves: Curves
-    settings: Hyperparameters
-
-
-@dataclass(frozen=True)
 class Extras:
-    """What not every run has."""
+    """Parts of the report that not every run has."""
 
-    insight: dict[str, Any] | None = None  # what `write_insight` found
+    insight: dict[str, Any] | None = None  # from `write_insight`
     gallery: Gallery = field(default_factory=Gallery)  # photos behind the matrix
-    descents: Sequence[Descended] = ()
+    learning: Sequence[LearningRun] = ()
     sections: Sequence[Section] = ()
 
 
@@ -70,21 +59,12 @@ def write_report(
 ) -> None:
     """Write the page; pictures and styles are inside it."""
     metrics = manifest.metrics["test"]
-    learnt = [
-        {
-            "title": one.title,
-            "curves": one.curves,
-            "verdict": diagnose(one.curves, one.settings),
-            "picture": draw_curves(one.curves),
-        }
-        for one in extras.descents
-        if one.curves.epochs
-    ]
     rows = class_rows(metrics)
     page = environment().get_template("report.html.j2").render(
         manifest=manifest,
         metrics=metrics,
-        summary=summarise(manifest, [each["verdict"] for each in learnt]),  # type: ignore[misc]
+        untested=untested(metrics, quoted),
+        summary=summarise_run(manifest, [run.verdict for run in extras.learning]),
         confused=most_confused(metrics),
         matrix=matrix(metrics, extras.gallery),
         pairs=confused_pairs(metrics, extras.gallery),
@@ -93,10 +73,12 @@ def write_report(
         more_classes=rows[CLASSES_OPEN:],
         mistakes=mistakes,
         mistake_count=metrics["photos"] - round(metrics["accuracy"] * metrics["photos"]),
-        learnt=learnt,
+        learning=extras.learning,
         insight=extras.insight,
         probes=draw_probes(extras.insight) if extras.insight else None,
         sections=extras.sections,
+        classes_counted=classes_counted(manifest),
+        settings=settings_in_words(manifest.training),
         cost=cost,
         watts=WATTS_PER_CORE,
         skipped=skipped[:SKIPPED_SHOWN],
@@ -106,7 +88,7 @@ def write_report(
 
 
 def environment() -> jinja2.Environment:
-    """Where templates and their filters are found."""
+    """Return the templates with their filters."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -125,5 +107,5 @@ def environment() -> jinja2.Environment:
 
 
 def picture(content: bytes, kind: str) -> str:
-    """A picture as an address that holds it."""
+    """Encode a picture as a data URL."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,23 +1,24 @@
-"""The reliability diagram of the report: is the network right as often as it says?"""
-
-import io
+"""Draw how often the network is right at each confidence: the report's reliability diagram."""
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from models.bundles.manifest import CalibrationTest, Manifest
+from training.report.drawings import as_png
 from training.report.page import Section, environment
 
 
 def draw_reliability(test: CalibrationTest) -> bytes:
-    """Accuracy by confidence, before and after calibration, as a PNG.
+    """Draw accuracy by confidence, before and after calibration, as a PNG.
 
     Args:
         test: `calibration.test` of a manifest. A whisker is a bin's 95 % interval.
     """
     figure = Figure(figsize=(5.4, 4.6), layout="constrained", dpi=110)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="#999", linestyle="--", linewidth=1, label="as sure as right")
+    axes.plot(
+        [0, 1], [0, 1], color="#999", linestyle="--", linewidth=1, label="confidence = accuracy"
+    )
     for name, found, colour in (
         ("before", test.before, "#c77d3a"),
         ("after", test.after, "#0b7285"),
@@ -43,16 +44,14 @@ def draw_reliability(test: CalibrationTest) -> bytes:
     axes.set_xlabel("confidence in the predicted class")
     axes.set_ylabel("share that is right")
     axes.legend(loc="lower right", fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return as_png(figure)
 
 
 def calibration_section(manifest: Manifest) -> Section:
-    """How far the probabilities can be believed, for the report."""
+    """Render the section on how far the probabilities can be trusted."""
     test = manifest.calibration.test if manifest.calibration else None
     content = environment().get_template("calibration.html.j2").render(
         calibration=manifest.calibration,
         reliability=draw_reliability(test) if test else None,
     )  # fmt: skip
-    return Section("How far to believe it", "belief", Markup(content))
+    return Section("How far to trust it", "belief", Markup(content))

@@ -1,14 +1,16 @@
-"""A run in words: what was trained, how good it is, what it confuses, what to do next.
+"""Describe a run in words: what was trained, how good it is, what to do next.
 
-Every sentence is made from a number of the manifest; nothing is said that was not measured.
+Every sentence rests on a number of the manifest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from models.bundle import Manifest
+from models.natural_order import natural_key, natural_order
 from training.evaluation.intervals import wilson
+from training.photos.class_sizes import is_uneven
 from training.report.confusion import most_confused
 from training.report.drawings import short
 from training.report.quantities import percent
@@ -18,13 +20,13 @@ MOST_STEPS = 4  # of advice: more is not read
 FEW_PHOTOS = 200  # tested; below, the interval is wider than 10 points at 80 % accuracy
 WIDE = 0.1  # of the interval of accuracy
 OFTEN = 0.1  # of a class's test photos taken for one other class, 3 at least
-UNEVEN = 10  # times as many photos in the largest class as in the smallest
+NAMED = 5  # classes in a sentence; the others are counted
 UNSOLVED = 0.95  # accuracy above which there is little to gain
 
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class among the test photos."""
+    """How well one class is recognised on the test photos."""
 
     label: str
     precision: float
@@ -32,11 +34,12 @@ class ClassRow:
     recall_interval: list[float] | None  # 95 %; None: it has no test photo
     f1: float
     photos: int
+    independent_photos: int  # a copy adds nothing: the interval is theirs
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a reader is told first."""
+    """What a reader sees first."""
 
     made: str
     quality: str
@@ -44,80 +47,131 @@ class Summary:
 
 
 def class_rows(metrics: dict[str, Any]) -> list[ClassRow]:
-    """Every class that occurs, the weakest recall first; those without test photos last."""
+    """Return a row for every class, the weakest recall first; those without test photos last."""
     rows = [
         ClassRow(
-            row["label"],
-            row["precision"],
-            row["recall"],
-            wilson(round(row["recall"] * row["photos"]), row["photos"]) if row["photos"] else None,
-            row["f1"],
-            row["photos"],
+            label=row["label"],
+            precision=row["precision"],
+            recall=row["recall"],
+            recall_interval=_recall_interval(row["recall"], row["independent_photos"]),
+            f1=row["f1"],
+            photos=row["photos"],
+            independent_photos=row["independent_photos"],
         )
         for row in metrics["per_class"]
     ]
-    return sorted(rows, key=lambda row: (row.photos == 0, row.recall, row.label))
+    listed = {row.label for row in rows}
+    rows += [
+        ClassRow(label, 0.0, 0.0, None, 0.0, 0, 0)
+        for label in metrics["classes_without_photos"]
+        if label not in listed  # it was not predicted either
+    ]
+    return sorted(rows, key=lambda row: (row.photos == 0, row.recall, natural_key(row.label)))
 
 
-def summarise(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> Summary:
-    """The sentences at the top of the report.
+def _recall_interval(recall: float, independent: int) -> list[float] | None:
+    return wilson(recall * independent, independent) if independent else None
+
+
+def untested(metrics: dict[str, Any], name: Callable[[str], str]) -> str:
+    """Name the classes that no test photo shows, in part of a sentence; "" where there are none.
+
+    Args:
+        name: how a class's name is written.
+    """
+    labels = natural_order(metrics["classes_without_photos"])
+    if not labels:
+        return ""
+    more = f" and {len(labels) - NAMED:,} more" if len(labels) > NAMED else ""
+    return f"{', '.join(name(label) for label in labels[:NAMED])}{more}"
+
+
+def quoted(label: str) -> str:
+    """Put a class's name in quotation marks, cut to 60 characters."""
+    return f"“{short(label, 60)}”"
+
+
+def classes_counted(manifest: Manifest) -> list[tuple[str, dict[str, int]]]:
+    """Return each class with its photos on each side, in the order that people read."""
+    counted = manifest.data.get("classes", {})
+    return [(label, counted[label]) for label in natural_order(list(counted))]
+
+
+def class_sizes(manifest: Manifest) -> list[int]:
+    """Return the number of photos of each class, on all sides together."""
+    return [sum(sides.values()) for sides in manifest.data.get("classes", {}).values()]
+
+
+def summarise_run(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> Summary:
+    """Write the sentences at the top of the report.
 
     Args:
         verdicts: on the learning curves, where there was gradient descent.
     """
     metrics, counts = manifest.metrics["test"], manifest.data["photos"]
     tuning = manifest.training.get("fine_tuning")
-    untaught = manifest.training.get("weights") == "none"
+    untrained = manifest.training.get("weights") == "none"
     made = (
         f"A classifier of {len(manifest.class_names):,} classes: the "
-        f"{'network' if untaught else 'pretrained network'} {manifest.backbone['name']} at "
-        f"{manifest.image.size} px{', its weights drawn at random,' * untaught} with a head "
+        f"{'network' if untrained else 'pretrained network'} {manifest.backbone['name']} at "
+        f"{manifest.image.size} px{', its weights drawn at random,' * untrained} with a head "
         f"({manifest.head.get('kind', 'of its own')}) trained on {counts['train']:,} photos"
     )
     if tuning:
         made += f", and its layers after {tuning['cut']} trained too" * (tuning["best"] >= 0)
     low, high = metrics["accuracy_interval"]
     right = round(metrics["accuracy"] * metrics["photos"])
+    photos, independent = metrics["photos"], metrics["independent_photos"]
+    copies = f" ({independent:,} of them independent: the others are copies)"
+    counted = f"{photos:,} test photos" + copies * (independent < photos)
     quality = (
-        f"Of {metrics['photos']:,} photos that it had never seen it names {right:,} rightly. "
-        f"Were it asked about very many such photos, {100 * low:.0f} to {100 * high:.0f} of 100 "
-        "would be right (95 % interval)."
+        f"It is right on {right:,} of {counted}. "
+        f"On many more photos like these, expect {100 * low:.0f} to {100 * high:.0f} right answers "
+        "in 100 (95 % interval)."
     )
+    if missing := untested(metrics, quoted):
+        quality += f" No test photo shows {missing}: these numbers do not cover it."
     return Summary(made + ".", quality, next_steps(manifest, verdicts)[:MOST_STEPS])
 
 
 def next_steps(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> list[str]:
-    """What is most worth doing, the most pressing first."""
+    """Return advice, the most important first."""
     metrics, steps = manifest.metrics["test"], []
     low, high = metrics["accuracy_interval"]
-    if metrics["photos"] < FEW_PHOTOS and high - low > WIDE:
+    independent = metrics["independent_photos"]
+    if independent < FEW_PHOTOS and high - low > WIDE:
         steps.append(
-            f"Collect more test photos: with {metrics['photos']} the accuracy is known to within "
+            f"Collect more test photos: with {independent} the accuracy is known to within "
             f"{100 * (high - low):.0f} points only."
         )
+    if missing := untested(metrics, quoted):
+        steps.append(f"Collect test photos of {missing}: there are none.")
     sizes = {row["label"]: row["photos"] for row in metrics["per_class"]}
     for truth, predicted, count in most_confused(metrics, 1):
         if count >= max(3, OFTEN * sizes[truth]):
             steps.append(
-                f"Look at the {count} of {sizes[truth]} photos of “{short(truth, 60)}” that were "
-                f"taken for “{short(predicted, 60)}”: wrong labels are mended, and if the two "
-                "cannot be told apart by eye, one class serves better than two."
+                f"Look at the {count} of {sizes[truth]} photos of {quoted(truth)} that were "
+                f"taken for {quoted(predicted)}: correct wrong labels, and where a person cannot "
+                "tell the two classes apart either, make them one."
             )
     weakest = next(iter(class_rows(metrics)))
     if weakest.photos and weakest.recall < metrics["accuracy"] - WIDE:
         steps.append(
-            f"Add photos of “{short(weakest.label, 60)}”: it is the class found least often "
+            f"Add photos of {quoted(weakest.label)}: it is the class found least often "
             f"({percent(weakest.recall, 0)} of {weakest.photos})."
         )
     steps += [
         f"{verdict.sentence} Try {verdict.advice[0]}." for verdict in verdicts if verdict.advice
     ]
-    trained = [sum(sides.values()) for sides in manifest.data.get("classes", {}).values()]
-    if trained and max(trained) > UNEVEN * max(1, min(trained)):
+    counts = class_sizes(manifest)
+    if is_uneven(counts):
         steps.append(
-            f"The classes are uneven ({min(trained):,} to {max(trained):,} photos): "
+            f"The classes are uneven ({min(counts):,} to {max(counts):,} photos): "
             "trust balanced accuracy, and collect photos of the rare ones."
         )
     if manifest.training.get("fine_tune", "no") == "no" and metrics["accuracy"] < UNSOLVED:
-        steps.append("Train the upper blocks too (--fine-tune auto): it is kept only if it pays.")
+        steps.append(
+            "Train the upper blocks too (--fine-tune auto): they are kept only if validation "
+            "photos gain."
+        )
     return steps

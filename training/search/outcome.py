@@ -19,6 +19,7 @@ from training.search.space import NEURAL, Candidate
 from training.search.study import Study
 
 ENOUGH_TRIALS = 20  # neural ones that finished: from there on two stand in the best tenth
+MOST_SHOWN = 12  # hyperparameters in the picture
 KEPT_OF_TEST = ("photos", "accuracy", "accuracy_interval", "log_loss")
 COLOURS = ("#0b7285", "#c77d3a", "#5f3dc4", "#2b8a3e", "#c2255c", "#495057")
 
@@ -32,6 +33,7 @@ class Finalist:
     head: FittedHead
     losses: np.ndarray  # (V,) float64: log loss of each validation photo
     right: np.ndarray  # (V,) bool
+    units: np.ndarray  # (V,) int, equal for photos that are copies
     test: dict[str, Any]  # `measure` on the test photos
 
     @staticmethod
@@ -43,9 +45,17 @@ class Finalist:
         chances = head.probabilities(features)
         truth = chances[np.arange(len(labels)), labels]
         features, tested = prepared.side("test")
-        test = measure(head.probabilities(features), tested, prepared.class_names)
-        losses, right = -np.log(np.maximum(truth, 1e-15)), chances.argmax(axis=1) == labels
-        return Finalist(trial, candidate, head, losses, right, test)
+        units, split = prepared.units, prepared.split
+        names = prepared.class_names
+        return Finalist(
+            trial=trial,
+            candidate=candidate,
+            head=head,
+            losses=-np.log(np.maximum(truth, 1e-15)),
+            right=chances.argmax(axis=1) == labels,
+            units=units[split.validation],
+            test=measure(head.probabilities(features), tested, names, units[split.test]),
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Plain types, for the manifest."""
@@ -79,20 +89,20 @@ def describe_search(study: Study, default: Finalist, winner: Finalist) -> Search
     return Searched(summary, pictures | {"trials.json": text})
 
 
-def compare_finalists(
-    default: Finalist, winner: Finalist, confidence: float = 0.95
-) -> dict[str, Any]:
+def compare_finalists(default: Finalist, winner: Finalist) -> dict[str, Any]:
     """Measure how far the winner is ahead on the validation photos, photo by photo.
 
     Returns:
         `log_loss`: the mean saved, with its `standard_error` and its 95 % interval; `accuracy`:
-        the difference, with its interval and McNemar's `p_value`; `photos`. Zeros where the
-        winner is the default.
+        the difference, with its interval and McNemar's `p_value`; `photos`, the independent
+        ones: of copies the first counts. Zeros where the winner is the default.
     """
-    saved = default.losses - winner.losses
+    first = np.unique(default.units, return_index=True)[1]
+    saved = (default.losses - winner.losses)[first]
     error = saved.std(ddof=1) / np.sqrt(len(saved))
-    half = norm.ppf((1 + confidence) / 2) * error
-    alone = int((winner.right & ~default.right).sum()), int((default.right & ~winner.right).sum())
+    half = norm.ppf(0.975) * error
+    right, other = winner.right[first], default.right[first]
+    alone = int((right & ~other).sum()), int((other & ~right).sum())
     return {
         "photos": len(saved),
         "log_loss": float(saved.mean()),
@@ -175,9 +185,9 @@ def draw_course(trials: list[FrozenTrial]) -> bytes:
     return as_png(figure)
 
 
-def draw_importances(importances: dict[str, float], most: int = 12) -> bytes:
+def draw_importances(importances: dict[str, float]) -> bytes:
     """Draw the parameters that mattered most, as a PNG."""
-    shown = list(importances.items())[:most][::-1]
+    shown = list(importances.items())[:MOST_SHOWN][::-1]
     figure = Figure(figsize=(7.2, 0.8 + 0.28 * len(shown)), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     axes.barh([name for name, _ in shown], [share for _, share in shown], color=COLOURS[0])

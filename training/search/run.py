@@ -19,6 +19,7 @@ from models.bundle import Manifest, check_target
 from models.errors import Diverged, PhotosError
 from training.features.backbone import Compiled, compile_backbone
 from training.heads.held_out import ENOUGH
+from training.photos.levels import settle_levels
 from training.photos.split import fingerprint
 from training.prepare import list_photos, open_cache, prepare
 from training.results import Dataset, measure_head
@@ -60,7 +61,8 @@ def search(
     """
     check_target(out)
     listing = list_photos(source, config, stages)
-    compiled = compile_backbone(listing, config, stages)
+    config = settle_levels(listing, config, stages)
+    compiled = compile_backbone(config, stages)
     with closing(open_cache(compiled, config)) as cache:
         prepared = prepare(listing, out, compiled, cache, config, stages)
         held = len(prepared.split.validation)
@@ -93,6 +95,7 @@ def recipe(prepared: Dataset, compiled: Compiled, config: FitConfig) -> dict[str
         "size": config.framing.size,
         "resize": config.framing.resize,
         "fraction": config.framing.fraction,
+        **({"levels": config.levels} if config.levels else {}),
         "seed": config.seed,
         "space": VERSION,
     }

@@ -12,7 +12,16 @@ from typing import Any
 from models.building.backbones import Backbone, find_backbone
 from models.cores import usable_cores
 from models.errors import SettingError
-from models.images import FORMATS, FRACTIONS, MORE_FORMATS, SIZES_PX, Framing, Limits, Resize
+from models.images import (
+    FORMATS,
+    FRACTIONS,
+    MORE_FORMATS,
+    SIZES_PX,
+    Framing,
+    Levels,
+    Limits,
+    Resize,
+)
 from training.settings.hyperparameters import BLOCKS, HEAD, HiddenLayers, Hyperparameters, Views
 from training.settings.setting import (
     check_settings,
@@ -76,7 +85,7 @@ class FitConfig:
     test_share: float = setting(0.15, "Share that tests, of the photos without a side.", 0.05, 0.4)
     threads: int = setting(0, "Threads for decoding and features; 0: one per core.", 0, 256)
     max_megapixels: float = setting(25.0, "Largest photo that is read, in Mpx.", 0.001, 1000)
-    more_formats: bool = setting(False, "Also read TIFF and AVIF.")
+    more_formats: bool = setting(False, "Also read TIFF, AVIF and HEIC.")
     insight: bool = setting(True, "Find out what each layer detects.")
     layers: tuple[str, ...] = setting(
         (), "Layers to look into, with commas between them.", shown="every block"
@@ -126,6 +135,7 @@ class FitConfig:
     tensorboard: Path | None = setting(None, "Folder for TensorBoard's logs.", shown="none")
     mlflow: str = setting("", "Address of an MLflow server, or a folder.", shown="none")
     cache: Path = field(default_factory=default_cache)  # no option: see `default_cache`
+    levels: Levels | None = None  # no option: what deep photos use (photos/levels.py)
 
     def __post_init__(self) -> None:
         find_backbone(self.backbone)
@@ -135,12 +145,12 @@ class FitConfig:
 
     def _contradictions(self) -> None:
         """Refuse settings that nothing would obey. Raises SettingError, naming both."""
-        descending = self.head == "neural" or self.fine_tune != "no"
+        by_descent = self.head == "neural" or self.fine_tune != "no"
         for name in settings_of(Hyperparameters):
             given = getattr(self, name) is not None and name != "class_weights"
-            if not descending and given:
+            if not by_descent and given:
                 _clash(name, f"--head {self.head}", "--head neural or --fine-tune yes")
-        if self.find_rate and not descending:
+        if self.find_rate and not by_descent:
             _clash("find_rate", f"--head {self.head}", "--head neural or --fine-tune yes")
         if self.find_rate and self.learning_rate is not None:
             _clash("find_rate", "--learning-rate", "one of the two")
@@ -188,7 +198,8 @@ class FitConfig:
         """How a photo meets the network's square."""
         usual = FRACTION if self.fine_tune == "no" else FRACTION_TUNED
         fraction = usual if self.fraction is None else self.fraction
-        return Framing(self.row.size if self.size == 0 else self.size, self.resize, fraction)
+        size = self.row.size if self.size == 0 else self.size
+        return Framing(size, self.resize, fraction, self.levels)
 
     @property
     def limits(self) -> Limits:

@@ -1,4 +1,4 @@
-"""Gradient descent learns, stops, says when it diverges, and goes on after a kill."""
+"""The training loop learns, stops, names the step where it diverges, and goes on after a kill."""
 
 import keras
 import numpy as np
