@@ -11,8 +11,11 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
     pixels.py        a decoded picture -> eight bits, flattened, upright
     deep_pixels.py   more than eight bits: which numbers are black and white
     quiet.py         keeps image libraries' remarks from the terminal
-- bundle.py        the saved model: written aside, hashed, read with the hash checked
-- runtime.py       one ONNX graph, ready to run;  onnx_weights.py looks at its weights first
+- bundle.py        the saved model: written aside, hashed, read with the hash checked;
+                   bundles/ has its parts: manifest, signature, a copy that nobody can change
+- examine.py       all that a request can ask of a bundle, asked once before it may serve;
+                   trial.py does it in a process of its own
+- runtime.py       one ONNX graph, ready to run;  onnx_weights.py looks at it first
 - classifier.py    a bundle that answers: probabilities, feature maps
 - familiarity.py   is this photo anything like those of training
 - saliency.py      which parts of a photo speak for a class

@@ -1,119 +1,63 @@
 """The saved model: a folder, written to the side, hashed, and renamed into place.
 
 A reader never sees half of one: files are written beside the target and the folder is
-renamed when it is whole. `manifest.json` holds what the model is, and size and SHA-256 of
-every other file; no file is used before its bytes have been hashed.
+renamed when it is whole. `manifest.json` holds what the model is, size and SHA-256 of
+every other file, and its own; no file is used before its bytes have been hashed.
 """
 
 import errno
+import functools
 import hashlib
 import json
+import logging
+import math
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from models.errors import BundleError, SettingError, StorageError
-from models.images import Framing
+from models.bundles.exchange import exchange
+from models.bundles.folder import read_file
+from models.bundles.manifest import (
+    NAME,
+    OLD_SCHEMA,
+    SCHEMA,
+    UNSEALED,
+    FileEntry,
+    ImageEntry,
+    LayerEntry,
+    Manifest,
+    pick_blocks,
+    spread,
+)
+from models.errors import BundleError, StorageError
 
-SCHEMA = 2
-MOST_BLOCKS = 24  # shown at once; deeper networks are thinned evenly
+__all__ = [  # the manifest's own names can be had from here too
+    "Bundle",
+    "FileEntry",
+    "ImageEntry",
+    "LayerEntry",
+    "Manifest",
+    "check_target",
+    "new_bundle",
+    "pick_blocks",
+    "seal",
+    "spread",
+    "writing",
+]
+
+log = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # goes into URLs
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileEntry(_Strict):
-    """What a file of the bundle must be."""
-
-    size: int
-    sha256: str
-
-
-class LayerEntry(_Strict):
-    """A layer with feature maps, as `GET /layers` shows it."""
-
-    name: str
-    kind: str  # Keras' class name
-    height: int
-    width: int
-    channels: int
-    stride: int  # input pixels from one position to the next
-    receptive_field: int  # input pixels that can influence one position, before clipping
-    trunk: bool  # every path from photo to answer passes through this layer
-    block: bool  # it ends a block of the backbone, or is the last
-
-
-class ImageEntry(_Strict):
-    """How a photo becomes the network's input; `images.Framing`."""
-
-    size: int
-    resize: str
-    fraction: float
-    levels: tuple[float, float] | None = None  # what deep pixels show as black and as white
-
-
-class Manifest(_Strict):
-    """`manifest.json`: all that is known about a saved model."""
-
-    schema_version: int = SCHEMA
-    name: str = Field(pattern=NAME)
-    version: str = "1"
-    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    class_names: list[str] = Field(min_length=1)
-    image: ImageEntry
-    backbone: dict[str, Any]
-    head: dict[str, Any]
-    layers: list[LayerEntry]
-    training: dict[str, Any] = {}
-    data: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
-    calibration: dict[str, Any] = {}
-    thresholds: dict[str, Any] = {}
-    parity: dict[str, Any] = {}
-    libraries: dict[str, str] = {}
-    files: dict[str, FileEntry] = {}
-
-    @model_validator(mode="after")
-    def _names(self) -> "Manifest":
-        if len(set(self.class_names)) != len(self.class_names):
-            raise ValueError("class_names holds a name twice")
-        for path in self.files:
-            parts = PurePosixPath(path).parts
-            if not parts or path.startswith("/") or ".." in parts or set(path) & {"\\", "\0"}:
-                raise ValueError(f"files names {path!r}, which is outside the bundle")
-        try:
-            Framing(**self.image.model_dump())
-        except SettingError as error:
-            raise ValueError(f"image: {error}") from error
-        return self
-
-    @property
-    def framing(self) -> Framing:
-        """How a photo meets this network's square."""
-        return Framing(**self.image.model_dump())
-
-
-def pick_blocks(layers: Sequence[LayerEntry]) -> list[LayerEntry]:
-    """The layers that end a block, from photo to answer; evenly thinned to `MOST_BLOCKS`."""
-    ends = [entry for entry in layers if entry.block]
-    return [ends[i] for i in spread(len(ends), MOST_BLOCKS)]
-
-
-def spread(total: int, most: int) -> list[int]:
-    """Up to `most` indices of `total`, evenly, with the first and the last."""
-    steps = max(min(total, most) - 1, 1)
-    return [round(i * (total - 1) / steps) for i in range(min(total, most))]
+MOST_MANIFEST = 64_000_000  # bytes; 1,000 classes with a full confusion matrix are 13 MB
+SIGNATURE = "manifest.sig"  # Ed25519, detached; `bundles/signature.py` checks it
+SIGNATURE_BYTES = 64
 
 
 class Bundle:
@@ -123,24 +67,12 @@ class Bundle:
         """Read and check the manifest. Raises BundleError, with the reason."""
         self.path = path
         try:
-            content = (path / MANIFEST).read_bytes()
+            self.content = self._bytes(MANIFEST, MOST_MANIFEST)  # of the manifest
         except OSError as error:
             reason = f"no {MANIFEST} that can be read ({error.strerror}); is this a bundle?"
             raise BundleError(path, reason) from error
-        try:
-            fields = json.loads(content)
-            schema = fields.get("schema_version")
-            if schema != SCHEMA:
-                reason = f"schema version {schema!r}; this program reads {SCHEMA}: make it anew"
-                raise BundleError(path, reason)
-            self.manifest = Manifest.model_validate(fields)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or MANIFEST
-            raise BundleError(path, f"{where}: {first['msg']}") from error
-        except (ValueError, AttributeError, RecursionError) as error:
-            raise BundleError(path, f"{MANIFEST} is not JSON: {error}") from error
-        self.fingerprint = hashlib.sha256(content).hexdigest()
+        self.manifest = self._parse()
+        self.fingerprint = hashlib.sha256(self.content).hexdigest()
 
     def read(self, name: str) -> bytes:
         """The bytes of one file, after its size and hash have been checked.
@@ -152,9 +84,12 @@ class Bundle:
         if entry is None:
             raise BundleError(self.path, f"{name} is not in its manifest")
         try:
-            content = (self.path / name).read_bytes()
+            content = self._bytes(name, entry.size)
         except OSError as error:
-            raise BundleError(self.path, f"{name} cannot be read: {error.strerror}") from error
+            if error.errno == errno.EFBIG:
+                content = b""
+            else:
+                raise BundleError(self.path, f"{name} cannot be read: {error.strerror}") from error
         if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
             reason = f"{name} was altered: its size or SHA-256 is not the one in the manifest"
             raise BundleError(self.path, reason)
@@ -164,6 +99,66 @@ class Bundle:
         """Check every file. Raises BundleError at the first that does not match."""
         for name in self.manifest.files:
             self.read(name)
+
+    def signature(self) -> bytes:
+        """The detached signature of the manifest, not checked. Raises BundleError."""
+        try:
+            return self._bytes(SIGNATURE, SIGNATURE_BYTES)
+        except OSError as error:
+            reason = f"no {SIGNATURE} that can be read ({error.strerror})"
+            raise BundleError(self.path, reason) from error
+
+    def _bytes(self, name: str, most: int) -> bytes:
+        """What a file holds, up to `most` bytes. Raises OSError."""
+        return read_file(self.path, name, most)
+
+    def _parse(self) -> Manifest:
+        try:
+            fields = json.loads(self.content, parse_float=_finite, parse_constant=_finite)
+            schema = fields.get("schema_version")
+            if type(schema) is not int or schema not in (OLD_SCHEMA, SCHEMA):
+                known = f"{OLD_SCHEMA} and {SCHEMA}"
+                reason = f"schema version {schema!r}; this program reads {known}: make it anew"
+                raise BundleError(self.path, reason)
+            if not self._proves_itself(fields):
+                reason = f"{MANIFEST} was altered: it is not what its own SHA-256 says"
+                raise BundleError(self.path, reason)
+            manifest = Manifest.model_validate(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or MANIFEST
+            raise BundleError(self.path, f"{where[:200]}: {first['msg']}") from error
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise BundleError(self.path, f"{MANIFEST} is not JSON: {error}") from error
+        if schema == OLD_SCHEMA:
+            _warn_of_age(self.path)
+        return manifest
+
+    def _proves_itself(self, fields: dict[str, Any]) -> bool:
+        """Whether the manifest, its own hash taken for zeros, has that hash."""
+        if fields["schema_version"] == OLD_SCHEMA:
+            return "sha256" not in fields  # else it was a newer one
+        digest = str(fields.get("sha256"))
+        plain = self.content.replace(digest.encode(), UNSEALED.encode(), 1)
+        return hashlib.sha256(plain).hexdigest() == digest
+
+
+def _finite(text: str) -> float:
+    """A number of the manifest; JSON has neither NaN nor infinity, and 1e999 is one."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return number
+
+
+@functools.cache  # once for each bundle
+def _warn_of_age(path: Path) -> None:
+    log.warning(
+        "bundle %s has schema %d, whose manifest has no hash of its own, so that a damaged one "
+        "may go unnoticed; it is read: make it anew to be safe",
+        path,
+        OLD_SCHEMA,
+    )
 
 
 @contextmanager
@@ -211,15 +206,18 @@ def seal(folder: Path, manifest: Manifest, target: Path) -> Manifest:
     files = {
         path.relative_to(folder).as_posix(): _entry(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path != folder / MANIFEST
+        if path.is_file() and path not in (folder / MANIFEST, folder / SIGNATURE)
     }
-    sealed = manifest.model_copy(update={"files": files, "version": _next_version(target)})
-    text = sealed.model_dump_json(indent=2)
+    update = {"schema_version": SCHEMA, "sha256": UNSEALED}
+    update |= {"files": files, "version": _next_version(target)}
+    sealed = manifest.model_copy(update=update)
+    text = sealed.model_dump_json(indent=2) + "\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()
     with (folder / MANIFEST).open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
+        file.write(text.replace(UNSEALED, digest, 1))  # the first is the field `sha256`
         file.flush()
         os.fsync(file.fileno())
-    return sealed
+    return sealed.model_copy(update={"sha256": digest})
 
 
 @contextmanager
@@ -250,10 +248,16 @@ def _next_version(target: Path) -> str:
 
 
 def _swap(folder: Path, target: Path) -> None:
-    """Put `folder` in the place of `target`; the old one comes back if that fails."""
+    """Put `folder` in the place of `target`; the old one comes back if that fails.
+
+    Linux and macOS exchange the two names: at every instant there is a whole bundle at
+    `target`. Where the disk cannot do that, two renames leave it empty for microseconds.
+    """
     if not target.exists():
         folder.rename(target)
         return
+    if exchange(folder, target):
+        return  # the old one is in `folder` now, and goes with it
     old = folder.with_name(folder.name + ".old")
     target.rename(old)
     try:

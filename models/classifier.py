@@ -4,6 +4,7 @@ Nothing here imports TensorFlow or reads a Python object from disk. A broken mod
 when it is opened, not when a photo comes.
 """
 
+import math
 import threading
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,12 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models import saliency
-from models.bundle import Bundle, LayerEntry, pick_blocks, spread
+from models.bundle import Bundle
+from models.bundles.manifest import LayerEntry, pick_blocks, spread
 from models.errors import BundleError, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, decode_image
 from models.insight import INDEX, Insight
-from models.onnx_weights import check_weights
+from models.onnx_weights import check_graph
 from models.runtime import Graph
 
 
@@ -72,7 +74,7 @@ class Classifier:
         self._graphs: dict[str, Graph] = {}
         self.predictor = self._graph("predict.onnx")  # photos -> logits
         self.familiarity = self._read_familiarity()
-        self.least_probability = self._read_least_probability()  # of a prediction set's class
+        self.prediction_set = self.manifest.thresholds.prediction_set
 
     def decode(self, data: bytes, limits: Limits = Limits()) -> np.ndarray:
         """Decode bytes to (S, S, 3) uint8 RGB for this network. Raises ImageError."""
@@ -87,7 +89,7 @@ class Classifier:
         Returns:
             (N, K) float32; each row sums to 1.
         """
-        return softmax(self.predictor.run(photos, ["logits"])[0])
+        return softmax(self._run("predict.onnx", photos, ["logits"])[0])
 
     def read(self, photo: np.ndarray) -> Reading:
         """Compute the probability of every class, and how familiar the photo is.
@@ -97,7 +99,7 @@ class Classifier:
         """
         if self.familiarity is None:
             return Reading(self.predict(photo[None])[0], None)
-        logits, features = self.predictor.run(photo[None], ["logits", "features"])
+        logits, features = self._run("predict.onnx", photo[None], ["logits", "features"])
         return Reading(softmax(logits)[0], float(self.familiarity.score(features)[0]))
 
     def describe(self, reading: Reading, top: int) -> dict[str, Any]:
@@ -112,8 +114,8 @@ class Classifier:
         answer: dict[str, Any] = {
             "predictions": [p._asdict() for p in self.top(probabilities, top)]
         }
-        if self.least_probability is not None:
-            count = max(1, int((probabilities >= self.least_probability).sum()))
+        if self.prediction_set:
+            count = max(1, int((probabilities >= self.prediction_set.least_probability).sum()))
             answer["prediction_set"] = [p.label for p in self.top(probabilities, count)]
         if self.familiarity is not None and familiarity is not None:
             answer["in_distribution"] = bool(familiarity >= self.familiarity.least)
@@ -131,13 +133,20 @@ class Classifier:
         """
         for layer in layers:
             self.layer(layer)
-        graph = self._graph("layers.onnx")
         extra = ["features"] if self.familiarity else []
-        logits, *maps = graph.run(photo[None], ["logits", *layers, *extra])
+        logits, *maps = self._run("layers.onnx", photo[None], ["logits", *layers, *extra])
         familiarity = float(self.familiarity.score(maps.pop())[0]) if self.familiarity else None
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
         reading = Reading(softmax(logits)[0], familiarity)
         return MappedReading(reading, dict(zip(layers, pictures, strict=True)))
+
+    def _run(self, name: str, photos: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+        """What a graph answers. Raises BundleError: something that is no number."""
+        answers = self._graph(name).run(photos, outputs)
+        if not all(np.isfinite(answer).all() for answer in answers):
+            reason = f"{name} answers this photo with numbers that are not finite"
+            raise BundleError(self.bundle.path, reason)
+        return answers
 
     def layer(self, name: str) -> LayerEntry:
         """Return the layer called `name`. Raises UnknownLayer, with the nearest names."""
@@ -147,8 +156,16 @@ class Classifier:
             raise UnknownLayer(name, list(self.layers)) from None
 
     def check(self) -> None:
-        """Classify a grey photo. Raises BundleError if that does not work."""
-        self._try(self.predictor, "predict.onnx")
+        """Answer a grey photo by every graph in use. Raises BundleError if that does not work."""
+        grey = np.full((1, self.framing.size, self.framing.size, 3), 127, np.float32)
+        for name in [name for name in list(self._graphs) if name != "head.onnx"]:
+            self._run(name, grey, ["logits"])
+
+    def warm(self, like: "Classifier | None") -> None:
+        """Load the graphs that an earlier version has in use by now. Raises BundleError."""
+        for name in list(like._graphs) if like else []:
+            if name in self.manifest.files:
+                self._graph(name)
 
     def top(self, probabilities: np.ndarray, count: int) -> list[Prediction]:
         """Return the `count` most probable classes of one row, best first; ties in class order."""
@@ -176,29 +193,16 @@ class Classifier:
 
     def _read_familiarity(self) -> Familiarity | None:
         """What the bundle knows of its training photos. Raises BundleError."""
-        if not self.manifest.thresholds.get("familiarity"):
+        if not self.manifest.thresholds.familiarity:
             return None
         grey = np.full((1, self.framing.size, self.framing.size, 3), 127, np.float32)
         features = self.predictor.run(grey, ["features"])[0].shape[-1]
         return read_familiarity(self.bundle, features)
 
-    def _read_least_probability(self) -> float | None:
-        """How probable the classes of a prediction set are at least. Raises BundleError."""
-        known = self.manifest.thresholds.get("prediction_set")
-        if not known:
-            return None
-        least = known.get("least_probability") if isinstance(known, dict) else None
-        if not isinstance(least, (int, float)) or not 0 <= least <= 1:
-            reason = f"thresholds.prediction_set.least_probability is {least!r}; expected 0 to 1"
-            raise BundleError(self.bundle.path, reason)
-        return float(least)
-
     @property
     def coverage(self) -> float | None:
         """The share of photos whose prediction set is to hold the truth; None: it has no sets."""
-        known = self.manifest.thresholds.get("prediction_set") or {}
-        share = known.get("coverage")
-        return share if isinstance(share, float) else None
+        return self.prediction_set.coverage if self.prediction_set else None
 
     def _graph(self, name: str) -> Graph:
         """Return one graph of the bundle, loaded when it is first needed."""
@@ -211,7 +215,7 @@ class Classifier:
         """Load one graph of the bundle, and try it once."""
         content = self.bundle.read(name)
         try:
-            check_weights(content)
+            check_graph(content)
             graph = Graph(content, self._threads)
         except Exception as error:  # the runtime's own exceptions have no common base
             raise BundleError(self.bundle.path, f"{name} does not load: {error}") from error
@@ -223,24 +227,32 @@ class Classifier:
         return graph
 
     def _try(self, graph: Graph, name: str) -> None:
-        """Check that `graph` gives one finite number for each class on a grey photo."""
+        """See that `graph` tells something grey, noise and a slope apart, by finite logits."""
         size, classes = self.framing.size, len(self.class_names)
-        grey = np.full((1, size, size, 3), 127, np.float32)
+        shape: tuple[int, ...] = (1, size, size, 3)
         if name == "head.onnx":
-            grey = np.ones((1, graph.input_shape[-1]), np.float32)
+            shape = (1, graph.input_shape[-1])
+        slope = np.linspace(0, 255, math.prod(shape), dtype=np.float32).reshape(shape)
+        noise = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
         try:
-            logits = graph.run(grey, ["logits"])[0]
+            probes = (np.full(shape, 127, np.float32), slope, noise)
+            answers = [graph.run(probe, ["logits"])[0] for probe in probes]
         except Exception as error:  # likewise
             raise BundleError(self.bundle.path, f"{name} does not run: {error}") from error
-        if logits.shape != (1, classes) or not np.isfinite(logits).all():
-            found = f"numbers of shape {logits.shape}, not all of them finite"
-            if np.isfinite(logits).all():
-                found = f"{logits.shape[-1]} numbers"
-            reason = f"{name} answers with {found}; expected {classes} finite logits"
+        for logits in answers:
+            if logits.shape != (1, classes) or not np.isfinite(logits).all():
+                found = f"numbers of shape {logits.shape}, not all of them finite"
+                if np.isfinite(logits).all():
+                    found = f"{logits.shape[-1] if logits.ndim else 1} numbers"
+                reason = f"{name} answers with {found}; expected {classes} finite logits"
+                raise BundleError(self.bundle.path, reason)
+        if all(np.array_equal(answers[0], other) for other in answers[1:]):
+            reason = f"{name} answers every photo alike: its weights say nothing, as if all zero"
             raise BundleError(self.bundle.path, reason)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn logits (N, K) into probabilities; the largest is subtracted against overflow."""
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    """Logits (N, K) -> probabilities; shifted by the largest so that nothing overflows."""
+    with np.errstate(over="ignore"):  # the difference of two huge ones is as good as infinite
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)

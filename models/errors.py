@@ -11,6 +11,7 @@ LayerscopeError
 │   ├── UnknownClass      a class of a model
 │   ├── UnknownModel      a served model
 │   └── UnknownBackbone   a row of the table of backbones
+├── UnknownVersion        a version of a model that is not the one that is served
 ├── UnknownChannel        a channel that a layer does not have
 ├── WeightsUnreadable     pretrained weights that cannot be had or do not fit
 ├── ExportError           a network that cannot be written as ONNX
@@ -106,6 +107,15 @@ class UnknownModel(UnknownName):
     kind = "model"
 
 
+class UnknownVersion(LayerscopeError):
+    """The model is served in another version."""
+
+    code = "unknown_version"
+
+    def __init__(self, model: str, asked: str, served: str):
+        super().__init__(f"version {asked[:64]!r} of {model} is not served; version {served!r} is")
+
+
 class UnknownBackbone(UnknownName):
     """No row of that name in the table of backbones."""
 
@@ -163,6 +173,7 @@ class BundleError(LayerscopeError):
 
     def __init__(self, path: Path, reason: str):
         super().__init__(f"bundle {path}: {reason}")
+        self.reason = reason  # without the path, which is nobody's business outside
 
 
 class PhotosError(LayerscopeError):

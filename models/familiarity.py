@@ -7,13 +7,10 @@ directions in which they vary; whatever a photo has outside them makes it less f
 `training/evaluation/familiarity.py` fits and writes the file.
 """
 
-import io
-import zipfile
-from typing import Any
-
 import numpy as np
 
 from models.bundle import Bundle
+from models.bundles.arrays import read_arrays
 from models.errors import BundleError
 
 FILE = "familiarity.npz"
@@ -37,15 +34,17 @@ class Familiarity:
             raise ValueError(f"arrays of shape {directions.shape} and {photos.shape} do not fit")
         if not 1 <= neighbours <= len(photos):
             raise ValueError(f"neighbours is {neighbours}; expected 1 to {len(photos)}")
-        for array in (directions, photos, np.float64(least)):
+        for array in (directions, photos):
             if array.dtype.kind != "f" or not np.isfinite(array).all():
                 raise ValueError("numbers that are not finite")
         self.directions, self.photos = directions, photos
         self.neighbours, self.least = neighbours, least
 
     def score(self, features: np.ndarray) -> np.ndarray:
-        """Score photos by their (N, F) features: familiarity (N,), at most 1."""
-        return nearest(place(features, self.directions) @ self.photos.T, self.neighbours)
+        """Familiarity (N,), at most 1, of photos by their (N, F) features."""
+        with np.errstate(over="ignore", invalid="ignore"):  # features so large that they overflow
+            cosines = place(features, self.directions) @ self.photos.T
+        return nearest(np.nan_to_num(cosines, nan=-1, posinf=-1, neginf=-1), self.neighbours)
 
 
 def place(features: np.ndarray, directions: np.ndarray) -> np.ndarray:
@@ -67,22 +66,18 @@ def read_familiarity(bundle: Bundle, features: int) -> Familiarity | None:
         features: how many its network has.
 
     Raises:
-        BundleError: file or thresholds are not as expected.
+        BundleError: the file is not as expected.
     """
-    known: dict[str, Any] | None = bundle.manifest.thresholds.get("familiarity")
+    known = bundle.manifest.thresholds.familiarity
     if not known:
         return None
     content = bundle.read(FILE)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = Familiarity(
-                arrays["directions"],
-                arrays["photos"],
-                int(known["neighbours"]),
-                float(known["least"]),
-            )
+        arrays = read_arrays(content, "directions", "photos")
+        directions, photos = arrays["directions"], arrays["photos"]
+        found = Familiarity(directions, photos, known.neighbours, known.least)
         if len(found.directions) != features:
             raise ValueError(f"{len(found.directions)} features; the network has {features}")
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         raise BundleError(bundle.path, f"{FILE} is not as expected: {error}") from error
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models import mosaic, saliency
-from models.bundle import LayerEntry
+from models.bundles.manifest import LayerEntry
 from models.classifier import Classifier, Reading
 from models.errors import SettingError, UnknownClass
 

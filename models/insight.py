@@ -4,18 +4,63 @@ Each layer has one file of plain arrays, read when it is first needed. Nothing h
 Python object out of a file.
 """
 
-import io
 import json
-import zipfile
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NotRequired
 
 import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from models.bundle import Bundle
+from models.bundles.arrays import read_arrays
+from models.bundles.manifest import Count, LayerEntry, Number, Share
 from models.errors import BundleError
 
 INDEX = "insight/insight.json"
+ROWS = {  # array of a layer -> its dimensions after the first, which is the channels
+    **dict.fromkeys(("mean", "peak", "alive", "class", "selectivity", "sprite_ends"), 0),
+    **dict.fromkeys(("exemplar_photo", "exemplar_value", "probe_kernel"), 1),
+    **dict.fromkeys(("exemplar_box", "exemplar_at"), 2),
+}
+
+
+class LayerSummary(TypedDict):
+    """What the index says of one layer."""
+
+    name: str
+    file: str
+    probe_accuracy: Share
+    dead_share: Share
+    duplicate_share: Share
+
+
+class Visualised(TypedDict):
+    """A computed picture of a channel."""
+
+    layer: str
+    channel: Count
+    file: str
+    answer: Number
+    converged: bool
+
+
+@with_config(ConfigDict(extra="allow"))
+class Index(TypedDict):
+    """`insight.json`; the rest of it only people read."""
+
+    class_names: list[str]
+    chance: Number
+    tile: Annotated[int, Field(ge=1, le=1000, strict=True)]
+    exemplar_names: list[Any]  # a file's name may be no Unicode
+    exemplar_labels: list[str]
+    layers: list[LayerSummary]
+    trust: dict[str, Any] | None
+    visualised: NotRequired[list[Visualised]]
+
+
+_INDEX = TypeAdapter(Index)
 
 
 class Exemplar(NamedTuple):
@@ -31,10 +76,10 @@ class Exemplar(NamedTuple):
 class LayerInsight:
     """The facts about one layer. Arrays have a row for each channel."""
 
-    def __init__(self, summary: dict[str, Any], arrays: dict[str, np.ndarray]):
-        self.probe_accuracy: float = summary["probe_accuracy"]
-        self.dead_share: float = summary["dead_share"]
-        self.duplicate_share: float = summary["duplicate_share"]
+    def __init__(self, summary: LayerSummary, arrays: dict[str, np.ndarray]):
+        self.probe_accuracy = summary["probe_accuracy"]
+        self.dead_share = summary["dead_share"]
+        self.duplicate_share = summary["duplicate_share"]
         self.arrays = arrays
 
     def __len__(self) -> int:
@@ -54,18 +99,39 @@ class Insight:
         """Read the index. Raises BundleError."""
         self._bundle = bundle
         try:
-            self.index: dict[str, Any] = json.loads(bundle.read(INDEX))
-            self._layers = {entry["name"]: entry for entry in self.index["layers"]}
-            self.class_names: list[str] = self.index["class_names"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise BundleError(bundle.path, f"{INDEX} is not as expected: {error}") from error
+            self.index = _INDEX.validate_python(json.loads(bundle.read(INDEX)))
+        except (ValueError, RecursionError) as error:  # pydantic's is one
+            raise BundleError(
+                bundle.path, f"{INDEX} is not as expected: {_first(error)}"
+            ) from error
+        self._layers = {entry["name"]: entry for entry in self.index["layers"]}
+        self.class_names = self.index["class_names"]
         self.layer = lru_cache(maxsize=64)(self._read_layer)
 
     @property
     def summaries(self) -> dict[str, dict[str, Any]]:
         """Probe accuracy, share of dead channels and of duplicates, by layer."""
         keys = ("probe_accuracy", "dead_share", "duplicate_share")
-        return {name: {key: entry[key] for key in keys} for name, entry in self._layers.items()}
+        return {name: {key: entry[key] for key in keys} for name, entry in self._layers.items()}  # type: ignore[literal-required]
+
+    def check(self, layers: Mapping[str, LayerEntry], class_names: Iterable[str]) -> None:
+        """See that every layer's file is there and fits. Raises BundleError.
+
+        Args:
+            layers: of the bundle, by name. class_names: of the bundle.
+        """
+        for name in self._layers:
+            known = self._read_layer(name)
+            channels = layers[name].channels if name in layers else None
+            if known is None or len(known) != channels:
+                found = None if known is None else len(known)
+                reason = f"insight knows {found} channels of {name!r}; the manifest {channels}"
+                raise BundleError(self._bundle.path, reason)
+            weights = known.arrays.get("weights")
+            if weights is not None and weights.shape != (channels, len(list(class_names))):
+                raise BundleError(self._bundle.path, f"insight's weights of {name!r} do not fit")
+        for entry in self.index.get("visualised", []):
+            self._bundle.read(entry["file"])
 
     def _read_layer(self, name: str) -> LayerInsight | None:
         """Read one layer; None if there is no insight on it. Raises BundleError."""
@@ -73,11 +139,38 @@ class Insight:
         if entry is None:
             return None
         file = f"insight/{entry['file']}"
+        content = self._bundle.read(file)
         try:
-            with np.load(io.BytesIO(self._bundle.read(file)), allow_pickle=False) as arrays:
-                return LayerInsight(entry, {key: arrays[key] for key in arrays.files})
-        except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            arrays = read_arrays(content, *ROWS, "sprites", "probe_bias")
+            self._check_arrays(arrays)
+        except ValueError as error:
             raise BundleError(self._bundle.path, f"{file} is not as expected: {error}") from error
+        floats = {key: np.nan_to_num(a) for key, a in arrays.items() if a.dtype.kind == "f"}
+        return LayerInsight(entry, arrays | floats)
+
+    def _check_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """See that arrays fit together. Raises ValueError."""
+        channels, classes = len(arrays["mean"]), len(self.class_names)
+        for key, more in ROWS.items():
+            if arrays[key].ndim != 1 + more or len(arrays[key]) != channels:
+                raise ValueError(f"{key} has shape {arrays[key].shape}; expected {channels} rows")
+        photos, places = arrays["exemplar_photo"], arrays["exemplar_photo"].shape[1]
+        known = min(len(self.index["exemplar_names"]), len(self.index["exemplar_labels"]))
+        limits = {"class": classes, "exemplar_photo": known}
+        for key, most in limits.items():
+            if arrays[key].dtype.kind not in "iu" or (arrays[key] >= most).any():
+                raise ValueError(f"{key} names what is not among its {most}")
+        if (photos < -1).any() or arrays["exemplar_value"].shape[1] < places:
+            raise ValueError("exemplars do not fit")
+        for key, width in (("exemplar_box", 4), ("exemplar_at", 2)):
+            if arrays[key].shape[1] < places or arrays[key].shape[2] != width:
+                raise ValueError(f"{key} has shape {arrays[key].shape}")
+        if arrays["probe_kernel"].shape[1] != classes:
+            raise ValueError(f"probe_kernel knows {arrays['probe_kernel'].shape[1]} classes")
+        ends = arrays["sprite_ends"]
+        sizes = np.diff(ends.astype(np.int64), prepend=0) if ends.dtype.kind in "iu" else [-1]
+        if np.min(sizes, initial=0) < 0 or (channels and ends[-1] > arrays["sprites"].size):
+            raise ValueError("sprite_ends do not lie in its sprites")
 
     def exemplars(self, layer: LayerInsight, channel: int) -> list[Exemplar]:
         """Return the photos that excite one channel most, strongest first."""
@@ -96,12 +189,11 @@ class Insight:
                 )
         return found
 
-    def visualised(self, layer: str, channel: int) -> dict[str, Any] | None:
-        """Return the computed picture of a channel: its `file`, and whether it `converged`."""
+    def visualised(self, layer: str, channel: int) -> Visualised | None:
+        """The computed picture of a channel: its `file`, and whether it `converged`."""
         for entry in self.index.get("visualised", []):
             if (entry["layer"], entry["channel"]) == (layer, channel):
-                found: dict[str, Any] = entry
-                return found
+                return entry
         return None
 
     def label_of(self, layer: LayerInsight, channel: int) -> str | None:
@@ -122,3 +214,11 @@ class Insight:
             return None
         weights: np.ndarray = layer.arrays["probe_kernel"][:, self.class_names.index(label)]
         return weights * pooled
+
+
+def _first(error: Exception) -> str:
+    """The first thing that is wrong, and where."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error)

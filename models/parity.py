@@ -1,7 +1,4 @@
-"""How closely the graphs that are served follow Keras."""
-
-from dataclasses import asdict, dataclass
-from typing import Any
+"""How closely the graphs that are served must follow Keras; `manifest.Parity` is what was found."""
 
 import numpy as np
 
@@ -13,17 +10,3 @@ def parity_limit(expected: np.ndarray) -> float:
     """The largest difference from these logits or features that is let through."""
     size = float(np.abs(expected).max())
     return max(LOGITS_LIMIT, RELATIVE_LIMIT * size) if np.isfinite(size) else LOGITS_LIMIT
-
-
-@dataclass(frozen=True)
-class Parity:
-    """The comparison on some real photos."""
-
-    photos: int
-    logits: float  # largest absolute difference
-    maps: float  # likewise over every mapped layer
-    onnx_ms: float  # what one core takes for one of these photos, compiled
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain types, for the manifest."""
-        return asdict(self)

@@ -1,6 +1,6 @@
 """What every route asks of the request and of the application."""
 
-from flask import current_app, request
+from flask import current_app, g, request
 from werkzeug.datastructures import MIMEAccept
 
 from models.classifier import Classifier
@@ -10,8 +10,8 @@ from service.shelf import Shelf
 
 
 def shelf() -> Shelf:
-    """The loaded models."""
-    found: Shelf = current_app.extensions["shelf"]
+    """The models that this request is answered by."""
+    found: Shelf = g.shelf
     return found
 
 

@@ -23,6 +23,7 @@ from models.errors import (
     UnknownClass,
     UnknownLayer,
     UnknownModel,
+    UnknownVersion,
 )
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ STATUS: dict[type[LayerscopeError], int] = {
     UnknownClass: 404,
     UnknownLayer: 404,
     UnknownModel: 404,
+    UnknownVersion: 404,
     ImageTooLarge: 413,
     ImageUnsupported: 415,
     ImageUnreadable: 422,

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app
+from flask import Blueprint
 
 from models.errors import LayerscopeError
+from service.asking import shelf
 from service.errors import Answer, answer
 
 bp = Blueprint("health", __name__, url_prefix="/v2/health")
@@ -20,11 +21,9 @@ def live() -> dict[str, Any]:
 def ready() -> dict[str, Any] | Answer:
     """Every model answers a photo."""
     try:
-        for classifier in current_app.extensions["shelf"]:
+        shelf().find(None)  # there is one
+        for classifier in shelf():
             classifier.check()
     except LayerscopeError as error:
         return answer("not_ready", str(error), 503)
-    return {
-        "ready": True,
-        "models": [classifier.name for classifier in current_app.extensions["shelf"]],
-    }
+    return {"ready": True, "models": [classifier.name for classifier in shelf()]}

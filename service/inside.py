@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import NotFound
 
 from models import mosaic
-from models.bundle import LayerEntry
+from models.bundles.manifest import LayerEntry
 from models.classifier import Classifier
 from models.errors import UnknownChannel
 from models.inside import Inside, LayerAnswer, explain, look_inside

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from flask import Blueprint, Response, current_app, request, send_from_directory
+from flask import Blueprint, Response, request, send_from_directory
 from werkzeug.exceptions import NotFound
 
-from models.classifier import Classifier
+from service.asking import shelf
 
 bp = Blueprint("pages", __name__)
 PAGE = Path(__file__).parent / "page"
@@ -30,7 +30,7 @@ def page_file(file: str) -> Response:
 @bp.get("/models/<name>/samples/<file>")
 def sample(name: str, file: str) -> Response:
     """A sample photo of a model."""
-    classifier: Classifier = current_app.extensions["shelf"].find(name)
+    classifier = shelf().find(name)
     names = {entry["name"] for entry in classifier.manifest.data.get("samples", [])}
     if file not in names:
         raise NotFound(f"the model has no sample of that name; it has {len(names)}")
@@ -41,7 +41,7 @@ def sample(name: str, file: str) -> Response:
 @bp.get("/models/<name>/report")
 def report(name: str) -> Response:
     """The training report of a model."""
-    classifier: Classifier = current_app.extensions["shelf"].find(name)
+    classifier = shelf().find(name)
     if "report.html" not in classifier.manifest.files:
         raise NotFound("this model has no report")
     response = Response(classifier.bundle.read("report.html"), mimetype="text/html")

@@ -87,8 +87,10 @@ def activations(name: str | None, layer: str) -> Response | dict[str, Any]:
 
 @bp.get("/models")
 def models() -> dict[str, Any]:
-    """Every model that is served, the first one first."""
-    return {"models": [_describe(classifier) for classifier in shelf()]}
+    """Every model that is served, the first one first; and versions that are refused, with why."""
+    refused = [{"model": one.name, "version": one.version, "state": "refused",
+                "reason": one.reason} for one in shelf().refused]  # fmt: skip
+    return {"models": [_describe(classifier) for classifier in shelf()], "refused": refused}
 
 
 @bp.get("/models/<name>")
@@ -103,6 +105,7 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
     has_report = "report.html" in manifest.files
     return said_by(classifier) | {
         "name": classifier.name,
+        "state": "ready",
         "backbone": manifest.backbone.get("name"),
         "image_size": manifest.image.size,
         "resize": manifest.image.resize,
@@ -132,13 +135,15 @@ def _as_numbers(said: LayerAnswer, chosen: list[int]) -> dict[str, Any]:
         )
     pictures = said.maps[..., chosen].transpose(2, 0, 1).astype(float).round(5)
     numbers = np.where(np.isfinite(pictures), pictures.astype(object), _NULL).tolist()
+    strengths = np.nan_to_num(said.strengths)
+    effects = None if said.effects is None else np.nan_to_num(said.effects)
     return {
         "layer": entry.model_dump(),
         "channels": [
             {
                 "channel": channel,
-                "strength": round(float(said.strengths[channel]), 6),
-                "effect": None if said.effects is None else round(float(said.effects[channel]), 6),
+                "strength": round(float(strengths[channel]), 6),
+                "effect": None if effects is None else round(float(effects[channel]), 6),
                 "map": picture,
             }
             for channel, picture in zip(chosen, numbers, strict=True)

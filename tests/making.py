@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from models.bundle import Bundle, ImageEntry, Manifest, new_bundle, seal
+from models.bundles.manifest import FamiliarityThreshold, PredictionSet, Thresholds
 
 Colour = tuple[int, int, int]
 COLOURS: dict[str, Colour] = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -85,15 +86,15 @@ def write_defects(folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def colour_graph() -> bytes:
-    """An ONNX graph: `features` is the mean red, green and blue; `logits` a tenth of that."""
+def colour_graph(sharpness: float = SHARPNESS) -> bytes:
+    """An ONNX graph: `features` is the mean red, green and blue; `logits` a share of that."""
     nodes = [
         helper.make_node("ReduceMean", ["image", "axes"], ["features"], keepdims=0),
         helper.make_node("Mul", ["features", "sharpness"], ["logits"]),
     ]
     constants = [
         numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
-        numpy_helper.from_array(np.float32(SHARPNESS), "sharpness"),
+        numpy_helper.from_array(np.float32(sharpness), "sharpness"),
     ]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", "S", "S", 3])
     outputs = [
@@ -106,10 +107,10 @@ def colour_graph() -> bytes:
     return model.SerializeToString()
 
 
-def colour_bundle(target: Path) -> Path:
+def colour_bundle(target: Path, sharpness: float = SHARPNESS) -> Path:
     """A bundle around `colour_graph`, with the classes red, green and blue."""
     with new_bundle(target) as folder:
-        (folder / "predict.onnx").write_bytes(colour_graph())
+        (folder / "predict.onnx").write_bytes(colour_graph(sharpness))
         manifest = Manifest(
             name=target.name,
             class_names=list(COLOURS),
@@ -145,10 +146,9 @@ def believe_colours(source: Path, target: Path, least_probability: float = 0.2) 
         (folder / "predict.onnx").write_bytes(colour_graph())
         corners = np.eye(3, dtype=np.float32)
         np.savez(folder / "familiarity.npz", directions=corners, photos=corners)
-        thresholds = {
-            "prediction_set": {"coverage": 0.9, "least_probability": least_probability},
-            "familiarity": {"neighbours": 1, "least": 0.8},
-        }
+        chosen = PredictionSet(coverage=0.9, least_probability=least_probability)
+        known = FamiliarityThreshold(neighbours=1, least=0.8)
+        thresholds = Thresholds(prediction_set=chosen, familiarity=known)
         update = {"name": target.name, "thresholds": thresholds, "files": {}}
         seal(folder, manifest.model_copy(update=update), target)
     return target

@@ -67,7 +67,7 @@ def save_network(
         backbone={"name": backbone.name},
         head={"kind": "random"},
         layers=compiled.layers,
-        parity=parity.as_json(),
+        parity=parity,
     )
     with new_bundle(target) as folder:
         for name, content in files.items():

@@ -52,7 +52,7 @@ class Server:
 
     def workers(self) -> list[int]:
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        return [int(pid) for pid in found.split()]
+        return [int(pid) for pid in found.split() if not _is_trial(pid)]
 
     def wait_until_ready(self) -> None:
         limit = time.monotonic() + WAIT_S
@@ -68,14 +68,16 @@ class Server:
 
 
 @contextmanager
-def serving(*bundles: Path, workers: int = 2, options: tuple[str, ...] = ()) -> Iterator[Server]:
+def serving(
+    *bundles: Path, workers: int = 2, options: tuple[str, ...] = (), **popen: Any
+) -> Iterator[Server]:
     """A server for `bundles`, stopped at the end; a stop that is not clean fails the test."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "service", *bundles, "--port", port, "--workers", workers]
     command += options
-    process = subprocess.Popen([str(part) for part in command], cwd=ROOT)
+    process = subprocess.Popen([str(part) for part in command], cwd=ROOT, **popen)
     server = Server(port, process)
     try:
         server.wait_until_ready()
@@ -83,3 +85,12 @@ def serving(*bundles: Path, workers: int = 2, options: tuple[str, ...] = ()) -> 
     finally:
         process.terminate()
         assert process.wait(WAIT_S) == 0  # a clean stop
+
+
+def _is_trial(pid: str) -> bool:
+    """Whether a child puts a bundle to the test, or has just ended: it is no worker then."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return not words or b"models.trial" in words
+    except OSError:
+        return True

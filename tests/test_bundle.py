@@ -2,15 +2,17 @@
 
 import errno
 import hashlib
-import json
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from models.bundle import Bundle, ImageEntry, Manifest, check_target, new_bundle, seal
+from models.bundles.exchange import exchange
 from models.errors import BundleError, StorageError
+from tests.crafting import edit
 
 
 def describe(**fields):
@@ -30,9 +32,8 @@ def write(target, content=b"weights"):
 
 
 def alter(target, **fields):
-    """Change fields of the manifest on disk."""
-    path = target / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    """Change fields of the manifest on disk, and its hash with them."""
+    edit(target, lambda known: known.update(fields))
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_missing_file_and_one_never_listed_are_refused_by_name(flowers):
 @pytest.mark.parametrize("schema", [0, 1, None, "2"])
 def test_another_schema_is_refused_with_both_versions(schema, flowers):
     alter(flowers, schema_version=schema)
-    with pytest.raises(BundleError, match=f"schema version {schema!r}; this program reads 2"):
+    with pytest.raises(BundleError, match=f"schema version {schema!r}; this program reads 2 and 3"):
         Bundle(flowers)
 
 
@@ -148,7 +149,44 @@ def test_a_crash_leaves_the_old_bundle_and_nothing_else(error, flowers):
     assert os.listdir(flowers.parent) == ["flowers"]
 
 
+def test_no_instant_is_without_a_bundle_while_one_replaces_another(flowers):
+    found, stop = [], threading.Event()
+
+    def look():
+        while not stop.is_set():
+            try:
+                found.append(Bundle(flowers).manifest.version)
+            except BundleError as error:
+                found.append(str(error))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        for _ in range(100):
+            write(flowers)
+    finally:
+        stop.set()
+        watcher.join()
+    assert len(found) > 100
+    assert [one for one in found if not one.isdigit()] == []
+    assert Bundle(flowers).manifest.version == "101"
+    assert os.listdir(flowers.parent) == ["flowers"]
+
+
+def test_where_names_cannot_be_exchanged_two_renames_replace_a_bundle(flowers, monkeypatch):
+    monkeypatch.setattr("models.bundle.exchange", lambda one, other: False)
+    assert write(flowers, b"better").version == "2"
+    assert Bundle(flowers).read("model.keras") == b"better"
+    assert os.listdir(flowers.parent) == ["flowers"]
+
+
+def test_a_path_that_is_not_there_cannot_be_exchanged(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        exchange(tmp_path, tmp_path / "nowhere")
+
+
 def test_a_crash_while_swapping_brings_the_old_bundle_back(flowers, monkeypatch):
+    monkeypatch.setattr("models.bundle.exchange", lambda one, other: False)
     rename = Path.rename
 
     def fail(self, to):  # only between two renames could another process get in the way
@@ -169,7 +207,9 @@ def test_a_bundle_sealed_twice_can_be_read(tmp_path):
     with new_bundle(target) as folder:
         (folder / "model.keras").write_bytes(b"weights")
         seal(folder, describe(), target)
-        seal(folder, describe(metrics={"accuracy": 0.9}), target)  # say, measured afterwards
+        seal(
+            folder, describe(metrics={"test": {"accuracy": 0.9}}), target
+        )  # say, measured afterwards
     Bundle(target).verify()
 
 

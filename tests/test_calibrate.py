@@ -1,7 +1,6 @@
 """Probabilities that mean what they say: recovered from logits whose truth is known."""
 
 import io
-import json
 from pathlib import Path
 
 import jinja2
@@ -12,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from models.building.head import DenseLayer, UnitLength
+from models.bundles.manifest import PredictionSet, Thresholds
 from training.evaluation.calibrate import (
     calibrate,
     fit_temperature,
@@ -112,7 +112,7 @@ def test_prediction_sets_hold_the_truth_as_often_as_they_promise(coverage):
         wrong = softmax(5 * logits, axis=1)  # far too sure: the promise does not need more
         least = least_probability(wrong, labels, coverage)
         others, truth = drawn(1000, 100 + seed)
-        sets = {"coverage": coverage, "least_probability": least}
+        sets = PredictionSet(coverage=coverage, least_probability=least)
         shares.append(measure_sets(softmax(5 * others, axis=1), truth, sets)["coverage"])
     assert coverage - 0.01 < np.mean(shares) < coverage + 0.02
 
@@ -124,7 +124,7 @@ def test_nine_photos_are_the_fewest_for_nine_in_ten():
 
 
 def test_a_set_holds_the_predicted_class_even_where_nothing_is_probable():
-    sets = {"coverage": 0.9, "least_probability": 0.7}
+    sets = PredictionSet(coverage=0.9, least_probability=0.7)
     found = measure_sets(np.array([[0.6, 0.4], [0.2, 0.8]]), np.array([0, 0]), sets)
     assert (found["coverage"], found["mean_size"], found["one_class"]) == (0.5, 1, 1)
 
@@ -142,14 +142,13 @@ def calibrated() -> CalibratedHead:
 
 
 def test_calibration_sets_and_familiarity_are_measured_on_test_photos(calibrated, tmp_path):
-    test = calibrated.calibration["test"]
-    assert calibrated.calibration["photos"] == 360  # validation, and training by cross-fitting
-    after = test["after"]["expected_calibration_error"]
+    test = calibrated.calibration.test
+    assert calibrated.calibration.photos == 360  # validation, and training by cross-fitting
+    after = test.after.expected_calibration_error
     assert after < 0.05
-    assert after <= test["before"]["expected_calibration_error"] + 0.005
-    assert test["prediction_sets"]["coverage"] == pytest.approx(0.9, abs=0.03)
-    assert test["familiarity"]["like_training"] > 0.9
-    json.dumps([calibrated.calibration, calibrated.thresholds], allow_nan=False)
+    assert after <= test.before.expected_calibration_error + 0.005
+    assert test.prediction_sets.coverage == pytest.approx(0.9, abs=0.03)
+    assert test.familiarity.like_training > 0.9
     calibrated.write(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["familiarity.npz"]
 
@@ -159,8 +158,8 @@ def test_one_photo_a_class_and_no_validation_promises_nothing():
     nothing = np.zeros((0, 12), "f4"), np.zeros(0, np.int64)
     sides = Sides(train, labels, *nothing, classes=3)
     found = calibrate_head(fit_head("prototypes", sides), sides)
-    assert (found.thresholds, found.familiarity) == ({}, None)
-    assert found.calibration["temperature"] == 0.07  # the default, as nothing could be fitted
+    assert (found.thresholds, found.familiarity) == (Thresholds(), None)
+    assert found.calibration.temperature == 0.07  # the default, as nothing could be fitted
     assert found.layers[-1].kernel.shape == (12, 3)
 
 
@@ -168,12 +167,12 @@ def test_the_temperature_counts_from_the_scores_as_they_were():
     sides = Sides(*vectors(300, 0), *vectors(60, 1), classes=3)
     found = calibrate_head(fit_head("svm", sides), sides)
     ratio = np.abs(found.uncalibrated[-1].kernel).max() / np.abs(found.layers[-1].kernel).max()
-    assert ratio == pytest.approx(found.calibration["temperature"], rel=1e-4)
+    assert ratio == pytest.approx(found.calibration.temperature, rel=1e-4)
     assert ratio < 0.9  # distances from a border are no logits
 
 
 def test_the_report_shows_it_in_words_and_as_a_picture(calibrated):
-    picture = calibration_report.draw_reliability(calibrated.calibration["test"])
+    picture = calibration_report.draw_reliability(calibrated.calibration.test)
     assert Image.open(io.BytesIO(picture)).size[0] > 400
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["percent"] = lambda share, digits=1: f"{100 * share:.{digits}f} %"
@@ -183,7 +182,7 @@ def test_the_report_shows_it_in_words_and_as_a_picture(calibrated):
     page = template.render(calibration=calibrated.calibration, reliability=picture)
     assert "are made to contain the true class of 90 % of photos" in page
     assert "data:image/png" in page
-    assert template.render(calibration={}, reliability=None).strip() == ""
+    assert template.render(calibration=None, reliability=None).strip() == ""
     table = environment.from_string(place.with_name("heads.html.j2").read_text())
     row = {"kind": "svm", "name": "linear SVM", "settings": {"C": 1}, "seconds": 1.0,
            "validation_accuracy": 0.5, "validation_accuracy_interval": [0.4, 0.6],

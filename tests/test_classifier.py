@@ -1,6 +1,5 @@
 """A saved model answers as the Keras network in it does, from any thread, or is not opened."""
 
-import hashlib
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 
 from models.bundle import Bundle
 from models.classifier import Classifier, softmax
 from models.errors import BundleError, ImageUnsupported, UnknownLayer
+from tests.crafting import change_weights, edit, replace
 
 CLOSE = 1e-4  # ten times what two libraries' orders of adding made of these logits of up to 3
 
@@ -28,24 +27,14 @@ def copied(tiny_bundle, tmp_path):
     return shutil.copytree(tiny_bundle, tmp_path / "tiny")
 
 
-def replace(bundle, name, content):
-    """Put another file into a bundle, with a manifest that fits it."""
-    (bundle / name).write_bytes(content)
-    path = bundle / "manifest.json"
-    fields = json.loads(path.read_text())
-    entry = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    fields["files"][name] = entry
-    path.write_text(json.dumps(fields))
-
-
 def spoil(bundle, name, constant, value):
     """Make one number of one of the graph's constants `value`."""
-    graph = onnx.load_from_string((bundle / name).read_bytes())
-    tensor = graph.graph.initializer[constant]
-    numbers = numpy_helper.to_array(tensor).copy()
-    numbers.flat[0] = value
-    tensor.CopyFrom(numpy_helper.from_array(numbers, tensor.name))
-    replace(bundle, name, graph.SerializeToString())
+
+    def change(numbers):
+        numbers.flat[0] = value
+        return numbers
+
+    change_weights(bundle, name, change, slice(constant, constant + 1 or None))
 
 
 def keras_answer(network, layer, photos):
@@ -162,13 +151,6 @@ def test_a_file_that_is_no_graph_is_refused_by_name(content, copied):
     replace(copied, "predict.onnx", content)
     with pytest.raises(BundleError, match=r"predict\.onnx does not load"):
         Classifier(Bundle(copied))
-
-
-def edit(bundle, change):
-    path = bundle / "manifest.json"
-    fields = json.loads(path.read_text())
-    change(fields)
-    path.write_text(json.dumps(fields))
 
 
 def test_a_class_too_many_is_refused_with_both_numbers(copied):

@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 from sklearn import metrics
 
 from models.bundle import Bundle
+from models.bundles.manifest import PredictionSet
 from models.classifier import Classifier
 from models.errors import PhotosError
 from tests.making import (
@@ -194,7 +195,7 @@ def test_every_interval_of_the_calibration_knows_copies():
     units = np.array([0] * 5 + [1] * 5)
     two_of_two = pytest.approx(wilson(2, 2))
     assert reliability(probabilities, labels, units)["bins"][0]["accuracy_interval"] == two_of_two
-    sets = {"coverage": 0.9, "least_probability": 0.5}
+    sets = PredictionSet(coverage=0.9, least_probability=0.5)
     assert measure_sets(probabilities, labels, sets, units)["coverage_interval"] == two_of_two
     found = measure_familiarity(np.ones(10), 0.5, units)
     assert found["like_training_interval"] == two_of_two

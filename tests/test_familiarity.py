@@ -5,9 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from sklearn.neighbors import NearestNeighbors
 
-from models.bundle import MANIFEST, Bundle, seal
+from models.bundle import MANIFEST, Bundle, Manifest, seal
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.familiarity import FILE, Familiarity
@@ -58,8 +59,8 @@ def test_it_equals_scikit_learns_neighbours_where_all_directions_are_kept():
     model = NearestNeighbors(n_neighbors=5, metric="cosine").fit(train)
     expected = 1 - model.kneighbors(others)[0][:, 4]
     np.testing.assert_allclose(fitted.familiarity.score(others), expected, atol=1e-5)
-    assert fitted.threshold["neighbours"] == 5
-    assert fitted.threshold["set_on"] == "validation"
+    assert fitted.threshold.neighbours == 5
+    assert fitted.threshold.set_on == "validation"
 
 
 def test_the_threshold_misses_the_share_that_was_asked_for():
@@ -99,7 +100,7 @@ def test_of_many_photos_every_class_keeps_its_share(monkeypatch):
 def test_without_validation_photos_the_training_photos_judge_each_other():
     train, labels = clouds(60, 0)
     fitted = fit_familiarity(train, labels, train[:0])
-    assert fitted.threshold["set_on"] == "train"
+    assert fitted.threshold.set_on == "train"
     assert fitted.familiarity.least < 1  # none was compared with itself
     assert fit_familiarity(train[:4], labels[:4], train[:0]) is None  # too few to say anything
 
@@ -158,16 +159,13 @@ def test_evaluate_measures_sets_and_familiarity(believed, tmp_path):
     assert numbers["prediction_sets"]["mean_size"] <= 2
 
 
-def corrupt(believed, target, arrays=None, thresholds=None):
-    """A copy of the bundle with other arrays or thresholds, hashed anew."""
+def corrupt(believed, target, arrays):
+    """A copy of the bundle with other arrays, hashed anew."""
     shutil.copytree(believed, target)
     manifest = Bundle(target).manifest
     (target / MANIFEST).unlink()
-    if arrays is not None:
-        np.savez(target / FILE, **arrays)
-    update = {"name": target.name, "files": {}}
-    update |= {"thresholds": manifest.thresholds | (thresholds or {})}
-    seal(target, manifest.model_copy(update=update), target)
+    np.savez(target / FILE, **arrays)
+    seal(target, manifest.model_copy(update={"name": target.name, "files": {}}), target)
     return Bundle(target)
 
 
@@ -176,7 +174,7 @@ BROKEN = {
     "do not fit": {"directions": EYE, "photos": EYE[:, :2]},
     "not finite": {"directions": EYE, "photos": EYE * np.float32(np.nan)},
     "the network has 3": {"directions": np.eye(4, 3, dtype=np.float32), "photos": EYE},
-    "photos is not a file": {"directions": EYE},
+    "photos is not among its arrays": {"directions": EYE},
     "Object arrays cannot be loaded": {"directions": EYE, "photos": np.array([{}], object)},
 }
 
@@ -196,14 +194,21 @@ def test_arrays_that_make_no_sense_are_refused_when_the_bundle_is_opened(
         {"prediction_set": {"coverage": 0.9, "least_probability": 1.5}},
         {"prediction_set": {"coverage": 0.9, "least_probability": "0.2"}},
         {"prediction_set": 0.2},
-        {"familiarity": {"neighbours": 9, "least": 0.8}},
+        {"familiarity": {"neighbours": 0, "least": 0.8}},
         {"familiarity": {"neighbours": 1, "least": float("inf")}},
         {"familiarity": {"neighbours": 1}},
     ],
 )
-def test_thresholds_that_make_no_sense_are_refused_too(believed, tmp_path, thresholds):
-    with pytest.raises(BundleError, match=r"thresholds\.prediction_set|familiarity\.npz"):
-        Classifier(corrupt(believed, tmp_path / "broken", thresholds=thresholds))
+def test_thresholds_that_make_no_sense_are_refused_by_their_place(believed, thresholds):
+    fields = Bundle(believed).manifest.model_dump() | {"thresholds": thresholds}
+    with pytest.raises(ValidationError, match=rf"thresholds\.{next(iter(thresholds))}"):
+        Manifest.model_validate(fields)
+
+
+def test_more_neighbours_than_photos_are_refused(believed, tmp_path):
+    one = EYE[:0]
+    with pytest.raises(BundleError, match=r"neighbours is 1; expected 1 to 0"):
+        Classifier(corrupt(believed, tmp_path / "broken", {"directions": EYE, "photos": one}))
 
 
 def test_an_altered_file_is_not_read(believed, tmp_path):

@@ -216,7 +216,7 @@ def test_no_photo_and_no_image_are_refused_on_every_route(client):
 
 
 def test_a_map_with_nan_is_drawn_as_nothing(client, monkeypatch, classifier):
-    (model,) = client.application.extensions["shelf"]
+    (model,) = client.application.extensions["shelf"]()
     look = model.look
 
     def broken(photo, layers):

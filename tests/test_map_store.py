@@ -34,6 +34,17 @@ def filled(tmp_path, opened):
     return store
 
 
+def test_two_runs_at_once_write_into_one_store_and_read_what_is_theirs(tmp_path):
+    one, other = (MapStore(tmp_path, "maps", SHAPE) for _ in range(2))
+    with closing(one), closing(other):
+        one.add([(KEYS[0], maps(0))])
+        other.add([(KEYS[2], maps(2)), (KEYS[0], maps(0))])  # the second is there already
+        one.add([(KEYS[1], maps(1))])
+        for store, keys in ((one, KEYS), (other, [KEYS[0], KEYS[2]])):
+            expected = np.stack([maps(KEYS.index(key)) for key in keys])
+            np.testing.assert_array_equal(store.read(keys), expected)
+
+
 def test_maps_are_read_back_in_the_order_asked_for(filled):
     found = filled.read([KEYS[2], KEYS[0]])
     assert found.dtype == np.float32

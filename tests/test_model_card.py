@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from models.bundle import ImageEntry, Manifest
+from models.bundles.manifest import CalibrationFacts
 from training.evaluation.evaluate import measure
 from training.photos.class_sizes import is_uneven
 from training.photos.listing import Skipped
@@ -115,7 +116,8 @@ def test_limits_are_told_in_words_from_the_numbers(tmp_path):
     assert "far more often than others: it finds 50 % of emu." in text
     assert "uneven" not in text  # 140 to 940 photos: less than 10 to 1
     assert "not calibrated" in text
-    calibrated = card(tmp_path, ["cat", "dog"], calibration={"temperature": 1.5, "test": {}})
+    facts = CalibrationFacts(method="temperature", temperature=1.5, photos=9)
+    calibrated = card(tmp_path, ["cat", "dog"], calibration=facts)
     assert "not calibrated" not in calibrated
     assert "| calibration: temperature | 1.5 |" in calibrated
 

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from models.bundle import Bundle, seal
+from models.bundles.manifest import FamiliarityThreshold, PredictionSet, Thresholds
 from models.mosaic import EMBER
 from tests.browsing import (
     SAMPLES,
@@ -261,10 +262,9 @@ def wary(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         arrays = np.eye(16, dtype=np.float32)
         np.savez(bundle / "familiarity.npz", directions=arrays, photos=arrays)
         (bundle / "manifest.json").unlink()
-        thresholds = {
-            "prediction_set": {"coverage": 0.9, "least_probability": 0.0},
-            "familiarity": {"neighbours": 1, "least": least},
-        }
+        chosen = PredictionSet(coverage=0.9, least_probability=0.0)
+        known = FamiliarityThreshold(neighbours=1, least=least)
+        thresholds = Thresholds(prediction_set=chosen, familiarity=known)
         seal(bundle, manifest.model_copy(update={"thresholds": thresholds, "files": {}}), bundle)
         bundles.append(bundle)
     with serving(*bundles) as it:

@@ -89,14 +89,14 @@ def test_auto_is_at_least_as_accurate_as_promised(known):
 
 
 def test_the_calibration_error_falls_on_the_test_photos(calibrated):
-    test = calibrated.calibration["test"]
-    before, after = (test[name]["expected_calibration_error"] for name in ("before", "after"))
+    test = calibrated.calibration.test
+    before, after = (each.expected_calibration_error for each in (test.before, test.after))
     assert after < before
     assert after < 0.04
 
 
 def test_prediction_sets_of_nine_in_ten_hold_the_truth_for_87_to_93_in_100(calibrated):
-    assert 0.87 <= calibrated.calibration["test"]["prediction_sets"]["coverage"] <= 0.93
+    assert 0.87 <= calibrated.calibration.test.prediction_sets.coverage <= 0.93
 
 
 def noise_photos(rng):
@@ -145,4 +145,4 @@ def test_handwritten_digits_are_called_so_too(known, calibrated):
 
 
 def test_its_own_test_photos_are_not(calibrated):
-    assert calibrated.calibration["test"]["familiarity"]["like_training"] >= 0.93
+    assert calibrated.calibration.test.familiarity.like_training >= 0.93

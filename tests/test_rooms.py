@@ -172,7 +172,8 @@ def test_a_room_of_training_imports_only_from_those_below(room):
 
 
 def test_the_serving_half_of_models_imports_nothing_that_builds():
-    for file in (*(ROOT / "models").glob("*.py"), *(ROOT / "service").rglob("*.py")):
+    parts = (ROOT / "models").glob("*.py"), (ROOT / "models/bundles").glob("*.py")
+    for file in (*parts[0], *parts[1], *(ROOT / "service").rglob("*.py")):
         assert ROOT / "models/building" not in {m.parent for m in imported_modules(file)}, file
 
 
@@ -191,6 +192,13 @@ def test_a_tour_names_every_file_and_the_doors_that_others_use(tour):
     }
     doors = re.split(r",\s", re.search(r"^Doors: ([\w,\s]+)\.", text, re.M)[1])
     assert doors == sorted(used)
+
+
+@pytest.mark.parametrize("room", ["models/bundles", "service/versions"])
+def test_a_tour_of_a_smaller_room_names_every_file(room):
+    text = (ROOT / room / "__init__.py").read_text(encoding="utf-8")
+    files = {file.name for file in (ROOT / room).glob("*.py")} - {"__init__.py"}
+    assert files <= set(re.findall(r"(\w+\.py)\b", text))
 
 
 def test_nothing_is_imported_in_a_circle():

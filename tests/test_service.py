@@ -219,7 +219,7 @@ def test_live_and_ready_answer(client, classifier):
 
 def test_ready_says_what_is_wrong(tiny_bundle, monkeypatch):
     app = create_app([tiny_bundle])
-    (model,) = app.extensions["shelf"]
+    (model,) = app.extensions["shelf"]()
     monkeypatch.setattr(model.predictor, "run", lambda *_: [np.full((1, 1), np.nan)])
     answer = app.test_client().get("/v2/health/ready")
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "not_ready")

@@ -91,7 +91,7 @@ def write_bundle(
             metrics={"test": trained.metrics},
             calibration=calibrated.calibration,
             thresholds=calibrated.thresholds,
-            parity=parity.as_json(),
+            parity=parity,
             libraries=library_versions(),
         )
         skipped = _list_skipped(folder, source, data.skipped)

@@ -55,7 +55,7 @@ def save_imagenet(out: Path, config: FitConfig, stages: Stages) -> Manifest:
             head={"kind": "pretrained"},
             layers=compiled.layers,
             data={"samples": samples},
-            parity=parity.as_json(),
+            parity=parity,
             libraries=library_versions(),
         )
         return seal(folder, manifest, out)

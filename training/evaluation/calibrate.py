@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from models.building.head import DenseLayer, Head
+from models.bundles.manifest import CalibrationFacts, PredictionSet
 from models.classifier import softmax
 from training.evaluation.intervals import share_interval
 from training.settings.config import FitConfig
@@ -30,8 +31,8 @@ class Calibration:
     """A head with its temperature folded in, and what goes into the manifest."""
 
     layers: Head
-    calibration: dict[str, Any]
-    prediction_set: dict[str, Any]  # goes into `thresholds`; empty where photos are too few
+    calibration: CalibrationFacts
+    prediction_set: PredictionSet | None  # goes into `thresholds`; None: photos are too few
 
 
 def calibrate(
@@ -48,8 +49,8 @@ def calibrate(
     temperature = fit_temperature(logits, labels) if len(labels) else 1.0
     probabilities = softmax(logits / temperature)
     least = least_probability(probabilities, labels, coverage)
-    chosen = {} if least is None else {"coverage": coverage, "least_probability": least}
-    facts = {"method": "temperature", "temperature": temperature, "photos": len(labels)}
+    chosen = None if least is None else PredictionSet(coverage=coverage, least_probability=least)
+    facts = CalibrationFacts(method="temperature", temperature=temperature, photos=len(labels))
     return Calibration(scale_head(head, temperature), facts, chosen)
 
 
@@ -132,7 +133,7 @@ def reliability(
 def measure_sets(
     probabilities: np.ndarray,
     labels: np.ndarray,
-    prediction_set: dict[str, Any],
+    prediction_set: PredictionSet,
     units: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Measure prediction sets on other photos: how many hold the truth, and their size.
@@ -141,12 +142,12 @@ def measure_sets(
         probabilities: (N, K); labels: (N,) int; units: as in `evaluate.measure`.
     """
     units = np.arange(len(labels)) if units is None else units
-    member = probabilities >= prediction_set["least_probability"]
+    member = probabilities >= prediction_set.least_probability
     member[np.arange(len(labels)), probabilities.argmax(axis=1)] = True  # never empty
     held = member[np.arange(len(labels)), labels]
     sizes = member.sum(axis=1)
     return {
-        "promised": prediction_set["coverage"],
+        "promised": prediction_set.coverage,
         "coverage": float(held.mean()),
         "coverage_interval": share_interval(held, units),
         "mean_size": float(sizes.mean()),

@@ -201,7 +201,7 @@ def describe_answers(
     labels = label_indices(answers.photos, classifier.class_names, merge_names)
     units = answers.units
     numbers = measure(answers.probabilities, labels, classifier.class_names, units)
-    chosen = classifier.manifest.thresholds.get("prediction_set")
+    chosen = classifier.prediction_set
     if chosen:
         numbers["prediction_sets"] = measure_sets(answers.probabilities, labels, chosen, units)
     if answers.familiarity is not None and classifier.familiarity is not None:

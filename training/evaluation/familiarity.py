@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
+from models.bundles.manifest import FamiliarityThreshold
 from models.familiarity import FILE, Familiarity, nearest, place
 from training.evaluation.folds import turns
 from training.evaluation.intervals import share_interval
@@ -30,7 +31,7 @@ class FittedFamiliarity:
     """The arrays to compare with, and the manifest's `thresholds`."""
 
     familiarity: Familiarity
-    threshold: dict[str, Any]
+    threshold: FamiliarityThreshold
 
     def write(self, folder: Path) -> None:
         """Write the arrays into a bundle."""
@@ -75,13 +76,9 @@ def fit_familiarity(
         scores, judged = nearest(cosines, neighbours), "train"
     rank = max(0, int(missed * (len(scores) + 1)) - 1)
     least = float(np.sort(scores)[rank])
-    threshold = {
-        "neighbours": neighbours,
-        "least": least,
-        "missed": missed,
-        "set_on": judged,
-        "photos": len(scores),
-    }
+    threshold = FamiliarityThreshold(
+        neighbours=neighbours, least=least, missed=missed, set_on=judged, photos=len(scores)
+    )
     return FittedFamiliarity(Familiarity(directions, photos, neighbours, least), threshold)
 
 

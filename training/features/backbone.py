@@ -7,6 +7,7 @@ its own.
 """
 
 import ast
+import errno
 import hashlib
 import json
 import shutil
@@ -25,8 +26,10 @@ from models.building.attach import attach_to_keras, attach_to_onnx, head_graph, 
 from models.building.backbones import weights_identity
 from models.building.head import Head
 from models.bundle import LayerEntry, writing
+from models.bundles.exchange import exchange
+from models.bundles.manifest import Parity
 from models.errors import ParityError
-from models.parity import Parity, parity_limit
+from models.parity import parity_limit
 from models.runtime import Graph
 from training.settings.config import FitConfig
 from training.settings.console import Stages
@@ -107,7 +110,8 @@ def attach(compiled: Compiled, head: Head, photos: np.ndarray) -> tuple[dict[str
     onnx_ms = (time.perf_counter() - started) * 1000 / len(photos)
     expected = Graph(files["head.onnx"]).run(features, ["logits"])[0]
     logits = _compare([found, *layers.run(photos, ["logits"])], expected, "logits")
-    return files, Parity(len(photos), logits, compiled.maps, onnx_ms)
+    found_parity = Parity(photos=len(photos), logits=logits, maps=compiled.maps, onnx_ms=onnx_ms)
+    return files, found_parity
 
 
 def _compare(found: list[np.ndarray], expected: np.ndarray, what: str) -> float:
@@ -162,10 +166,21 @@ class CompiledStore:
                 layers = [layer.model_dump() for layer in compiled.layers]
                 facts = {"sha256": sums, "layers": layers, "maps": compiled.maps}
                 (folder / "facts.json").write_text(json.dumps(facts))
-                shutil.rmtree(self.path, ignore_errors=True)
-                folder.rename(self.path)
+                self._put(folder)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _put(self, folder: Path) -> None:
+        """Rename `folder` into place; another run may be about to do the same. Raises OSError."""
+        if self.path.exists():
+            if exchange(folder, self.path):
+                return
+            shutil.rmtree(self.path, ignore_errors=True)
+        try:
+            folder.rename(self.path)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise  # else another run was quicker, with the same content
 
 
 def _versions() -> list[str]:

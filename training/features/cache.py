@@ -5,6 +5,7 @@ keeps size and time of change of each file: a photo that did not change is not e
 again. A damaged cache is deleted and made anew.
 """
 
+import fcntl
 import hashlib
 import json
 import sqlite3
@@ -22,6 +23,7 @@ from training.features.summaries import SUMMARY, LayerSummaries
 from training.features.thumbnails import Appearance, as_pixels
 from training.settings.recipe import name_of
 
+WAIT_S = 60.0  # for another run to finish writing
 FORMAT = 4  # raise it when the cache or the decoder changes
 _TABLES = """
 CREATE TABLE IF NOT EXISTS features (digest BLOB PRIMARY KEY, vector BLOB NOT NULL);
@@ -59,18 +61,24 @@ class FeatureCache:
         self.renewed = False  # whether a damaged cache was deleted
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            with self.path.with_suffix(".lock").open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # of two runs, one makes it and one finds it
+                self._open_or_renew()
+        except (sqlite3.OperationalError, OSError) as error:
+            raise StorageError(self._hint(error)) from error
+
+    def _open_or_renew(self) -> None:
+        try:
             self._open()
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise StorageError(self._hint(error)) from error
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
             self.path.unlink()
             self.renewed = True
             self._open()
-        except OSError as error:
-            raise StorageError(self._hint(error)) from error
 
     def _open(self) -> None:
-        self._db = sqlite3.connect(self.path)
+        self._db = sqlite3.connect(self.path, timeout=WAIT_S)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
@@ -170,7 +178,8 @@ class FeatureCache:
         rows = [tuple(row) for row in find()]
         try:
             with self._db:
-                self._db.execute("INSERT INTO findings VALUES (?, ?)", (key, json.dumps(rows)))
+                keep = "INSERT OR REPLACE INTO findings VALUES (?, ?)"
+                self._db.execute(keep, (key, json.dumps(rows)))
         except sqlite3.OperationalError as error:
             raise StorageError(self._hint(error)) from error
         return rows

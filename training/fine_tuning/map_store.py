@@ -5,11 +5,12 @@ written is overwritten, never read. Half the bytes of float32: rounding to 11 bi
 feature map less than any random crop does.
 """
 
+import fcntl
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from models.errors import StorageError
 
 STORES = 3  # that a cache folder keeps: each may take a gigabyte
-LOCKED_S = 5.0  # to wait for another process that writes the same index
+LOCKED_S = 60.0  # to wait for another process that writes the same index
 
 Key = tuple[bytes, int]  # digest of a photo, number of the view
 
@@ -77,8 +78,21 @@ class MapStore:
             "CREATE TABLE IF NOT EXISTS rows "
             "(digest BLOB, view INTEGER, row INTEGER, PRIMARY KEY (digest, view))"
         )
+        self.rows = self._known()
+
+    def _known(self) -> dict[Key, int]:
         found = self._db.execute("SELECT digest, view, row FROM rows")
-        self.rows: dict[Key, int] = {(digest, view): row for digest, view, row in found}
+        return {(digest, view): row for digest, view, row in found}
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Write while no other run does, and know what others have written until then."""
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            self.rows = self._known()
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def missing(self, keys: Sequence[Key]) -> list[Key]:
         """List the keys that are not there yet, in order, each once."""
@@ -101,24 +115,27 @@ class MapStore:
 
     def add(self, entries: Sequence[tuple[Key, np.ndarray]]) -> None:
         """Keep new maps. Raises StorageError; what was there before stays."""
-        first = len(self.rows)
         try:
-            self._file.seek(first * self.row_bytes)
-            for _, maps in entries:
-                self._file.write(np.ascontiguousarray(maps, np.float16).tobytes())
-            self._file.flush()
-            new = {key: first + number for number, (key, _) in enumerate(entries)}
-            with self._db:
-                self._db.executemany(
-                    "INSERT INTO rows VALUES (?, ?, ?)", [(*key, row) for key, row in new.items()]
-                )
+            with self._alone():
+                first = len(self.rows)
+                fresh = [(key, maps) for key, maps in entries if key not in self.rows]
+                self._file.seek(first * self.row_bytes)
+                for _, maps in fresh:
+                    self._file.write(np.ascontiguousarray(maps, np.float16).tobytes())
+                self._file.flush()
+                new = {key: first + number for number, (key, _) in enumerate(fresh)}
+                with self._db:
+                    self._db.executemany(
+                        "INSERT INTO rows VALUES (?, ?, ?)",
+                        [(*key, row) for key, row in new.items()],
+                    )
+                self.rows |= new
         except (OSError, sqlite3.OperationalError) as error:
             needed = len(entries) * self.row_bytes / 1e6
             raise StorageError(
                 f"cache {self.path}: {error}; the next {needed:,.0f} MB do not fit: free some "
                 "space and run it again, what was computed is kept"
             ) from error
-        self.rows |= new
 
     def read(self, keys: Sequence[Key]) -> np.ndarray:
         """Read maps that are there: (N, h, w, C) float32."""

@@ -9,11 +9,11 @@ of the clothing photos that did not move the coverage.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from models.building.head import Head
+from models.bundles.manifest import CalibrationFacts, CalibrationTest, Thresholds
 from training.evaluation.calibrate import both, calibrate, measure_sets, reliability
 from training.evaluation.familiarity import FittedFamiliarity, fit_familiarity, measure_familiarity
 from training.heads.fit import cross_logits
@@ -28,8 +28,8 @@ class CalibratedHead:
     """A head that gives calibrated probabilities, and how far they can be relied on."""
 
     layers: Head  # the temperature is folded in: these go into the network
-    calibration: dict[str, Any]  # the manifest's field
-    thresholds: dict[str, Any]  # the manifest's field
+    calibration: CalibrationFacts
+    thresholds: Thresholds
     familiarity: FittedFamiliarity | None
     uncalibrated: Head  # with its scores as they were: divided by no temperature
 
@@ -51,13 +51,14 @@ class CalibratedHead:
             "before": reliability(apply_head(self.uncalibrated, features), labels, units),
             "after": reliability(after, labels, units),
         }
-        sets, known = self.thresholds.get("prediction_set"), self.familiarity
+        sets, known = self.thresholds.prediction_set, self.familiarity
         if sets:
             facts["prediction_sets"] = measure_sets(after, labels, sets, units)
         if known:
             scores = known.familiarity.score(features)
             facts["familiarity"] = measure_familiarity(scores, known.familiarity.least, units)
-        return replace(self, calibration=self.calibration | {"test": facts})
+        test = CalibrationTest.model_validate(facts)
+        return replace(self, calibration=self.calibration.model_copy(update={"test": test}))
 
 
 def calibrate_head(
@@ -74,15 +75,14 @@ def calibrate_head(
     )
     fitted = calibrate(head.layers, *held, coverage)
     familiarity = fit_familiarity(sides.train, sides.train_labels, sides.validation, sides.seed)
-    thresholds: dict[str, Any] = {}
-    if fitted.prediction_set:
-        thresholds["prediction_set"] = fitted.prediction_set
-    if familiarity:
-        thresholds["familiarity"] = familiarity.threshold
-    temperature = head.record.temperature * fitted.calibration["temperature"]  # of all divisions
+    thresholds = Thresholds(
+        prediction_set=fitted.prediction_set,
+        familiarity=familiarity.threshold if familiarity else None,
+    )
+    temperature = head.record.temperature * fitted.calibration.temperature  # of all divisions
     return CalibratedHead(
         layers=fitted.layers,
-        calibration=fitted.calibration | {"temperature": temperature},
+        calibration=fitted.calibration.model_copy(update={"temperature": temperature}),
         thresholds=thresholds,
         familiarity=familiarity,
         uncalibrated=head.undivided.layers,

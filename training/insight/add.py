@@ -4,7 +4,6 @@ It runs the bundle's own ONNX graphs, so it needs no Keras, except for `--visual
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -87,19 +86,19 @@ def add_insight(
         if trained_on and trained_on != fingerprint(split, features.photos, features.digests):
             stages.say("these are not the photos the model was trained on, or not all of them")
         material = Material(features, split, manifest.framing, config)
-        _copy_files(path, folder, manifest)
+        _copy_files(bundle, folder)
         index = write_insight(folder, watched, material, cache, stages)
         if wanted:
             _visualise(folder, manifest.layers, wanted, index, config.seed, stages)
         return seal(folder, manifest.model_copy(update={"files": {}}), path), skipped
 
 
-def _copy_files(path: Path, folder: Path, manifest: Manifest) -> None:
-    """Copy the files of the bundle at `path`, without its insight, into `folder`."""
-    for name in manifest.files:
+def _copy_files(bundle: Bundle, folder: Path) -> None:
+    """Copy the files of a bundle, without its insight, into `folder`. Raises BundleError."""
+    for name in bundle.manifest.files:
         if not name.startswith("insight/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path / name, folder / name)
+            (folder / name).write_bytes(bundle.read(name))
 
 
 def _channel(text: str, layers: Sequence[LayerEntry]) -> tuple[str, int]:

@@ -8,11 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
-from models.bundle import Manifest
+from models.bundles.manifest import CalibrationFacts, Manifest
 from training.photos.class_sizes import is_uneven
 from training.photos.listing import Skipped
 from training.report.cost import WATTS_PER_CORE, watt_hours
@@ -128,7 +127,8 @@ def _short_reason(reason: str) -> str:
     return re.sub(r"\d[\d,.]*", "N", reason.partition(":")[0])[:120]
 
 
-def _numbers(calibration: dict[str, Any]) -> list[tuple[str, str]]:
+def _numbers(calibration: CalibrationFacts | None) -> list[tuple[str, str]]:
     """Return the plain numbers of the calibration, under their names in the manifest."""
-    numbers = [(name, v) for name, v in calibration.items() if isinstance(v, int | float)]
+    known = calibration.model_dump() if calibration else {}
+    numbers = [(name, v) for name, v in known.items() if isinstance(v, int | float)]
     return [(name, f"{v:.4g}" if isinstance(v, float) else f"{v:,}") for name, v in numbers]

@@ -1,35 +1,35 @@
 """Draw how often the network is right at each confidence: the report's reliability diagram."""
 
-from typing import Any
-
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from models.bundle import Manifest
+from models.bundles.manifest import CalibrationTest, Manifest
 from training.report.drawings import as_png
 from training.report.page import Section, environment
 
 
-def draw_reliability(test: dict[str, Any]) -> bytes:
+def draw_reliability(test: CalibrationTest) -> bytes:
     """Draw accuracy by confidence, before and after calibration, as a PNG.
 
     Args:
-        test: `calibration["test"]` of a manifest: `before` and `after`, each from
-            `calibrate.reliability`. A whisker is a bin's 95 % interval.
+        test: `calibration.test` of a manifest. A whisker is a bin's 95 % interval.
     """
     figure = Figure(figsize=(5.4, 4.6), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     axes.plot(
         [0, 1], [0, 1], color="#999", linestyle="--", linewidth=1, label="confidence = accuracy"
     )
-    for name, colour in (("before", "#c77d3a"), ("after", "#0b7285")):
-        bins = test[name]["bins"]
-        sure = [each["confidence"] for each in bins]
-        right = [each["accuracy"] for each in bins]
-        ends = [each["accuracy_interval"] for each in bins]
+    for name, found, colour in (
+        ("before", test.before, "#c77d3a"),
+        ("after", test.after, "#0b7285"),
+    ):
+        bins = found.bins
+        sure = [each.confidence for each in bins]
+        right = [each.accuracy for each in bins]
+        ends = [each.accuracy_interval for each in bins]
         below = [max(0.0, r - low) for r, (low, _) in zip(right, ends, strict=True)]
         above = [max(0.0, high - r) for r, (_, high) in zip(right, ends, strict=True)]
-        error = 100 * test[name]["expected_calibration_error"]
+        error = 100 * found.expected_calibration_error
         axes.errorbar(
             sure,
             right,
@@ -49,8 +49,9 @@ def draw_reliability(test: dict[str, Any]) -> bytes:
 
 def calibration_section(manifest: Manifest) -> Section:
     """Render the section on how far the probabilities can be trusted."""
+    test = manifest.calibration.test if manifest.calibration else None
     content = environment().get_template("calibration.html.j2").render(
         calibration=manifest.calibration,
-        reliability=draw_reliability(manifest.calibration["test"]),
+        reliability=draw_reliability(test) if test else None,
     )  # fmt: skip
     return Section("How far to trust it", "belief", Markup(content))

@@ -1,0 +1,9 @@
+"""The saved model on disk and in memory: a tour. `models/bundle.py` is the door.
+
+- manifest.py   what `manifest.json` may hold, each field with its type and range
+- folder.py     one file of a folder that a stranger may have filled: no link, no pipe
+- exchange.py   one folder in the place of another, in one step
+- pinned.py     a copy of a bundle that nobody can change
+- signature.py  who made a bundle
+- arrays.py     plain arrays out of a file
+"""

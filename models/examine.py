@@ -1,0 +1,68 @@
+"""A bundle put to the test before it may serve: all that a request can ask is asked once."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from models.bundle import Bundle, LayerEntry
+from models.classifier import Classifier
+from models.errors import BundleError
+from models.inside import look_inside
+
+NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
+
+
+def examine(bundle: Bundle, threads: int = 1) -> Classifier:
+    """Verify every file, load every graph and every layer's insight, and answer a photo.
+
+    Raises:
+        BundleError: something would have failed later; the message says what.
+    """
+    bundle.verify()
+    classifier = Classifier(bundle, threads)
+    _check_samples(bundle)
+    size = classifier.framing.size
+    photo = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    classifier.describe(classifier.read(photo), top=5)
+    if classifier.insight:
+        classifier.insight.check(classifier.layers, bundle.manifest.class_names)
+    if classifier.layers:
+        _check_maps(classifier, photo)
+        look_inside(classifier, photo)
+    return classifier
+
+
+def _check_samples(bundle: Bundle) -> None:
+    for sample in bundle.manifest.data.get("samples", []):
+        if f"samples/{sample['name']}" not in bundle.manifest.files:
+            reason = f"data.samples names {sample['name']!r}, which is not among its files"
+            raise BundleError(bundle.path, reason)
+
+
+def _check_maps(classifier: Classifier, photo: np.ndarray) -> None:
+    """See that each layer's maps have the shape that the manifest says."""
+    for names in _batches(classifier.manifest.layers):
+        for name, found in classifier.look(photo, names).maps.items():
+            expected = _shape(classifier.layers[name])
+            if found.shape != expected:
+                reason = f"layer {name!r} has maps of {found.shape}; its manifest says {expected}"
+                raise BundleError(classifier.bundle.path, reason)
+
+
+def _batches(layers: Sequence[LayerEntry]) -> Iterator[list[str]]:
+    """Names of layers, as many at a time as memory is meant to hold."""
+    batch: list[str] = []
+    numbers = 0
+    for entry in layers:
+        size = math.prod(_shape(entry))
+        if batch and numbers + size > NUMBERS_AT_ONCE:
+            yield batch
+            batch, numbers = [], 0
+        batch.append(entry.name)
+        numbers += size
+    yield batch
+
+
+def _shape(entry: LayerEntry) -> tuple[int, int, int]:
+    return entry.height, entry.width, entry.channels

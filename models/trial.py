@@ -1,0 +1,69 @@
+"""`python -m models.trial PATH NUMBER NAME VERSION KEY`: put one bundle to the test.
+
+A process of its own, so that a bundle that crashes the runtime, hangs or eats all memory takes
+nothing else with it. It copies the bundle into the open file NUMBER and prints one line of JSON:
+what it is, or why it is refused.
+"""
+
+import json
+import os
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from models.bundle import Bundle
+from models.bundles.pinned import PinnedBundle, pin
+from models.errors import BundleError
+from models.examine import examine
+
+CPU_S = 600  # seconds of all cores, should nobody be left to stop this process
+
+
+def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[str, Any]:
+    """Pin the bundle into `number` and examine the copy.
+
+    Args:
+        name, version: what it is to be called; empty: what its manifest says.
+        key: hexadecimal; who has to have signed it; empty: anybody.
+
+    Returns:
+        `name`, `version` and `fingerprint`; or the `reason` why it is refused.
+    """
+    known: dict[str, Any] = {}
+    try:
+        bundle = Bundle(path)
+        known["version"] = bundle.manifest.version
+        if key:
+            from models.bundles.signature import check_signature, key_of
+
+            check_signature(bundle, key_of(key))
+        pin(bundle, number)
+        copy = PinnedBundle(path, os.dup(number), name or None, version or None)
+        manifest = examine(copy).manifest
+        return {
+            "name": manifest.name,
+            "version": manifest.version,
+            "fingerprint": copy.fingerprint,
+        }
+    except BundleError as error:
+        return known | {"reason": error.reason}
+    except OSError as error:
+        return known | {"reason": f"it cannot be kept in memory: {error.strerror}"}
+    except Exception as error:  # a graph or an array that nobody thought of
+        return known | {"reason": f"{type(error).__name__}: {error}"}
+
+
+def main() -> None:
+    """Read the command line, print the verdict."""
+    path, number, name, version, key = sys.argv[1:]
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # only Linux has it: where memory runs out, this process goes first
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    print(json.dumps(judge(Path(path), int(number), name, version, key)))
+
+
+if __name__ == "__main__":
+    main()

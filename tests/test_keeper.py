@@ -1,0 +1,154 @@
+"""What the parent process makes of a folder of models; no worker is there to be waited for."""
+
+import os
+import shutil
+import sys
+import time
+
+import pytest
+
+from models.errors import BundleError, SettingError
+from service.versions import trials
+from service.versions.keeper import Keeper
+from service.versions.sources import ModelFolder, NamedBundles, stamp_of
+from tests.crafting import edit
+from tests.making import colour_bundle
+from tests.serving import WAIT_S
+
+
+def started(source):
+    keeper = Keeper(source)
+    keeper.start()
+    return keeper
+
+
+def step_until(keeper, condition):
+    limit = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < limit
+        keeper.step()
+        time.sleep(0.01)
+
+
+def served(keeper):
+    return {edition.name: edition.version for edition in keeper.catalogue.editions}
+
+
+def refused(keeper):
+    return {one.name: one.reason for one in keeper.catalogue.refused}
+
+
+def test_the_highest_version_that_passes_is_served_from_the_start(tmp_path):
+    for version in ("2", "9", "10"):
+        colour_bundle(tmp_path / "birds" / version)
+    os.truncate(tmp_path / "birds" / "10" / "predict.onnx", 9)
+    (tmp_path / "birds" / "notes").mkdir()
+    (tmp_path / "birds" / ".11.part").mkdir()  # as `fit` writes aside
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "readme.txt").write_text("no folder")
+    keeper = started(ModelFolder(tmp_path))
+    assert served(keeper) == {"birds": "9"}
+    assert "predict.onnx was altered" in refused(keeper)["birds"]
+
+
+def test_the_folder_decides_what_a_model_is_called(tmp_path):
+    colour_bundle(tmp_path / "flat")
+    edit(tmp_path / "flat", lambda fields: fields.update(name="other", version="7"))
+    colour_bundle(tmp_path / "deep" / "3")
+    assert served(started(ModelFolder(tmp_path))) == {"flat": "7", "deep": "3"}
+
+
+def test_a_model_that_comes_later_is_served_and_nothing_is_announced_twice(tmp_path):
+    colour_bundle(tmp_path / "birds")
+    said = []
+    keeper = Keeper(ModelFolder(tmp_path), say=said.append)
+    keeper.start()
+    colour_bundle(tmp_path / "ants")  # its name comes first
+    step_until(keeper, lambda: len(keeper.names) == 2)
+    assert keeper.names == ["ants", "birds"]
+    generation = keeper.catalogue.generation
+    for _ in range(3):
+        keeper._next_look = 0
+        keeper.step()
+    assert keeper.catalogue.generation == generation
+    assert said == ["ants: version 1 serves now"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("a b", "cannot name a model"), ("empty", "no manifest.json"), ("pin", "cannot be read")],
+)
+def test_a_folder_that_is_no_model_is_named_with_the_reason(name, reason, tmp_path):
+    (tmp_path / name).mkdir()
+    if name == "pin":
+        (tmp_path / name / "1").mkdir()
+        os.mkfifo(tmp_path / name / "PIN")  # whoever opens it waits
+    keeper = started(ModelFolder(tmp_path))
+    assert reason in refused(keeper)[name]
+    assert served(keeper) == {}
+
+
+def test_a_bundle_given_by_name_is_refused_at_the_start_with_its_path(tmp_path):
+    bundle = colour_bundle(tmp_path / "colours")
+    os.truncate(bundle / "predict.onnx", 9)
+    with pytest.raises(BundleError, match=r"colours: predict\.onnx was altered"):
+        started(NamedBundles([bundle]))
+
+
+def test_a_bundle_of_another_name_does_not_take_a_models_place(tmp_path):
+    bundle = colour_bundle(tmp_path / "colours")
+    keeper = started(NamedBundles([bundle]))
+    edit(bundle, lambda fields: fields.update(name="shapes"))
+    step_until(keeper, lambda: refused(keeper))
+    assert refused(keeper) == {"colours": "it is called 'shapes'; expected 'colours'"}
+    assert served(keeper) == {"colours": "1"}
+
+
+def test_a_bundle_given_by_name_is_served_on_when_its_folder_is_gone(tmp_path):
+    bundle = colour_bundle(tmp_path / "colours")
+    keeper = started(NamedBundles([bundle]))
+    shutil.rmtree(bundle)
+    step_until(keeper, lambda: refused(keeper))
+    assert "no manifest.json" in refused(keeper)["colours"]
+    assert served(keeper) == {"colours": "1"}
+
+
+def test_two_bundles_of_one_name_are_refused(tmp_path):
+    bundles = [colour_bundle(tmp_path / place / "colours") for place in ("a", "b")]
+    with pytest.raises(BundleError, match="a model called 'colours' is served already"):
+        started(NamedBundles(bundles))
+
+
+def test_a_trial_that_takes_too_long_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "TRIAL_S", 0.01)
+    colour_bundle(tmp_path / "slow")
+    keeper = started(ModelFolder(tmp_path))
+    assert refused(keeper) == {"slow": "to read, load and try it took more than 0.01 s"}
+
+
+def test_a_trial_that_crashes_is_a_refusal(tmp_path, monkeypatch):
+    crash = tmp_path / "crash"
+    crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    crash.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(crash))
+    colour_bundle(tmp_path / "models" / "odd")
+    keeper = started(ModelFolder(tmp_path / "models"))
+    assert refused(keeper) == {"odd": "it crashed the process that tried it"}
+
+
+def test_a_folder_that_is_not_there_is_refused_with_the_option(tmp_path):
+    with pytest.raises(SettingError, match=r"--models .*nowhere is not a folder"):
+        ModelFolder(tmp_path / "nowhere")
+
+
+def test_a_stamp_changes_with_whatever_is_below(tmp_path):
+    bundle = colour_bundle(tmp_path / "colours")
+    stamps = [stamp_of(bundle)]
+    assert stamp_of(bundle) == stamps[0]
+    (bundle / "predict.onnx").touch()
+    stamps.append(stamp_of(bundle))
+    (bundle / "more").mkdir()
+    stamps.append(stamp_of(bundle))
+    shutil.rmtree(bundle)
+    stamps.append(stamp_of(bundle))
+    assert len(set(stamps)) == 4
