@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from models.bundle import Bundle
 from models.errors import LayerscopeError
 from service.app import create_app
+from service.decode_memory import DecodeMemory
+from service.guard import Guard
+from service.logs import Logger, printable
+from service.network.front import Front
+from service.network.worker import NetworkWorker
 from service.settings import Settings, choose_workers
-from service.worker import DeadlineWorker
 
 
 class Server(BaseApplication):
@@ -26,6 +29,7 @@ class Server(BaseApplication):
 
     def __init__(self, bundles: list[Path], settings: Settings, options: dict[str, Any]):
         self._bundles, self._settings, self._options = bundles, settings, options
+        self._decode_memory = DecodeMemory(settings.decode_bytes)  # one for all workers
         super().__init__()
 
     def load_config(self) -> None:
@@ -33,12 +37,14 @@ class Server(BaseApplication):
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Front:
         """The application, in each worker."""
         try:
-            return create_app(self._bundles, self._settings)
+            app = create_app(self._bundles, self._settings)
+            app.extensions["decode_memory"] = self._decode_memory
+            return Front(app)
         except LayerscopeError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {printable(str(error))}", err=True)
             sys.exit(Arbiter.APP_LOAD_ERROR)  # tells the parent to stop, not to try again
 
 
@@ -52,7 +58,16 @@ class Server(BaseApplication):
 @click.option("--read-seconds", default=20.0, show_default=True,
               help="For a whole request to arrive.")  # fmt: skip
 @click.option("--answer-seconds", default=30.0, show_default=True,
-              help="To compute an answer and to send it.")  # fmt: skip
+              help="To compute an answer, and again to send it.")  # fmt: skip
+@click.option("--waiting", default=12, show_default=True,
+              help="Requests that may wait in a worker; beyond it 503.")  # fmt: skip
+@click.option("--decode-megabytes", default=600, show_default=True,
+              help="Memory of all workers for large photos while they are decoded.")  # fmt: skip
+@click.option("--allow-host", multiple=True, help="A name to answer for; repeatable; any if none.")
+@click.option("--allow-origin", multiple=True,
+              help="A site whose pages may ask, such as https://example.org; repeatable.")  # fmt: skip
+@click.option("--api-keys", type=click.Path(path_type=Path), help="A file with one key a line.")
+@click.option("--rate-limit", help="Posts of one key or address, such as 60/minute.")
 def main(
     bundles: tuple[Path, ...],
     host: str,
@@ -62,6 +77,12 @@ def main(
     more_formats: bool,
     read_seconds: float,
     answer_seconds: float,
+    waiting: int,
+    decode_megabytes: int,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    api_keys: Path | None,
+    rate_limit: str | None,
 ) -> None:
     """Serve each BUNDLE over HTTP; the first is the default model."""
     try:
@@ -73,12 +94,19 @@ def main(
             more_formats=more_formats,
             read_s=read_seconds,
             answer_s=answer_seconds,
+            waiting_photos=waiting,
+            decode_bytes=decode_megabytes * 1_000_000,
+            allow_hosts=allow_host,
+            allow_origins=allow_origin,
+            api_keys=api_keys,
+            rate_limit=rate_limit,
         )
+        Guard(settings)  # keys and rate can be read
         opened = [Bundle(path) for path in bundles]
         for bundle in opened:
             bundle.verify()
     except LayerscopeError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)
     shown = f"[{host}]" if ":" in host else host
     click.echo(
@@ -88,16 +116,19 @@ def main(
     options = {
         "bind": f"{shown}:{port}",
         "workers": count,
-        "worker_class": DeadlineWorker,
-        "threads": settings.request_threads,
-        "timeout": 60,
+        "worker_class": NetworkWorker,
+        "logger_class": Logger,
+        "asgi_loop": "asyncio",
+        "asgi_lifespan": "off",
+        "asgi_disconnect_grace_period": 0,
+        "timeout": 30,  # of a worker whose event loop stands still; nothing may stop it that long
         "graceful_timeout": 20,
         "keepalive": 5,
         "max_requests": 0,
         "loglevel": "warning",
         "control_socket_disable": True,
     }
-    DeadlineWorker.read_s, DeadlineWorker.answer_s = settings.read_s, settings.answer_s
+    NetworkWorker.settings = settings
     Server(list(bundles), settings, options).run()
 
 

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from service import errors, health, inside, pages, routes
+from service.decode_memory import DecodeMemory
+from service.guard import Guard, check_request
+from service.headers import common_headers, new_request_id
 from service.settings import Settings
 from service.shelf import Shelf
+from service.uploads import PhotoRequest
 
 
 def create_app(bundles: Sequence[Path], settings: Settings | None = None) -> Flask:
@@ -24,16 +28,26 @@ def create_app(bundles: Sequence[Path], settings: Settings | None = None) -> Fla
         MAX_FORM_PARTS=settings.photos_per_request + 8,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.merge_slashes = False  # else `//page` is redirected to whatever Host was sent
+    app.url_map.strict_slashes = False  # `/predict/` is `/predict`
+    app.request_class = PhotoRequest
     app.extensions["settings"] = settings
+    app.extensions["guard"] = Guard(settings)
+    app.extensions["decode_memory"] = DecodeMemory(settings.decode_bytes)
     app.extensions["shelf"] = Shelf(bundles, settings.network_threads)
     for blueprint in (routes.bp, inside.bp, pages.bp, health.bp):
         app.register_blueprint(blueprint)
     errors.register(app)
 
+    @app.before_request
+    def admit() -> None:
+        request.environ.setdefault(errors.REQUEST_ID, new_request_id(request.environ))
+        check_request()
+
     @app.after_request
     def harden(response: Response) -> Response:
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        for name, value in common_headers(request.environ, settings):
+            response.headers.setdefault(name, value)
         return response
 
     return app

@@ -1,0 +1,125 @@
+"""Reads a request whole, admits or refuses it, has it answered in a thread, sends the answer."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from flask import Flask
+
+from models.errors import LayerscopeError
+from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
+from service.guard import ADMITTED
+from service.headers import common_headers, new_request_id
+from service.network.connection import CONNECTION, Connection, Phase
+from service.network.environ import Headers, Scope, make_environ, put_body, run_wsgi
+from service.network.lanes import Lane
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SMALL_BYTES = 1_000_000  # a body up to here is read before it is refused: the connection lives on
+HEALTH = ("/v2/health/", "/metrics")
+Answer = tuple[int, Headers, bytes]
+
+
+class Front:
+    """An ASGI application in front of a Flask one."""
+
+    def __init__(self, app: Flask):
+        """Make the lanes of this worker."""
+        self._app = app
+        self._guard = app.extensions["guard"]
+        self._settings: Settings = app.extensions["settings"]
+        threads, waiting = self._settings.request_threads, self._settings.waiting_photos
+        self._health = Lane("health", 1, 2_000)
+        self._pages = Lane("pages", 2, 200)
+        self._photos = Lane("photos", threads, waiting)
+        self._batches = Lane("batches", max(1, threads // 2), waiting)
+        self._shed = 0
+        self._shed_logged = 0.0
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        connection: Connection = scope[CONNECTION]
+        environ = make_environ(scope)
+        environ[REQUEST_ID] = new_request_id(environ)
+        try:
+            answer = await self._answer(environ, connection, receive)
+        except LayerscopeError as error:
+            answer = self._refuse(error, environ)
+        if connection.phase is Phase.ANSWERING:
+            connection.enter(Phase.SENDING)
+        await self._send(answer, environ, connection, send)
+
+    async def _answer(self, environ: dict[str, Any], connection: Connection, receive: Any) -> Answer:
+        """Raises LayerscopeError for what is refused before a thread is taken."""
+        self._guard.check(environ)
+        environ[ADMITTED] = True
+        lane = self._lane(environ)
+        declared = environ.get("CONTENT_LENGTH", "")
+        if declared.isdigit() and int(declared) > SMALL_BYTES:
+            if int(declared) > self._settings.upload_bytes:
+                raise BodyTooLarge(int(declared), self._settings.upload_bytes)
+            lane.check()
+        body = await self._read(connection, receive)
+        put_body(environ, body)
+        if lane is self._photos and body.count(b"filename=") > 1:
+            lane = self._batches
+        del body
+        return await self._work(lane, environ)
+
+    def _lane(self, environ: dict[str, Any]) -> Lane:
+        if environ["PATH_INFO"].startswith(HEALTH):
+            return self._health
+        return self._photos if environ["REQUEST_METHOD"] == "POST" else self._pages
+
+    async def _read(self, connection: Connection, receive: Any) -> bytes:
+        """The whole body. Raises BodyIncomplete, BodyTooLarge."""
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise BodyIncomplete(f"the body broke off after {size:,} bytes: send it again")
+            parts.append(message["body"])
+            size += len(message["body"])
+            if size > self._settings.upload_bytes:
+                raise BodyTooLarge(size, self._settings.upload_bytes)
+            if not message["more_body"]:
+                break
+        if not connection.whole:
+            raise BodyIncomplete(f"the body broke off after {size:,} bytes: send it again")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _work(self, lane: Lane, environ: dict[str, Any]) -> Answer:
+        """Have a thread answer. Raises Busy: no place, or not done in time."""
+        seconds = self._settings.answer_s
+        try:
+            async with asyncio.timeout(seconds):
+                return await lane.run(lambda: run_wsgi(self._app.wsgi_app, environ))
+        except TimeoutError:
+            raise Busy(f"the answer took over {seconds:g} s; send less, or try again") from None
+
+    async def _send(
+        self, answer: Answer, environ: dict[str, Any], connection: Connection, send: Any
+    ) -> None:
+        status, headers, body = answer
+        connection.release()
+        connection.hold(len(body))
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
+        await send({"type": "http.response.body", "body": body})
+        connection.release()
+        if connection.phase is Phase.SENDING:
+            connection.enter(Phase.IDLE)
+
+    def _refuse(self, error: LayerscopeError, environ: dict[str, Any]) -> Answer:
+        if isinstance(error, Busy):
+            self._shed += 1
+            now = time.monotonic()
+            if now - self._shed_logged > 1:  # one line a second, however many are refused
+                log.warning("overloaded: %d requests refused since the last line", self._shed)
+                self._shed, self._shed_logged = 0, now
+        status, headers, body = describe(error, environ[REQUEST_ID])
+        return status, headers + common_headers(environ, self._settings), body
