@@ -4,6 +4,8 @@ Each worker loads the bundles itself, after it was forked: ONNX Runtime's thread
 survive a fork. The parent process only checks that they can be served.
 """
 
+import os
+import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from models.bundle import Bundle
-from models.errors import LayerscopeError
+from models.errors import LayerscopeError, SettingError
 from service.app import create_app
 from service.decode_memory import DecodeMemory
 from service.guard import Guard
@@ -22,6 +24,8 @@ from service.logs import Logger, printable
 from service.network.front import Front
 from service.network.worker import NetworkWorker
 from service.settings import Settings, choose_workers
+
+BACKLOG = 2048  # connections that the system keeps until a worker accepts them
 
 
 class Server(BaseApplication):
@@ -65,7 +69,8 @@ class Server(BaseApplication):
               help="Memory of all workers for large photos while they are decoded.")  # fmt: skip
 @click.option("--allow-host", multiple=True, help="A name to answer for; repeatable; any if none.")
 @click.option("--allow-origin", multiple=True,
-              help="A site whose pages may ask, such as https://example.org; repeatable.")  # fmt: skip
+              help="A site whose pages may ask, such as https://example.org; repeatable."
+              )  # fmt: skip
 @click.option("--api-keys", type=click.Path(path_type=Path), help="A file with one key a line.")
 @click.option("--rate-limit", help="Posts of one key or address, such as 60/minute.")
 def main(
@@ -105,6 +110,7 @@ def main(
         opened = [Bundle(path) for path in bundles]
         for bundle in opened:
             bundle.verify()
+        listener = listen(host, port)
     except LayerscopeError as error:
         click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)
@@ -114,7 +120,7 @@ def main(
         f"({count} workers, {threads} network threads each)"
     )
     options = {
-        "bind": f"{shown}:{port}",
+        "bind": f"fd://{listener.detach()}",
         "workers": count,
         "worker_class": NetworkWorker,
         "logger_class": Logger,
@@ -130,6 +136,18 @@ def main(
     }
     NetworkWorker.settings = settings
     Server(list(bundles), settings, options).run()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port, before anything says that it is served. Raises SettingError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise SettingError(
+            f"cannot listen on {host} port {port}: {reason}; choose another --port or --host"
+        ) from error
 
 
 if __name__ == "__main__":

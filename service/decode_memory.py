@@ -30,11 +30,16 @@ class DecodeMemory:
         """Share one page; `waiters` threads of a worker may use it or wait for it."""
         self._limit = limit_bytes
         self._cells = mmap.mmap(-1, CELLS * 8)
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
+        self._file, name = tempfile.mkstemp(prefix="layerscope-")
+        os.unlink(name)  # it is known by its descriptor
         self._lock = threading.Lock()
         self._waiters = threading.BoundedSemaphore(waiters)
         self._cell = 0
         self._owner = 0  # the process that has taken the cell
+
+    def __del__(self) -> None:
+        """Close the file, and with it this process's locks."""
+        os.close(self._file)
 
     @contextmanager
     def room(self, size_bytes: int) -> Iterator[None]:

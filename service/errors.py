@@ -126,7 +126,10 @@ class Busy(LayerscopeError):
     """Too much of the same at once; it will pass."""
 
     code = "busy"
-    retry_after_s = 1
+
+    def __init__(self, message: str, retry_after_s: int = 1):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 STATUS |= {
@@ -150,13 +153,11 @@ def answer(code: str, message: str, status: int) -> Answer:
     return {"error": error}, status
 
 
-def describe(
-    error: LayerscopeError, request_id: str
-) -> tuple[int, list[tuple[str, str]], bytes]:
+def describe(error: LayerscopeError, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of the answer to an error that was raised on purpose."""
     status = STATUS.get(type(error), 503)
     message = str(error)
-    if isinstance(error, BundleError) or status == 503 and not isinstance(error, Busy):
+    if isinstance(error, BundleError) or (status == 503 and not isinstance(error, Busy)):
         # Its text names folders of this machine: that is for the log.
         log.error("request %s: %s", request_id, error)
         message = "the model cannot answer now; the log of the service says why"

@@ -78,7 +78,7 @@ class Guard:
             )
 
     def _check_key(self, environ: dict[str, Any]) -> str:
-        """The short hash of the key that was sent. Every known key is compared, in constant time."""
+        """The short hash of the key that was sent; comparing takes the same time for all."""
         sent = sent_key(environ)
         digest = _digest(sent)
         matches = [hmac.compare_digest(digest, known) for known in self._keys]

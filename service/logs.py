@@ -24,11 +24,11 @@ def printable(text: str) -> str:
 class OneLine(logging.Formatter):
     """A formatter that writes control characters out; a traceback keeps its lines, indented."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The line itself."""
         return printable(super().formatMessage(record))
 
-    def formatException(self, ei: Any) -> str:
+    def formatException(self, ei: Any) -> str:  # noqa: N802
         """The traceback, so that no line of it can be taken for a message of its own."""
         lines = super().formatException(ei).split("\n")
         return "\n".join(f"    {printable(line)}" for line in lines)

@@ -40,6 +40,7 @@ class Connection(ASGIProtocol):
         self.held = 0  # bytes of a request that arrives, or of an answer that leaves
         self.heard = False  # anything of the request that arrives
         self.ended = False  # the client has closed its side
+        self._closed: bool = False  # gunicorn's: nothing more is said
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase; its clock starts."""
@@ -152,11 +153,17 @@ class Connection(ASGIProtocol):
 
     def _close_transport(self) -> None:
         """Close; a client that still sends is listened to for a moment."""
-        if self._closed or self.phase is not Phase.ARRIVING or self.ended:
-            super()._close_transport()
+        if self._closed:
             return
         self._closed = True
+        if self.phase is not Phase.ARRIVING or self.ended:
+            self.transport.close()
+            return
         self.release()
         self.enter(Phase.LINGERING)
-        self.transport.write_eof()
-        self._resume_reading()
+        try:
+            self.transport.write_eof()
+        except OSError:  # it has reset the connection
+            self.transport.abort()
+        else:
+            self._resume_reading()

@@ -52,7 +52,9 @@ class Front:
             connection.enter(Phase.SENDING)
         await self._send(answer, environ, connection, send)
 
-    async def _answer(self, environ: dict[str, Any], connection: Connection, receive: Any) -> Answer:
+    async def _answer(
+        self, environ: dict[str, Any], connection: Connection, receive: Any
+    ) -> Answer:
         """Raises LayerscopeError for what is refused before a thread is taken."""
         self._guard.check(environ)
         environ[ADMITTED] = True
@@ -81,6 +83,7 @@ class Front:
         while True:
             message = await receive()
             if message["type"] != "http.request":
+                size = connection.held
                 raise BodyIncomplete(f"the body broke off after {size:,} bytes: send it again")
             parts.append(message["body"])
             size += len(message["body"])
@@ -88,8 +91,6 @@ class Front:
                 raise BodyTooLarge(size, self._settings.upload_bytes)
             if not message["more_body"]:
                 break
-        if not connection.whole:
-            raise BodyIncomplete(f"the body broke off after {size:,} bytes: send it again")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _work(self, lane: Lane, environ: dict[str, Any]) -> Answer:
@@ -113,6 +114,8 @@ class Front:
         connection.release()
         if connection.phase is Phase.SENDING:
             connection.enter(Phase.IDLE)
+        if connection.ended:
+            connection.transport.close()
 
     def _refuse(self, error: LayerscopeError, environ: dict[str, Any]) -> Answer:
         if isinstance(error, Busy):

@@ -108,18 +108,17 @@ class NetworkWorker(ASGIWorker):
             min(waiting, key=lambda one: one.since).transport.abort()
 
     def _cut_overdue(self) -> None:
+        limits = {
+            Phase.ARRIVING: self.settings.read_s,
+            Phase.SENDING: self.settings.answer_s,
+            Phase.IDLE: self.cfg.keepalive + 1,  # gunicorn closes it before, unless it cannot
+            Phase.LINGERING: LINGER_S,
+        }
         now = time.monotonic()
+        message = f"the request did not arrive whole within {self.settings.read_s:g} s"
         for one in list(self.connections):
-            age = now - one.since
-            if one.phase is Phase.ARRIVING and age > self.settings.read_s:
-                limit = f"{self.settings.read_s:g} s"
-                one.cut(408, "request_timeout", f"the request did not arrive whole within {limit}")
-            elif (one.phase is Phase.SENDING and age > self.settings.answer_s) or (
-                one.phase is Phase.LINGERING and age > LINGER_S
-            ):
-                one.transport.abort()
-            elif one.phase is Phase.IDLE and age > self.cfg.keepalive + 1:  # closed, not yet gone
-                one.transport.abort()
+            if now - one.since > limits.get(one.phase, float("inf")):
+                one.cut(408, "request_timeout", message)
 
     async def _stop(self) -> None:
         """Take what waits to be accepted, cut half requests first, answer the whole ones."""
