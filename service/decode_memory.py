@@ -26,7 +26,7 @@ WAIT_S = 10.0
 class DecodeMemory:
     """A limit on the bytes that decoding may use at once. Made before the workers are forked."""
 
-    def __init__(self, limit_bytes: int, waiters: int = 2):
+    def __init__(self, limit_bytes: int, waiters: int = 3):
         """Share one page; `waiters` threads of a worker may use it or wait for it."""
         self._limit = limit_bytes
         self._cells = mmap.mmap(-1, CELLS * 8)

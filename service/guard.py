@@ -34,8 +34,8 @@ class Guard:
     def __init__(self, settings: Settings):
         """Read the keys. Raises SettingError: a file or a rate that cannot be used."""
         self._settings = settings
-        self._keys = read_keys(settings.api_keys) if settings.api_keys else []
-        self._rate = parse_rate(settings.rate_limit) if settings.rate_limit else None
+        self._keys = [] if settings.api_keys is None else read_keys(settings.api_keys)
+        self._rate = None if settings.rate_limit is None else parse_rate(settings.rate_limit)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def check(self, environ: dict[str, Any]) -> None:

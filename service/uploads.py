@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import numpy as np
 from flask import Request, current_app
+from werkzeug.exceptions import ClientDisconnected
 
 from models.classifier import Classifier
 from models.decode_cost import memory_needed
@@ -38,11 +39,12 @@ def photos_in(request: Request, most: int) -> list[bytes]:
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding != "identity":
         raise NotAPhoto(f"the body has Content-Encoding {encoding[:40]!r}: {RAW}")
-    data = request.get_data(cache=True, parse_form_data=False)
-    if len(data) < (request.content_length or 0):
+    try:
+        data = request.get_data(cache=True, parse_form_data=False)
+    except ClientDisconnected as error:
         raise BodyIncomplete(
-            f"{len(data):,} of {request.content_length:,} bytes came: send the body again"
-        )
+            f"fewer than the promised {request.content_length:,} bytes came: send the body again"
+        ) from error
     if request.mimetype == "multipart/form-data":
         photos = _from_fields(request)
     else:

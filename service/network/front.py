@@ -7,7 +7,9 @@ from typing import Any
 
 from flask import Flask
 
+from models.decode_cost import memory_needed
 from models.errors import LayerscopeError
+from service.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
 from service.guard import ADMITTED
 from service.headers import common_headers, new_request_id
@@ -18,7 +20,11 @@ from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SMALL_BYTES = 1_000_000  # a body up to here is read before it is refused: the connection lives on
+SMALL_BODY_BYTES = (
+    1_000_000  # a body up to here is read before it is refused: the connection lives on
+)
+HEAVY_THREADS = 2  # for batches and large photos, so that they delay no small one
+USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
 HEALTH = ("/v2/health/", "/metrics")
 Answer = tuple[int, Headers, bytes]
 
@@ -35,7 +41,7 @@ class Front:
         self._health = Lane("health", 1, 2_000)
         self._pages = Lane("pages", 2, 200)
         self._photos = Lane("photos", threads, waiting)
-        self._batches = Lane("batches", max(1, threads // 2), waiting)
+        self._heavy = Lane("heavy", HEAVY_THREADS, waiting)
         self._shed = 0
         self._shed_logged = 0.0
 
@@ -60,14 +66,14 @@ class Front:
         environ[ADMITTED] = True
         lane = self._lane(environ)
         declared = environ.get("CONTENT_LENGTH", "")
-        if declared.isdigit() and int(declared) > SMALL_BYTES:
+        if declared.isdigit() and int(declared) > SMALL_BODY_BYTES:
             if int(declared) > self._settings.upload_bytes:
                 raise BodyTooLarge(int(declared), self._settings.upload_bytes)
             lane.check()
         body = await self._read(connection, receive)
         put_body(environ, body)
-        if lane is self._photos and body.count(b"filename=") > 1:
-            lane = self._batches
+        if lane is self._photos and is_heavy(environ, body):
+            lane = self._heavy
         del body
         return await self._work(lane, environ)
 
@@ -126,3 +132,13 @@ class Front:
                 self._shed, self._shed_logged = 0, now
         status, headers, body = describe(error, environ[REQUEST_ID])
         return status, headers + common_headers(environ, self._settings), body
+
+
+def is_heavy(environ: dict[str, Any], body: bytes) -> bool:
+    """Whether a request has several photos, or one that takes much memory to decode."""
+    start = 0
+    if environ.get("CONTENT_TYPE", "").startswith("multipart/"):
+        if body.count(b"filename=") > 1:
+            return True
+        start = body.find(b"\r\n\r\n") + 4  # after the headers of the first part
+    return memory_needed(body, USUAL_PX, start) > SMALL_PHOTO_BYTES
