@@ -5,10 +5,7 @@ JPEG with `draft` 0.2, without 4; progressive JPEG 3 to 8; PNG 4 to 9, with 16 b
 to 19; GIF 5; BMP 4; AVIF 9; TIFF 4 to 14.
 """
 
-import io
 from typing import NamedTuple
-
-from PIL import Image
 
 BYTES_A_PIXEL = {"PNG": 10.0, "PNG16": 14.5, "WEBP": 19.0, "GIF": 6.0, "BMP": 5.0, "OTHER": 14.5}
 JPEG, PROGRESSIVE = 4.0, 8.5
@@ -24,18 +21,23 @@ class Header(NamedTuple):
     height: int
 
 
-def memory_needed(data: bytes, size: int, start: int = 0) -> int:
+def memory_needed(data: bytes, size: int, most_pixels: int, start: int = 0) -> int:
     """Estimate the bytes that decoding a photo takes, rather too many than too few.
 
     Args:
         data: the encoded photo, from `start` on. Not trusted: a header that lies is found out
             by the decoder, which reads the same fields.
         size: px, the square that the photo is brought to; a JPEG is decoded not much larger.
+        most_pixels: of a photo that is accepted; what a TIFF or AVIF is taken to have.
     """
     header = read_header(data, start)
     if header is None:
         return 0  # no photo: the decoder refuses it
+    if header.kind == "OTHER":
+        return int(most_pixels * BYTES_A_PIXEL["OTHER"])
     pixels = header.width * header.height
+    if pixels > most_pixels:
+        return 0  # the decoder refuses it
     if header.kind == "PROGRESSIVE":
         return int(pixels * PROGRESSIVE)
     if header.kind == "JPEG":
@@ -46,7 +48,10 @@ def memory_needed(data: bytes, size: int, start: int = 0) -> int:
 
 
 def read_header(data: bytes, start: int = 0) -> Header | None:
-    """The kind and the size in px of an encoded photo; None: not one of those read here."""
+    """The kind and the size in px of an encoded photo; None: no photo.
+
+    OTHER is TIFF or AVIF, whose headers are too free to be read here.
+    """
     head = data[start : start + 40]
     if head.startswith(b"\xff\xd8"):
         return _jpeg(data, start + 2)
@@ -61,7 +66,7 @@ def read_header(data: bytes, start: int = 0) -> Header | None:
         height = int.from_bytes(head[22:26], "little", signed=True)  # negative: top row first
         return Header("BMP", _little(head[18:22]), abs(height))
     if head[:4] in (b"II*\0", b"MM\0*") or head[4:8] == b"ftyp":
-        return _other(data[start:])
+        return Header("OTHER", 0, 0)
     return None
 
 
@@ -91,15 +96,6 @@ def _webp(head: bytes) -> Header | None:
     if head[12:16] == b"VP8 ":
         return Header("WEBP", _little(head[26:28]) & 0x3FFF, _little(head[28:30]) & 0x3FFF)
     return None
-
-
-def _other(data: bytes) -> Header | None:
-    """TIFF and AVIF, which are read only where a setting allows them."""
-    try:
-        with Image.open(io.BytesIO(data), formats=("TIFF", "AVIF")) as image:
-            return Header("OTHER", image.width, image.height)
-    except Exception:  # whatever Pillow raises: the decoder will say it
-        return None
 
 
 def _big(part: bytes) -> int:

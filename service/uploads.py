@@ -118,7 +118,7 @@ def decode(classifier: Classifier, data: bytes, limits: Limits) -> np.ndarray:
     """The pixels of one photo; a large one waits for memory. Raises ImageError, Busy."""
     memory: DecodeMemory = current_app.extensions["decode_memory"]
     try:
-        with memory.room(memory_needed(data, classifier.framing.size)):
+        with memory.room(memory_needed(data, classifier.framing.size, limits.pixels)):
             return classifier.decode(data, limits)
     except ImageError as error:
         if lost_line_ends(data):

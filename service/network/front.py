@@ -9,6 +9,7 @@ from flask import Flask
 
 from models.decode_cost import memory_needed
 from models.errors import LayerscopeError
+from models.images import Limits
 from service.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
 from service.guard import ADMITTED
@@ -72,7 +73,7 @@ class Front:
             lane.check()
         body = await self._read(connection, receive)
         put_body(environ, body)
-        if lane is self._photos and is_heavy(environ, body):
+        if lane is self._photos and is_heavy(environ, body, self._settings.limits):
             lane = self._heavy
         del body
         return await self._work(lane, environ)
@@ -134,11 +135,11 @@ class Front:
         return status, headers + common_headers(environ, self._settings), body
 
 
-def is_heavy(environ: dict[str, Any], body: bytes) -> bool:
+def is_heavy(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
     """Whether a request has several photos, or one that takes much memory to decode."""
     start = 0
     if environ.get("CONTENT_TYPE", "").startswith("multipart/"):
         if body.count(b"filename=") > 1:
             return True
         start = body.find(b"\r\n\r\n") + 4  # after the headers of the first part
-    return memory_needed(body, USUAL_PX, start) > SMALL_PHOTO_BYTES
+    return memory_needed(body, USUAL_PX, limits.pixels, start) > SMALL_PHOTO_BYTES
