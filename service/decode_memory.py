@@ -20,7 +20,7 @@ from service.errors import Busy
 SMALL_BYTES = 32_000_000  # a photo up to here needs no room: the threads bound how many there are
 CELLS = 512  # workers at the same time, those of a reload too; a cell takes 8 bytes
 POLL_S = 0.01
-WAIT_S = 10.0
+WAIT_S = 20.0  # less than the time for an answer: the thread is then free again
 
 
 class DecodeMemory:
