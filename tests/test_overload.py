@@ -6,7 +6,7 @@ import struct
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +96,7 @@ def test_readers_that_do_not_read_take_no_thread_and_are_cut(tiny_bundle):
     path = "/activations/block1_relu?overlay=1&tile=512&channels=all"  # megabytes of answer
     with serving(tiny_bundle, workers=1, options=("--answer-seconds", "5")) as server:
         content = post_head(path, len(GRAIN)) + GRAIN
-        deaf = [server.connect(content, buffer=4096) for _ in range(6)]
+        deaf = [server.connect(content * 6, buffer=4096) for _ in range(6)]
         for _ in range(5):
             assert server.ask("/v2/health/live")[0] == 200
         limit = time.monotonic() + 30
@@ -104,8 +104,12 @@ def test_readers_that_do_not_read_take_no_thread_and_are_cut(tiny_bundle):
             assert time.monotonic() < limit
         time.sleep(8)  # 5 s to send, and what drawing takes
         for one in deaf:
-            _, headers, body = read_answer(one)
-            assert len(body) < int(headers["content-length"])  # the rest was thrown away
+            one.settimeout(30)
+            received = b""
+            with suppress(ConnectionResetError):
+                while part := one.recv(1 << 20):
+                    received += part
+            assert received.count(b"HTTP/1.1 200") < 6  # the rest was thrown away
             one.close()
 
 
@@ -234,7 +238,7 @@ def test_an_answer_that_takes_too_long_is_given_up(tiny_bundle):
 
 def test_eight_of_the_largest_photos_at_once_kill_no_worker(tiny_bundle):
     photo = encode_photo(np.zeros((5000, 5000, 3), np.uint8), "WEBP", lossless=True, method=0)
-    with serving(tiny_bundle, options=("--decode-megabytes", "500")) as server:
+    with serving(tiny_bundle, options=("--answer-seconds", "25")) as server:
         before = server.workers()
         with ThreadPoolExecutor(8) as clients:
             answers = list(clients.map(lambda _: server.ask("/predict", photo), range(8)))
@@ -248,4 +252,4 @@ def test_eight_of_the_largest_photos_at_once_kill_no_worker(tiny_bundle):
         assert set(statuses) <= {200, 503}  # on a slow machine the last ones wait too long
         assert statuses.count(200) >= 2
         assert server.workers() == before
-        assert max(peaks) < 800_000  # kB: each photo takes 450 MB; one at a time in all workers
+        assert max(peaks) < 800_000  # kB: each photo takes 450 MB, and all of them 3.6 GB
