@@ -19,7 +19,6 @@ pytestmark = pytest.mark.alone
 
 PHOTO = encode_photo(paint_photo(48, 48))
 NOISE = np.random.default_rng(0).integers(0, 255, (1700, 1700, 3), np.uint8)
-GRAIN = encode_photo(NOISE[:400, :400])  # as large a picture as it was
 SLOW = encode_photo(NOISE, compress_level=1)  # a tenth of a second to decode
 POST = post_head("/predict", len(PHOTO)) + PHOTO
 HALF = post_head("/predict", 90_000) + b"some"
@@ -93,23 +92,19 @@ def test_half_requests_take_no_thread_and_are_told_when_their_time_is_over(tiny_
 
 
 def test_readers_that_do_not_read_take_no_thread_and_are_cut(tiny_bundle):
-    path = "/activations/block1_relu?overlay=1&tile=512&channels=all"  # megabytes of answer
-    with serving(tiny_bundle, workers=1, options=("--answer-seconds", "5")) as server:
-        content = post_head(path, len(GRAIN)) + GRAIN
-        deaf = [server.connect(content * 6, buffer=4096) for _ in range(6)]
+    content = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2000  # 25 MB of answers
+    with serving(tiny_bundle, workers=1, options=("--answer-seconds", "2")) as server:
+        deaf = [server.connect(content, buffer=4096) for _ in range(12)]
         for _ in range(5):
             assert server.ask("/v2/health/live")[0] == 200
-        limit = time.monotonic() + 30
-        while server.ask("/predict", PHOTO)[0] != 200:
-            assert time.monotonic() < limit
-        time.sleep(8)  # 5 s to send, and what drawing takes
+            assert server.ask("/predict", PHOTO)[0] == 200
+        time.sleep(6)  # for as much as the system takes, 2 s, and the tick that notices
         for one in deaf:
-            one.settimeout(30)
-            received = b""
+            received = 0
             with suppress(ConnectionResetError):
                 while part := one.recv(1 << 20):
-                    received += part
-            assert received.count(b"HTTP/1.1 200") < 6  # the rest was thrown away
+                    received += part.count(b"HTTP/1.1 200")
+            assert received < 1900  # the rest was thrown away
             one.close()
 
 
