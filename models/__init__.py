@@ -4,6 +4,7 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
 
 - errors.py        everything that can go wrong, drawn as a tree
 - images.py        an encoded photo -> upright RGB pixels at the network's size
+- decode_cost.py   how much memory that takes, told from the header
 - bundle.py        the saved model: written aside, hashed, read with the hash checked
 - runtime.py       one ONNX graph, ready to run;  onnx_weights.py looks at its weights first
 - classifier.py    a bundle that answers: probabilities, feature maps
