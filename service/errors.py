@@ -203,6 +203,11 @@ def register(app: Flask) -> None:
             message = f"{request.method} is not answered here, {' or '.join(sorted(allowed))} is"
             if "POST" in allowed:
                 message += ": post the photo, as `curl --data-binary @photo.jpg ADDRESS` does"
+        if status == 413:
+            limits = request.max_form_parts, request.max_form_memory_size
+            message = (
+                f"a form may have {limits[0]} fields, and {limits[1]:,} bytes beside its files"
+            )
         body, _ = answer(CODES.get(status, "bad_request"), message, status)
         headers = [(k, v) for k, v in error.get_headers() if k.lower() == "allow"]
         return body, status, headers

@@ -10,7 +10,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from models.classifier import Classifier
 from models.decode_cost import memory_needed
-from models.errors import ImageError
+from models.errors import ImageError, ImageTooLarge
 from models.images import Limits
 from service.decode_memory import DecodeMemory
 from service.errors import BadUpload, BodyIncomplete, DecodingTimeout, NotAPhoto, TooManyPhotos
@@ -121,7 +121,7 @@ def decode(classifier: Classifier, data: bytes, limits: Limits) -> np.ndarray:
         with memory.room(memory_needed(data, classifier.framing.size, limits.pixels)):
             return classifier.decode(data, limits)
     except ImageError as error:
-        if lost_line_ends(data):
+        if not isinstance(error, ImageTooLarge) and lost_line_ends(data):
             error.args = (
                 f"{error}; it has not one line end, as if sent with `curl -d`, which strips "
                 "them: use --data-binary",

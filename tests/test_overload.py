@@ -162,6 +162,10 @@ def test_a_chunked_body_is_read_and_counted(server):
     )
     with server.connect(head + chunks + b"0\r\n\r\n") as one:
         assert read_answer(one)[0] == 200
+    with server.connect(head + b"1\r\na\r\n" * 2_000) as one:  # 6 bytes sent for 1 that counts
+        status, _, body = read_answer(one)
+        assert (status, code(body)) == (400, "bad_request")
+        assert "chunks of a few bytes" in body.decode()
     with server.connect(head) as one:
         for _ in range(33):
             one.sendall(b"%x\r\n%b\r\n" % (1_000_000, bytes(1_000_000)))
@@ -190,6 +194,7 @@ def test_requests_sent_together_are_answered_in_order(server):
         (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", b"431"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", b"400"),
         (post_head("/predict", 5, "Content-Length: 6"), b"400"),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"400"),
         (post_head("/predict", 5, "Transfer-Encoding: chunked") + b"0\r\n\r\n", b"400"),
     ],
 )  # fmt: skip

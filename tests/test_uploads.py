@@ -141,7 +141,10 @@ def test_no_upload_touches_the_disk(client, monkeypatch):
 def test_more_fields_than_photos_are_refused(client):
     fields = b"".join(part(f"field{i}", b"x", "") for i in range(100))
     answer = post(client, fields + b"--b--\r\n")
-    assert answer.status_code == 413
+    assert (answer.status_code, answer.json["error"]["code"]) == (413, "request_too_large")
+    assert "11 fields" in answer.json["error"]["message"]  # 3 photos and 8 others
+    long = post(client, part("note", b"x" * 600_000, "") + b"--b--\r\n")
+    assert (long.status_code, long.json["error"]["code"]) == (413, "request_too_large")
 
 
 def test_an_error_shares_its_id_with_header_body_and_log(tiny_bundle, monkeypatch, caplog):

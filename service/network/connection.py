@@ -11,12 +11,14 @@ import time
 from enum import Enum, auto
 from typing import Any
 
+from gunicorn.asgi.parser import ParseError
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.errors import answer_bytes
 
 LINGER_S = 1.0
 HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
+FEW_CHUNKS, LEAST_CHUNK_BYTES = 1_000, 64  # smaller ones on average cost more than they carry
 CONNECTION = "layerscope.connection"  # in the scope of a request
 
 
@@ -37,6 +39,7 @@ class Connection(ASGIProtocol):
         super().__init__(worker)
         self.phase = Phase.ARRIVING
         self.since = time.monotonic()
+        self._parts = 0  # pieces in which a body came
         self.held = 0  # bytes of a request that arrives, or of an answer that leaves
         self.heard = False  # anything of the request that arrives
         self.ended = False  # the client has closed its side
@@ -114,10 +117,15 @@ class Connection(ASGIProtocol):
     def _on_headers_complete(self) -> bool:
         if self.phase is Phase.IDLE:  # a request that came together with the one before
             self.enter(Phase.ARRIVING)
+        self._parts = 0
         return bool(super()._on_headers_complete())
 
     def _on_body(self, chunk: bytes) -> None:
         self.hold(len(chunk))
+        self._parts += 1
+        few = self._parts < FEW_CHUNKS or not self._current_request.chunked
+        if not few and self.held < self._parts * LEAST_CHUNK_BYTES:
+            raise ParseError("the body comes in chunks of a few bytes each")
         super()._on_body(chunk)
 
     def _on_message_complete(self) -> None:
