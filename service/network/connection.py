@@ -7,6 +7,7 @@ client still sends is dropped for a moment, because closing at once would reset 
 and take the answer from it. Nothing here blocks or waits.
 """
 
+import logging
 import time
 from enum import Enum, auto
 from typing import Any
@@ -15,6 +16,8 @@ from gunicorn.asgi.parser import ParseError
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.errors import answer_bytes
+
+log = logging.getLogger(__name__)
 
 LINGER_S = 1.0
 HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
@@ -95,7 +98,12 @@ class Connection(ASGIProtocol):
             self._cancel_keepalive_timer()
             self.enter(Phase.ARRIVING)
         self.heard = True
-        super().data_received(data)
+        try:
+            super().data_received(data)
+        except Exception as error:  # of gunicorn's parser: a number of 5,000 digits, for one
+            log.warning("not a valid HTTP request: %s", type(error).__name__)
+            self._send_error_response(400, "it cannot be parsed")
+            self._close_transport()
 
     def eof_received(self) -> bool:
         """Let a client that has closed its side have its answer, if that comes soon."""
