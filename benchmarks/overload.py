@@ -10,6 +10,7 @@ throughout. `--checkout` measures the service of another folder with the same cl
 
 import argparse
 import http.client
+import io
 import multiprocessing
 import os
 import random
@@ -21,6 +22,8 @@ import time
 from collections import Counter
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from PIL import Image
 
 from benchmarks import attackers
 from benchmarks.attackers import Attack, Place, attack
@@ -87,6 +90,7 @@ def main() -> None:
             measure_attacks(process.pid, port, photo, options.seconds)
             measure_overload(process.pid, port, photo, options.seconds)
             measure_mix(process.pid, port, photo, options.requests)
+            measure_fuzz(process.pid, port, options.requests // 4)
         finally:
             process.terminate()
 
@@ -124,6 +128,34 @@ def measure_mix(pid: int, port: int, photo: bytes, count: int) -> None:
         threads, descriptors = threads_and_descriptors(pid)
         print(f"{'':<26}{resident_mib(pid):.1f} MiB, {threads} threads, "
               f"{descriptors} descriptors", flush=True)  # fmt: skip
+
+
+def measure_fuzz(pid: int, port: int, count: int) -> None:
+    """Mutated photos of five formats: what they are answered, the longest, and the memory."""
+    rng, longest, statuses = random.Random(0), 0.0, Counter[int]()
+    image = Image.open(io.BytesIO(make_photo()))
+    kinds = ["JPEG", "PNG", "WEBP", "GIF", "BMP"]
+    photos = []
+    for kind in kinds:
+        buffer = io.BytesIO()
+        image.save(buffer, kind)
+        photos.append(buffer.getvalue())
+    memory = resident_mib(pid)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for number in range(count):
+        broken = bytearray(photos[number % len(kinds)])
+        for _ in range(rng.choice([1, 5, 50])):
+            broken[rng.randrange(min(len(broken), rng.choice([64, 1 << 20])))] = rng.randrange(256)
+        before = time.perf_counter()
+        connection.request(
+            "POST", "/predict", bytes(broken[: rng.choice([None, len(broken) // 2])])
+        )
+        response = connection.getresponse()
+        response.read()
+        statuses[response.status] += 1
+        longest = max(longest, time.perf_counter() - before)
+    print(f"{count} mutated photos: {dict(sorted(statuses.items()))}, longest {longest:.2f} s, "
+          f"memory {memory:.0f} -> {resident_mib(pid):.0f} MiB")  # fmt: skip
 
 
 class Attackers:
