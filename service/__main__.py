@@ -19,7 +19,7 @@ from models.bundle import Bundle
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
 from service.decode_memory import DecodeMemory
-from service.guard import Guard
+from service.guard import read_settings
 from service.logs import Logger, printable
 from service.network.front import Front
 from service.network.worker import NetworkWorker
@@ -106,7 +106,7 @@ def main(
             api_keys=api_keys,
             rate_limit=rate_limit,
         )
-        Guard(settings)  # keys and rate can be read
+        read_settings(settings)
         opened = [Bundle(path) for path in bundles]
         for bundle in opened:
             bundle.verify()

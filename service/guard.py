@@ -34,8 +34,7 @@ class Guard:
     def __init__(self, settings: Settings):
         """Read the keys. Raises SettingError: a file or a rate that cannot be used."""
         self._settings = settings
-        self._keys = [] if settings.api_keys is None else read_keys(settings.api_keys)
-        self._rate = None if settings.rate_limit is None else parse_rate(settings.rate_limit)
+        self._keys, self._rate = read_settings(settings)
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def check(self, environ: dict[str, Any]) -> None:
@@ -97,6 +96,13 @@ class Guard:
                 f"more than {rate.amount} posts in {rate.get_expiry()} s",
                 max(1, round(reset - time.time() + 0.5)),
             )
+
+
+def read_settings(settings: Settings) -> tuple[list[bytes], RateLimitItem | None]:
+    """The keys and the rate; starts nothing. Raises SettingError."""
+    keys = [] if settings.api_keys is None else read_keys(settings.api_keys)
+    rate = None if settings.rate_limit is None else parse_rate(settings.rate_limit)
+    return keys, rate
 
 
 def check_request() -> None:

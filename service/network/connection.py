@@ -73,6 +73,8 @@ class Connection(ASGIProtocol):
         if self.phase is Phase.ARRIVING and self.heard and not self._closed:
             self._say(status, code, message)
             self._close_transport()
+            if self._body_receiver is not None:
+                self._body_receiver.signal_disconnect()  # the front lets go of what came
         else:
             self.transport.abort()
 
