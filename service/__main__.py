@@ -115,8 +115,9 @@ def main(
         click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)
     shown = f"[{host}]" if ":" in host else host
+    names = printable(", ".join(bundle.manifest.name for bundle in opened))
     click.echo(
-        f"serving {', '.join(bundle.manifest.name for bundle in opened)} on http://{shown}:{port} "
+        f"serving {names} on http://{shown}:{port} "
         f"({count} workers, {threads} network threads each)"
     )
     options = {

@@ -25,7 +25,7 @@ def test_a_full_lane_refuses_at_once_and_has_room_again_later():
 
 def test_work_that_waits_for_a_client_who_has_gone_is_never_done():
     async def scenario() -> list[str]:
-        lane, go, done = Lane("x", threads=1, waiting=1), threading.Event(), []  # type: ignore[var-annotated]
+        lane, go, done = Lane("x", threads=1, waiting=1), threading.Event(), []
         first = asyncio.create_task(lane.run(lambda: go.wait(30)))
         gone = asyncio.create_task(lane.run(lambda: done.append("gone")))
         await asyncio.sleep(0.05)
