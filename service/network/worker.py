@@ -8,6 +8,7 @@ a connection is accepted.
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import os
 import resource
@@ -21,6 +22,8 @@ from service.network.connection import LINGER_S, Connection, Phase
 from service.settings import Settings
 
 SWITCH_S = 0.001  # that a thread keeps the interpreter; Python's own 5 ms would delay the loop
+M_MMAP_THRESHOLD = -3  # of glibc's mallopt
+MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a photo is decoded
 TICK_S = 0.25  # between two looks at what is overdue
 ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
 SPARE_DESCRIPTORS = 30  # for files, the event loop and what the worker was born with
@@ -43,6 +46,8 @@ class NetworkWorker(ASGIWorker):
     def init_process(self) -> None:
         """Ask for as many descriptors as are wanted; take fewer connections if there are fewer."""
         sys.setswitchinterval(SWITCH_S)
+        with contextlib.suppress(OSError, AttributeError):  # no glibc
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.settings.connections + SPARE_DESCRIPTORS
         if soft < wanted:
