@@ -7,6 +7,7 @@ input is never answered with 500. What the log says of a request begins with the
 
 import json
 import logging
+import secrets
 from http import HTTPStatus
 from typing import Any
 
@@ -172,12 +173,15 @@ def describe(error: LayerscopeError, request_id: str) -> tuple[int, list[tuple[s
 
 
 def answer_bytes(status: int, code: str, message: str) -> tuple[bytes, bytes]:
-    """Head and body of an error where there is no request yet that could have an id."""
-    body = json.dumps({"error": {"code": code, "message": message}}).encode() + b"\n"
+    """Head and body of an error where there is no request yet."""
+    request_id = secrets.token_hex(8)
+    error = {"code": code, "message": message, "request_id": request_id}
+    body = json.dumps({"error": error}).encode() + b"\n"
     lines = [
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
+        f"X-Request-ID: {request_id}",
         *(["Retry-After: 1"] if status == 503 else []),
         "Connection: close",
     ]

@@ -202,6 +202,7 @@ def test_what_is_no_http_is_refused_in_the_one_shape(server, content, status):
     head, _, body = server.raw(content).partition(b"\r\n\r\n")
     assert head.split()[1] == status
     assert code(body) == "bad_request"
+    assert json.loads(body)["error"]["request_id"].encode() in head
 
 
 def test_a_script_name_header_from_this_machine_moves_nothing(server):
