@@ -93,8 +93,8 @@ def test_what_is_not_given_is_completed_by_the_stage():
     assert config.random_views == Views(views=1)
 
 
-def test_every_field_but_the_cache_is_an_option():
-    assert {f.name for f in fields(FitConfig)} - set(settings_of(FitConfig)) == {"cache"}
+def test_every_field_but_the_cache_and_the_levels_is_an_option():
+    assert {f.name for f in fields(FitConfig)} - set(settings_of(FitConfig)) == {"cache", "levels"}
 
 
 def test_every_kind_of_head_and_every_activation_can_be_chosen():

@@ -48,7 +48,7 @@ def test_many_threads_open_one_fresh_cache_and_find_the_same_among_photos(tmp_pa
         cache = FeatureCache(tmp_path, "tiny", "w", FitConfig(backbone="tiny").framing)
         try:
             cache.add([(bytes([number]), np.zeros(4))], [])
-            return cache.remembered("pairs", [b"a"], lambda: [(1, "x")])
+            return cache.kept_rows("pairs", [b"a"], lambda: [(1, "x")])
         finally:
             cache.close()
 
