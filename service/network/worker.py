@@ -73,15 +73,21 @@ class NetworkWorker(ASGIWorker):
     async def _serve(self) -> None:
         for listener in self.sockets:
             listener.setblocking(False)
-            self.loop.add_reader(listener.fileno(), self._accept, listener)
+            self.loop.add_reader(listener.fileno(), self._accept_some, listener)
         while self.alive and self.ppid == os.getppid():
             self.notify()
             self._cut_overdue()
             await asyncio.sleep(TICK_S)
         await self._stop()
 
+    def _accept_some(self, listener: Any) -> None:
+        """Take one connection, so that workers share them; more at a time in a flood."""
+        for _ in range(1 + len(self.connections) // 50):
+            if not self._accept(listener):
+                break
+
     def _accept(self, listener: Any) -> bool:
-        """Take one connection, so that several workers share a burst of them."""
+        """Take one connection if one waits."""
         try:
             client, _ = listener.accept()
         except OSError as error:
@@ -106,14 +112,15 @@ class NetworkWorker(ASGIWorker):
 
     def _listen_again(self, listener: Any) -> None:
         if self.alive:
-            self.loop.add_reader(listener.fileno(), self._accept, listener)
+            self.loop.add_reader(listener.fileno(), self._accept_some, listener)
 
     def _evict(self) -> None:
-        """Cut the connection that has waited longest for its client."""
+        """Cut the connections that have waited longest for their clients: one in twenty."""
         able = (Phase.LINGERING, Phase.IDLE, Phase.ARRIVING, Phase.SENDING)
         waiting = [one for one in self.connections if one.phase in able]
-        if waiting:
-            min(waiting, key=lambda one: one.since).transport.abort()
+        waiting.sort(key=lambda one: one.since)
+        for one in waiting[: 1 + self._most // 20]:
+            one.transport.abort()
 
     def _cut_overdue(self) -> None:
         limits = {
