@@ -51,6 +51,7 @@ check: $(DEV) ## lint, format, types, Dockerfile
 # PHOTOS has train/, validation/ and test/ with class folders.
 bench: $(DEV) out/imagenet/manifest.json ## measure serving, and training on PHOTOS=folder, beside the usual way
 	$(PY) -m benchmarks.serving out/imagenet
+	$(PY) -m benchmarks.overload out/imagenet
 	$(if $(PHOTOS),$(PY) -m benchmarks.training $(PHOTOS) --quick)
 
 image: ## build the service image with Docker

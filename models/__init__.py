@@ -11,6 +11,7 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
     pixels.py        a decoded picture -> eight bits, flattened, upright
     deep_pixels.py   more than eight bits: which numbers are black and white
     quiet.py         keeps image libraries' remarks from the terminal
+    decode_cost.py   how much memory that takes, told from the header
 - bundle.py        the saved model: written aside, hashed, read with the hash checked;
                    bundles/ has its parts: manifest, signature, a copy that nobody can change
 - examine.py       all that a request can ask of a bundle, asked once before it may serve;

@@ -4,6 +4,8 @@ Each worker loads the models itself, after it was forked: ONNX Runtime's threads
 survive a fork. The parent process loads none; it keeps what workers load (`versions/keeper.py`).
 """
 
+import os
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -12,16 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
+from service.decode_memory import DecodeMemory
+from service.guard import read_settings
+from service.logs import Logger, printable
+from service.network.front import Front
+from service.network.worker import NetworkWorker
 from service.settings import Settings, choose_workers
 from service.versions.arbiter import KeepingArbiter
 from service.versions.keeper import Keeper
 from service.versions.sources import ModelFolder, NamedBundles
-from service.worker import DeadlineWorker
+
+BACKLOG = 2048  # connections that the system keeps until a worker accepts them
 
 
 class Server(BaseApplication):
@@ -29,6 +36,7 @@ class Server(BaseApplication):
 
     def __init__(self, keeper: Keeper, settings: Settings, options: dict[str, Any]):
         self._keeper, self._settings, self._options = keeper, settings, options
+        self._decode_memory = DecodeMemory(settings.decode_bytes)  # one for all workers
         super().__init__()
 
     def load_config(self) -> None:
@@ -36,12 +44,14 @@ class Server(BaseApplication):
         for name, value in self._options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Front:
         """The application, in each worker."""
         try:
-            return create_app(self._keeper.follow().current, self._settings)
+            app = create_app(self._keeper.follow().current, self._settings)
+            app.extensions["decode_memory"] = self._decode_memory
+            return Front(app)
         except LayerscopeError as error:  # it passed its trial: perhaps memory is short
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {printable(str(error))}", err=True)
             time.sleep(1)
             sys.exit(1)  # the parent starts another worker
 
@@ -72,7 +82,17 @@ class Server(BaseApplication):
 @click.option("--read-seconds", default=20.0, show_default=True,
               help="For a whole request to arrive.")  # fmt: skip
 @click.option("--answer-seconds", default=30.0, show_default=True,
-              help="To compute an answer and to send it.")  # fmt: skip
+              help="To compute an answer, and again to send it.")  # fmt: skip
+@click.option("--waiting", default=12, show_default=True,
+              help="Requests that may wait in a worker; beyond it 503.")  # fmt: skip
+@click.option("--decode-megabytes", default=600, show_default=True,
+              help="Memory of all workers for large photos while they are decoded.")  # fmt: skip
+@click.option("--allow-host", multiple=True, help="A name to answer for; repeatable; any if none.")
+@click.option("--allow-origin", multiple=True,
+              help="A site whose pages may ask, such as https://example.org; repeatable."
+              )  # fmt: skip
+@click.option("--api-keys", type=click.Path(path_type=Path), help="A file with one key a line.")
+@click.option("--rate-limit", help="Posts of one key or address, such as 60/minute.")
 def main(
     bundles: tuple[Path, ...],
     models: Path | None,
@@ -84,6 +104,12 @@ def main(
     more_formats: bool,
     read_seconds: float,
     answer_seconds: float,
+    waiting: int,
+    decode_megabytes: int,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    api_keys: Path | None,
+    rate_limit: str | None,
 ) -> None:
     """Serve each BUNDLE over HTTP; the first is the default model. What replaces one is loaded."""
     try:
@@ -95,10 +121,18 @@ def main(
             more_formats=more_formats,
             read_s=read_seconds,
             answer_s=answer_seconds,
+            waiting_photos=waiting,
+            decode_bytes=decode_megabytes * 1_000_000,
+            allow_hosts=allow_host,
+            allow_origins=allow_origin,
+            api_keys=api_keys,
+            rate_limit=rate_limit,
         )
+        read_settings(settings)
         keeper = open_keeper(bundles, models, trust, threads)
+        listener = listen(host, port)
     except LayerscopeError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)
     shown = f"[{host}]" if ":" in host else host
     click.echo(
@@ -106,18 +140,21 @@ def main(
         f"({count} workers, {threads} network threads each)"
     )
     options = {
-        "bind": f"{shown}:{port}",
+        "bind": f"fd://{listener.detach()}",
         "workers": count,
-        "worker_class": DeadlineWorker,
-        "threads": settings.request_threads,
-        "timeout": 60,
+        "worker_class": NetworkWorker,
+        "logger_class": Logger,
+        "asgi_loop": "asyncio",
+        "asgi_lifespan": "off",
+        "asgi_disconnect_grace_period": 0,
+        "timeout": 30,  # of a worker whose event loop stands still; nothing may stop it that long
         "graceful_timeout": 20,
         "keepalive": 5,
         "max_requests": 0,
         "loglevel": "warning",
         "control_socket_disable": True,
     }
-    DeadlineWorker.read_s, DeadlineWorker.answer_s = settings.read_s, settings.answer_s
+    NetworkWorker.settings = settings
     Server(keeper, settings, options).run()
 
 
@@ -136,6 +173,18 @@ def open_keeper(
     keeper = Keeper(source, threads, key, say=click.echo)
     keeper.start()
     return keeper
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port, before anything says that it is served. Raises SettingError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise SettingError(
+            f"cannot listen on {host} port {port}: {reason}; choose another --port or --host"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -3,12 +3,16 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from service import errors, health, inside, pages, routes
+from service.decode_memory import DecodeMemory
 from service.finite_json import FiniteJSON
+from service.guard import Guard, check_request
+from service.headers import common_headers, new_request_id
 from service.settings import Settings
 from service.shelf import Shelf, open_shelf
+from service.uploads import PhotoRequest
 from service.versions import routes as version_routes
 
 
@@ -31,10 +35,21 @@ def create_app(
         MAX_FORM_PARTS=settings.photos_per_request + 8,
     )
     app.json = FiniteJSON(app)
+    app.url_map.merge_slashes = False  # else `//page` is redirected to whatever Host was sent
+    app.url_map.strict_slashes = False  # `/predict/` is `/predict`
+    app.request_class = PhotoRequest
     app.extensions["settings"] = settings
+    app.extensions["guard"] = Guard(settings)
+    app.extensions["decode_memory"] = DecodeMemory(settings.decode_bytes)
     for blueprint in (routes.bp, inside.bp, pages.bp, health.bp):
         app.register_blueprint(blueprint)
     errors.register(app)
+
+    @app.before_request
+    def admit() -> None:
+        request.environ.setdefault(errors.REQUEST_ID, new_request_id(request.environ))
+        check_request()
+
     if callable(bundles):
         version_routes.register(app, bundles)
     else:
@@ -43,8 +58,8 @@ def create_app(
 
     @app.after_request
     def harden(response: Response) -> Response:
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
+        for name, value in common_headers(request.environ, settings):
+            response.headers.setdefault(name, value)
         return response
 
     return app

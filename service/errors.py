@@ -1,14 +1,17 @@
 """Everything that goes wrong -> one shape of answer.
 
-`{"error": {"code": "image_too_large", "message": "..."}}`, with a 4xx status or 503. A bug
-is logged with its traceback and answered as 503 `internal`: the caller's input is never
-answered with 500.
+`{"error": {"code": "image_too_large", "message": "...", "request_id": "..."}}`, with a 4xx
+status or 503. A bug is logged with its traceback and answered as 503 `internal`: the caller's
+input is never answered with 500. What the log says of a request begins with the same id.
 """
 
+import json
 import logging
+import secrets
+from http import HTTPStatus
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
 from models.errors import (
@@ -52,33 +55,139 @@ CODES = {
 }
 
 Answer = tuple[dict[str, Any], int]
+REQUEST_ID = "layerscope.request_id"  # in the WSGI environment
 
 
 class BadUpload(LayerscopeError):
-    """A request without a photo where one is needed, or with too many."""
+    """A request without a photo where one is needed."""
 
     code = "image_missing"
 
 
+class BodyIncomplete(LayerscopeError):
+    """A body that ends before its length, or before its own form does."""
+
+    code = "body_incomplete"
+
+
+class BodyTooLarge(LayerscopeError):
+    """A body over the limit."""
+
+    code = "request_too_large"
+
+    def __init__(self, found: int, limit: int):
+        super().__init__(f"the request has {found:,} bytes or more; the limit is {limit:,}")
+
+
+class NotAPhoto(LayerscopeError):
+    """A body in a form that wraps or encodes the photo."""
+
+    code = "unsupported_media_type"
+
+
 class TooManyPhotos(LayerscopeError):
-    """More photos in one request than may be, or more work than they may be."""
+    """More photos in one request than may be."""
 
     code = "too_many_images"
+
+
+class DecodingTimeout(LayerscopeError):
+    """Photos that together take too long to decode."""
+
+    code = "decoding_timeout"
+
+
+class HostRefused(LayerscopeError):
+    """A Host that is not in the list."""
+
+    code = "host_not_allowed"
+
+
+class OriginRefused(LayerscopeError):
+    """A post that another site's page sends through a visitor's browser."""
+
+    code = "origin_not_allowed"
+
+
+class KeyRefused(LayerscopeError):
+    """No API key, or one that is not known."""
+
+    code = "unauthorized"
+
+
+class TooManyRequests(LayerscopeError):
+    """More requests of one client than the rate allows."""
+
+    code = "too_many_requests"
+
+    def __init__(self, message: str, retry_after_s: int):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Busy(LayerscopeError):
     """Too much of the same at once; it will pass."""
 
     code = "busy"
-    retry_after_s = 3
+
+    def __init__(self, message: str, retry_after_s: int = 1):
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
-STATUS |= {BadUpload: 400, TooManyPhotos: 413, Busy: 503}
+STATUS |= {
+    BadUpload: 400,
+    BodyIncomplete: 400,
+    HostRefused: 400,
+    KeyRefused: 401,
+    OriginRefused: 403,
+    BodyTooLarge: 413,
+    TooManyPhotos: 413,
+    DecodingTimeout: 413,
+    NotAPhoto: 415,
+    TooManyRequests: 429,
+    Busy: 503,
+}
 
 
 def answer(code: str, message: str, status: int) -> Answer:
-    """The one shape of an error."""
-    return {"error": {"code": code, "message": message}}, status
+    """The one shape of an error, inside Flask."""
+    error = {"code": code, "message": message, "request_id": request.environ.get(REQUEST_ID)}
+    return {"error": error}, status
+
+
+def describe(error: LayerscopeError, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, headers and body of the answer to an error that was raised on purpose."""
+    status = STATUS.get(type(error), 503)
+    message = str(error)
+    if isinstance(error, BundleError) or (status == 503 and not isinstance(error, Busy)):
+        # Its text names folders of this machine: that is for the log.
+        log.error("request %s: %s", request_id, error)
+        message = "the model cannot answer now; the log of the service says why"
+    body = {"error": {"code": error.code, "message": message, "request_id": request_id}}
+    headers = [("Content-Type", "application/json")]
+    if isinstance(error, (Busy, TooManyRequests)):
+        headers.append(("Retry-After", str(error.retry_after_s)))
+    if isinstance(error, KeyRefused):
+        headers.append(("WWW-Authenticate", 'Basic realm="layerscope", charset="UTF-8"'))
+    encoded = json.dumps(body).encode() + b"\n"
+    return status, [*headers, ("Content-Length", str(len(encoded)))], encoded
+
+
+def answer_bytes(status: int, code: str, message: str) -> tuple[bytes, bytes]:
+    """Head and body of an error where there is no request yet."""
+    request_id = secrets.token_hex(8)
+    error = {"code": code, "message": message, "request_id": request_id}
+    body = json.dumps({"error": error}).encode() + b"\n"
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        f"X-Request-ID: {request_id}",
+        *(["Retry-After: 1"] if status == 503 else []),
+        "Connection: close",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode(), body
 
 
 def register(app: Flask) -> None:
@@ -86,19 +195,30 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(LayerscopeError)
     def explain(error: LayerscopeError) -> Any:
-        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, Busy) else {}
-        return *answer(error.code, str(error), STATUS.get(type(error), 503)), headers
+        status, headers, body = describe(error, request.environ[REQUEST_ID])
+        return body, status, headers
 
     @app.errorhandler(HTTPException)
     def refuse(error: HTTPException) -> Any:
         status = error.code or 400
         if status >= 500:
             return answer("internal", "the request could not be handled", 503)
-        body, _ = answer(CODES.get(status, "bad_request"), error.description or error.name, status)
+        message = error.description or error.name
+        allowed = getattr(error, "valid_methods", None)
+        if status == 405 and allowed:
+            message = f"{request.method} is not answered here, {' or '.join(sorted(allowed))} is"
+            if "POST" in allowed:
+                message += ": post the photo, as `curl --data-binary @photo.jpg ADDRESS` does"
+        if status == 413:
+            limits = request.max_form_parts, request.max_form_memory_size
+            message = (
+                f"a form may have {limits[0]} fields, and {limits[1]:,} bytes beside its files"
+            )
+        body, _ = answer(CODES.get(status, "bad_request"), message, status)
         headers = [(k, v) for k, v in error.get_headers() if k.lower() == "allow"]
         return body, status, headers
 
     @app.errorhandler(Exception)
     def bug(error: Exception) -> Answer:
-        log.exception("unhandled %s", type(error).__name__)
+        log.exception("request %s: unhandled %s", request.environ[REQUEST_ID], type(error).__name__)
         return answer("internal", "the service failed on this request; it has been logged", 503)

@@ -49,7 +49,7 @@ def saliency(name: str | None) -> Response | dict[str, Any]:
     method = request.args.get("method", "position")
     pixels = decode(classifier, photo_in(request), settings().limits)
     if method == "occlusion" and not _occlusions.acquire(blocking=False):
-        raise Busy("another photo is being covered part by part; try again in a few seconds")
+        raise Busy("another photo is being covered part by part; try again in 3 seconds", 3)
     try:
         found = explain(classifier, pixels, request.args.get("label"), method)
     finally:

@@ -1,12 +1,15 @@
 """What the server may be told, checked when it is made."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.cores import usable_cores
 from models.errors import SettingError
 from models.images import FORMATS, MORE_FORMATS, Limits
 
 MAX_WORKERS = 64
+_ORIGIN = re.compile(r"https?://[^/\s@?#]+")
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,10 @@ class Settings:
     workers: int = 1  # processes; each holds its own copy of every model
     network_threads: int = 1  # cores that one photo may use inside a worker
     request_threads: int = 4  # requests a worker answers at once; decoding fills the gaps
+    waiting_photos: int = 12  # requests that may wait in a worker; beyond it 503
+    connections: int = 2_000  # open ones of a worker; beyond it the oldest that waits is cut
+    buffer_bytes: int = 128_000_000  # of a worker, for requests that arrive, answers that leave
+    decode_bytes: int = 600_000_000  # of all workers, for photos that are being decoded
     upload_bytes: int = 32_000_000  # of a whole request
     photo_bytes: int = 20_000_000
     photo_megapixels: float = 25.0
@@ -23,8 +30,12 @@ class Settings:
     activation_numbers: int = 2_000_000  # of a JSON answer; a PNG sheet is far smaller
     sheet_pixels: int = 16_000_000
     more_formats: bool = False  # also accept TIFF, AVIF, HEIC
-    read_s: float = 20.0  # for a whole request to arrive, from its first byte
-    answer_s: float = 30.0  # to compute an answer and to send it
+    read_s: float = 20.0  # for a whole request to arrive, from accept or its first byte
+    answer_s: float = 30.0  # to compute an answer, and again to send it
+    allow_hosts: tuple[str, ...] = ()  # names the service answers for; empty: any
+    allow_origins: tuple[str, ...] = ()  # sites whose pages may ask, such as https://example.org
+    api_keys: Path | None = None  # a file with one key a line; None: no key is asked for
+    rate_limit: str | None = None  # posts of one key or address, such as 60/minute
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= MAX_WORKERS:
@@ -36,6 +47,18 @@ class Settings:
             raise SettingError(
                 f"--max-megapixels is {self.photo_megapixels}; expected 0.001 to 1000"
             )
+        if not 0 <= self.waiting_photos <= 10_000:
+            raise SettingError(f"--waiting is {self.waiting_photos}; expected 0 to 10000")
+        if not 32_000_000 <= self.decode_bytes <= 1_000_000_000_000:
+            raise SettingError(
+                f"--decode-megabytes is {self.decode_bytes / 1e6:g}; expected 32 to 1000000"
+            )
+        for origin in self.allow_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise SettingError(
+                    f"--allow-origin is {origin!r}; expected a scheme and a host, no path, such as "
+                    "https://example.org or http://localhost:3000"
+                )
 
     @property
     def limits(self) -> Limits:

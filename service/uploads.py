@@ -1,80 +1,150 @@
-"""A request -> the encoded photos in it: multipart fields `image`, or the raw body."""
+"""A request -> the encoded photos in it: one multipart field of files, or the raw body."""
 
-import threading
+import io
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from typing import IO, Any
 
 import numpy as np
-from flask import Request
-from werkzeug.exceptions import HTTPException
+from flask import Request, current_app
+from werkzeug.exceptions import ClientDisconnected
 
 from models.classifier import Classifier
-from models.errors import ImageError
+from models.decode_cost import memory_needed
+from models.errors import ImageError, ImageTooLarge
 from models.images import Limits
-from service.errors import BadUpload, TooManyPhotos
+from service.decode_memory import DecodeMemory
+from service.errors import BadUpload, BodyIncomplete, DecodingTimeout, NotAPhoto, TooManyPhotos
 
-DECODERS = threading.BoundedSemaphore(2)  # in a worker: a photo at the limit takes 400 MB
 DECODE_S = 20.0  # for all photos of a request
-RECEIVED = "layerscope.received"  # in the WSGI environment: called once the body is read
+FIELD = "image"
+SEND = "send it as the multipart field `image` or as the raw body"
+RAW = "post the bytes of the photo themselves, as `curl --data-binary @photo.jpg` does"
 
-T = TypeVar("T")
+
+class PhotoRequest(Request):
+    """A request whose uploads stay in memory: the request is whole and bounded already."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+        return io.BytesIO()
 
 
 def photos_in(request: Request, most: int) -> list[bytes]:
     """The bytes of every photo that was posted, in order.
 
     Raises:
-        BadUpload: none, or a body that breaks off. TooManyPhotos: more than `most`.
+        BadUpload: none, or in fields that leave open which are meant.
+        BodyIncomplete: a body shorter than it says. NotAPhoto: a form that wraps the photo.
+        TooManyPhotos: more than `most`.
     """
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise NotAPhoto(f"the body has Content-Encoding {encoding[:40]!r}: {RAW}")
+    try:
+        data = request.get_data(cache=True, parse_form_data=False)
+    except ClientDisconnected as error:
+        raise BodyIncomplete(
+            f"fewer than the promised {request.content_length:,} bytes came: send the body again"
+        ) from error
     if request.mimetype == "multipart/form-data":
-        files = _read(lambda: request.files.getlist("image"))
-        photos = [file.read() for file in files]
+        photos = _from_fields(request)
     else:
-        body = _read(request.get_data)
-        photos = [body] if body else []
-    request.environ.get(RECEIVED, lambda: None)()
-    if not photos:
-        raise BadUpload(
-            "no photo was posted: send it as the multipart field `image` or as the raw body"
-        )
+        if not data:
+            raise BadUpload(f"no photo was posted: {SEND}")
+        _check_form(request.mimetype, data)
+        photos = [data]
     if len(photos) > most:
         raise TooManyPhotos(f"{len(photos)} photos in one request; the limit is {most}")
     return photos
 
 
 def photo_in(request: Request) -> bytes:
-    """The one photo that was posted. Raises BadUpload."""
+    """The one photo that was posted. Raises what `photos_in` does."""
     return photos_in(request, most=1)[0]
 
 
-def _read(read: Callable[[], T]) -> T:
-    """Read from the connection; a body that breaks off is the sender's error."""
-    try:
-        return read()
-    except HTTPException:
-        raise
-    except Exception as error:  # gunicorn raises its own: InvalidChunkSize, NoMoreData, ...
-        raise BadUpload(f"the body could not be read: {type(error).__name__}") from error
+def _from_fields(request: Request) -> list[bytes]:
+    """The files of the field `image`, or of the only field with files."""
+    if not request.mimetype_params.get("boundary"):
+        raise BadUpload(
+            "multipart without a boundary: let your client set the Content-Type, which names it"
+        )
+    fields = [name for name in request.files if request.files.getlist(name)]
+    if FIELD in fields:
+        fields = [FIELD]
+    if len(fields) > 1:
+        names = ", ".join(f"`{name[:40]}`" for name in fields[:5])
+        raise BadUpload(f"the fields {names} came with files; expected one, such as `{FIELD}`")
+    if not fields:
+        raise BadUpload(_why_no_file(request))
+    return [_bytes_of(file.stream) for file in request.files.getlist(fields[0])]
+
+
+def _why_no_file(request: Request) -> str:
+    texts = list(request.form)
+    if FIELD in texts:
+        return (
+            f"the field `{FIELD}` came as text, not as a file: with curl write "
+            f"-F {FIELD}=@photo.jpg, with the @"
+        )
+    if texts:
+        names = ", ".join(f"`{name[:40]}`" for name in texts[:5])
+        return f"the fields {names} came, without a file; expected a file in `{FIELD}`"
+    return f"no field with a file came: {SEND}"
+
+
+def _bytes_of(stream: IO[bytes]) -> bytes:
+    return stream.getvalue() if isinstance(stream, io.BytesIO) else stream.read()
+
+
+def _check_form(mimetype: str, data: bytes) -> None:
+    """Raise NotAPhoto for what wraps a photo: said in words that help, not `no image`."""
+    head = data[:200].lstrip()
+    if mimetype == "application/json" or head[:1] in (b"{", b"["):
+        raise NotAPhoto(f"JSON came: {RAW}")
+    if head.startswith(b"data:"):
+        raise NotAPhoto(f"a data URL came: decode what follows its comma, and {RAW}")
+    if len(data) >= 64 and all(byte in _BASE64 for byte in data[:4096]):
+        raise NotAPhoto(f"base64 came: decode it, and {RAW}")
+    if head.startswith((b"image=", b"%FF%D8", b"%89PNG")):
+        raise NotAPhoto(f"a form of text fields came: {RAW}")
+    if head[:7].lower() == b"http://" or head[:8].lower() == b"https://":
+        raise NotAPhoto(f"an address came, and this service fetches none: {RAW}")
+
+
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n")
 
 
 def decode(classifier: Classifier, data: bytes, limits: Limits) -> np.ndarray:
-    """The pixels of one photo, with few decoded at the same time. Raises ImageError."""
-    with DECODERS:
-        return classifier.decode(data, limits)
+    """The pixels of one photo; a large one waits for memory. Raises ImageError, Busy."""
+    memory: DecodeMemory = current_app.extensions["decode_memory"]
+    try:
+        with memory.room(memory_needed(data, classifier.framing.size, limits.pixels)):
+            return classifier.decode(data, limits)
+    except ImageError as error:
+        if not isinstance(error, ImageTooLarge) and lost_line_ends(data):
+            error.args = (
+                f"{error}; it has not one line end, as if sent with `curl -d`, which strips "
+                "them: use --data-binary",
+            )
+        raise
+
+
+def lost_line_ends(data: bytes) -> bool:
+    """Whether bytes that stand in every long file of photos are missing from this one."""
+    return len(data) > 4096 and not any(byte in data for byte in (b"\r", b"\n", b"\0"))
 
 
 def decode_all(classifier: Classifier, encoded: list[bytes], limits: Limits) -> list[np.ndarray]:
     """The pixels of every photo.
 
     Raises:
-        ImageError, which says which photo it was; TooManyPhotos: it took too long.
+        ImageError, which says which photo it was; DecodingTimeout: it took too long.
     """
     photos: list[np.ndarray] = []
     started = time.monotonic()
     for number, data in enumerate(encoded, start=1):
         if time.monotonic() - started > DECODE_S:
-            raise TooManyPhotos(
+            raise DecodingTimeout(
                 f"decoding {number - 1} of {len(encoded)} photos took over {DECODE_S:.0f} s: "
                 "send fewer or smaller ones"
             )

@@ -50,6 +50,16 @@ class Server:
                 parts.append(part)
             return b"".join(parts)
 
+    def connect(self, content: bytes = b"", buffer: int | None = None) -> socket.socket:
+        """A connection on which `content` was sent; `buffer`: bytes that it takes unread."""
+        connection = socket.socket()
+        if buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.settimeout(30)
+        connection.connect(("127.0.0.1", self.port))
+        connection.sendall(content)
+        return connection
+
     def workers(self) -> list[int]:
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in found.split() if not _is_trial(pid)]
@@ -65,6 +75,25 @@ class Server:
             assert self.process.poll() is None, "the server ended before it was ready"
             assert time.monotonic() < limit, "the server is not ready"
             time.sleep(0.05)
+
+
+def post_head(path: str, length: int, *headers: str) -> bytes:
+    """The head of a request that posts `length` bytes."""
+    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *headers, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
+    """One answer from a connection: status, headers, body. Status 0: closed without one."""
+    file = connection.makefile("rb")
+    first = file.readline()
+    if not first:
+        return 0, {}, b""
+    headers = {}
+    while (line := file.readline()) not in (b"\r\n", b""):
+        name, _, value = line.decode().partition(":")
+        headers[name.lower()] = value.strip()
+    return int(first.split()[1]), headers, file.read(int(headers.get("content-length", 0)))
 
 
 @contextmanager

@@ -1,0 +1,50 @@
+"""The headers of every answer: an id, what a browser may do with it, who may read it."""
+
+import re
+import secrets
+from typing import Any
+
+from service.errors import REQUEST_ID
+from service.settings import Settings
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+EXPOSED = "X-Request-ID, Retry-After"
+PREFLIGHT_S = 600  # that a browser may remember what it is allowed
+
+# What an answer that is no page needs: it is never shown, framed, or run as one.
+SECURITY = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
+]
+
+
+def new_request_id(environ: dict[str, Any]) -> str:
+    """The id that a proxy gave the request, if it is a plain word, or a new one."""
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    return given if _ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def common_headers(environ: dict[str, Any], settings: Settings) -> list[tuple[str, str]]:
+    """The headers that every answer to this request has, unless its route sets its own."""
+    headers = [*SECURITY, ("X-Request-ID", environ[REQUEST_ID])]
+    if not settings.allow_origins:
+        return headers
+    headers.append(("Vary", "Origin"))
+    origin = environ.get("HTTP_ORIGIN")
+    if origin in settings.allow_origins:
+        headers += [
+            ("Access-Control-Allow-Origin", origin),
+            ("Access-Control-Expose-Headers", EXPOSED),
+        ]
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            headers += [
+                ("Access-Control-Allow-Methods", "GET, POST"),
+                ("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, X-API-Key"),
+                ("Access-Control-Max-Age", str(PREFLIGHT_S)),
+            ]
+    return headers

@@ -1,0 +1,12 @@
+"""The network side of a worker: a tour of this room.
+
+One thread per worker runs an event loop that accepts, reads and writes without blocking.
+Only a request that has arrived whole is given to a thread, so slow or silent clients cost a
+socket and nothing else.
+
+- worker.py       the gunicorn worker: accepts, cuts what is overdue, stops in order
+- connection.py   one client: which phase it is in, how many bytes it holds
+- front.py        reads a request whole, admits or refuses it, has it answered, sends the answer
+- lanes.py        threads in lanes with a bounded queue, so that health never waits behind photos
+- environ.py      between the event loop's form of a request (ASGI) and Flask's (WSGI)
+"""

@@ -1,0 +1,187 @@
+"""One client's connection: which phase it is in since when, and how many bytes it holds.
+
+A connection is ARRIVING from the moment it is accepted, or from the first byte of a further
+request, until its request is whole; then ANSWERING, then SENDING until the last byte has left,
+then IDLE. A connection that is refused before its request is whole is LINGERING: what the
+client still sends is dropped for a moment, because closing at once would reset the connection
+and take the answer from it. Nothing here blocks or waits.
+"""
+
+import logging
+import time
+from enum import Enum, auto
+from typing import Any
+
+from gunicorn.asgi.parser import ParseError
+from gunicorn.asgi.protocol import ASGIProtocol
+
+from service.errors import answer_bytes
+
+log = logging.getLogger(__name__)
+
+LINGER_S = 1.0
+HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
+FEW_CHUNKS, LEAST_CHUNK_BYTES = 1_000, 64  # smaller ones on average cost more than they carry
+CONNECTION = "layerscope.connection"  # in the scope of a request
+
+
+class Phase(Enum):
+    """What a connection is doing."""
+
+    ARRIVING = auto()
+    ANSWERING = auto()
+    SENDING = auto()
+    IDLE = auto()
+    LINGERING = auto()
+
+
+class Connection(ASGIProtocol):
+    """gunicorn's own HTTP/1.1 protocol, with phases, a count of bytes, and our errors."""
+
+    def __init__(self, worker: Any):
+        super().__init__(worker)
+        self.phase = Phase.ARRIVING
+        self.since = time.monotonic()
+        self._parts = 0  # pieces in which a body came
+        self.held = 0  # bytes of a request that arrives, or of an answer that leaves
+        self.heard = False  # anything of the request that arrives
+        self.ended = False  # the client has closed its side
+        self._closed: bool = False  # gunicorn's: nothing more is said
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase; its clock starts."""
+        self.phase = phase
+        self.since = time.monotonic()
+
+    def hold(self, size_bytes: int) -> None:
+        """Count bytes that this connection keeps in memory."""
+        self.held += size_bytes
+        self.worker.hold(size_bytes)
+
+    def release(self) -> None:
+        """Count none any more."""
+        self.worker.hold(-self.held)
+        self.held = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether the last byte of the request has arrived."""
+        return self._body_receiver is not None and bool(self._body_receiver._complete)
+
+    def cut(self, status: int, code: str, message: str) -> None:
+        """End a request that is overdue or in the way: with a word while it arrives."""
+        if self.phase is Phase.ARRIVING and self.heard and not self._closed:
+            self._say(status, code, message)
+            self._close_transport()
+            if self._body_receiver is not None:
+                self._body_receiver.signal_disconnect()  # the front lets go of what came
+        else:
+            self.transport.abort()
+
+    # What asyncio calls
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to count; writing counts as ended when the last byte is with the system."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)
+        self.worker.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give back what was held; gunicorn cancels the request's task."""
+        self.worker.connections.discard(self)
+        self.release()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; the first byte after an answer starts a new clock."""
+        if self.phase is Phase.LINGERING:
+            return
+        if self.phase is Phase.IDLE:
+            self._cancel_keepalive_timer()
+            self.enter(Phase.ARRIVING)
+        self.heard = True
+        try:
+            super().data_received(data)
+        except Exception as error:  # of gunicorn's parser: a number of 5,000 digits, for one
+            log.warning("not a valid HTTP request: %s", type(error).__name__)
+            self._send_error_response(400, "it cannot be parsed")
+            self._close_transport()
+
+    def eof_received(self) -> bool:
+        """Let a client that has closed its side have its answer, if that comes soon."""
+        self.ended = True
+        if self.phase is Phase.ARRIVING and self._body_receiver is not None:
+            self._body_receiver.signal_disconnect()  # the body broke off: the front says so
+            return True
+        if self.phase in (Phase.ANSWERING, Phase.SENDING):
+            self.worker.loop.call_later(HALF_CLOSED_S, self._leave_if_waiting)
+            return True
+        return False
+
+    def _leave_if_waiting(self) -> None:
+        if self.phase is Phase.ANSWERING:
+            self.transport.abort()
+
+    # What gunicorn's parser and protocol call
+
+    def _on_headers_complete(self) -> bool:
+        if self.phase is Phase.IDLE:  # a request that came together with the one before
+            self.enter(Phase.ARRIVING)
+        self._parts = 0
+        return bool(super()._on_headers_complete())
+
+    def _on_body(self, chunk: bytes) -> None:
+        self.hold(len(chunk))
+        self._parts += 1
+        few = self._parts < FEW_CHUNKS or not self._current_request.chunked
+        if not few and self.held < self._parts * LEAST_CHUNK_BYTES:
+            raise ParseError("the body comes in chunks of a few bytes each")
+        super()._on_body(chunk)
+
+    def _on_message_complete(self) -> None:
+        super()._on_message_complete()
+        self.enter(Phase.ANSWERING)
+
+    def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> dict[str, Any]:
+        scope: dict[str, Any] = super()._build_http_scope(request, sockname, peername)
+        scope[CONNECTION] = self
+        return scope
+
+    def _is_websocket_upgrade(self, request: Any) -> bool:
+        return False  # answered as the plain GET that it also is
+
+    def _will_close(self, request: Any, response_requires_close: bool) -> bool:
+        """Also close after a request that is not whole, or whose sender has closed."""
+        closing = super()._will_close(request, response_requires_close)
+        return bool(closing or self.ended or not self.whole)
+
+    def _send_error_response(
+        self, status: int, message: str, extra_headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """What is no HTTP is refused in the shape of every other error."""
+        status = {501: 400, 500: 503}.get(status, status)
+        if status == 503:
+            self._say(503, "internal", "the service failed on this request; it has been logged")
+        else:
+            self._say(status, "bad_request", f"not a valid HTTP request: {message[:200]}")
+
+    def _say(self, status: int, code: str, message: str) -> None:
+        head, body = answer_bytes(status, code, message)
+        self._safe_write(head + body)
+
+    def _close_transport(self) -> None:
+        """Close; a client that still sends is listened to for a moment."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.phase is not Phase.ARRIVING or self.ended:
+            self.transport.close()
+            return
+        self.release()
+        self.enter(Phase.LINGERING)
+        try:
+            self.transport.write_eof()
+        except OSError:  # it has reset the connection
+            self.transport.abort()
+        else:
+            self._resume_reading()

@@ -1,0 +1,69 @@
+"""A request in the event loop's form (ASGI) -> the environment that Flask wants (WSGI)."""
+
+import io
+import sys
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+Scope = dict[str, Any]
+Headers = list[tuple[str, str]]
+
+
+def make_environ(scope: Scope) -> dict[str, Any]:
+    """The WSGI environment of a request, its body still empty.
+
+    SCRIPT_NAME is always empty: no header can move the application to another path.
+    """
+    client = scope["client"] or ("", 0)
+    server = scope["server"] or ("localhost", 80)
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": str(server[0]),
+        "SERVER_PORT": str(server[1]),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": str(client[0]),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(),
+        "wsgi.input_terminated": True,  # it ends where the body ends, whatever the length says
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        key = name.decode("latin-1").upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    return environ
+
+
+def put_body(environ: dict[str, Any], body: bytes) -> None:
+    """Give a request its whole body."""
+    environ["wsgi.input"] = io.BytesIO(body)
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+
+
+def run_wsgi(application: Any, environ: dict[str, Any]) -> tuple[int, Headers, bytes]:
+    """Call a WSGI application; its status, headers and whole answer."""
+    started: list[tuple[int, Headers]] = []
+
+    def start_response(status: str, headers: Headers, failed: Any = None) -> None:
+        started[:] = [(int(status.split(" ", 1)[0]), headers)]
+
+    parts: Iterable[bytes] = application(environ, start_response)
+    try:
+        body = b"".join(parts)
+    finally:
+        close = getattr(parts, "close", None)
+        if close is not None:
+            close()
+    status, headers = started[0]
+    return status, headers, body

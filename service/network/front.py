@@ -1,0 +1,147 @@
+"""Reads a request whole, admits or refuses it, has it answered in a thread, sends the answer."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from flask import Flask
+
+from models.decode_cost import memory_needed
+from models.errors import LayerscopeError
+from models.images import Limits
+from service.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
+from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
+from service.guard import ADMITTED
+from service.headers import common_headers, new_request_id
+from service.network.connection import CONNECTION, Connection, Phase
+from service.network.environ import Headers, Scope, make_environ, put_body, run_wsgi
+from service.network.lanes import Lane
+from service.settings import Settings
+
+log = logging.getLogger(__name__)
+
+SMALL_BODY_BYTES = (
+    1_000_000  # a body up to here is read before it is refused: the connection lives on
+)
+HEAVY_THREADS = 2  # for batches and large photos, so that they delay no small one
+USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
+LIVE = "/v2/health/live"
+HEALTH = ("/v2/health/", "/metrics")
+Answer = tuple[int, Headers, bytes]
+
+
+class Front:
+    """An ASGI application in front of a Flask one."""
+
+    def __init__(self, app: Flask):
+        """Make the lanes of this worker."""
+        self._app = app
+        self._guard = app.extensions["guard"]
+        self._settings: Settings = app.extensions["settings"]
+        threads, waiting = self._settings.request_threads, self._settings.waiting_photos
+        self._health = Lane("health", 1, 2_000)
+        self._pages = Lane("pages", 2, 200)
+        self._photos = Lane("photos", threads, waiting)
+        self._heavy = Lane("heavy", HEAVY_THREADS, waiting)
+        self._shed = 0
+        self._shed_logged = 0.0
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        connection: Connection = scope[CONNECTION]
+        environ = make_environ(scope)
+        environ[REQUEST_ID] = new_request_id(environ)
+        try:
+            answer = await self._answer(environ, connection, receive)
+        except LayerscopeError as error:
+            answer = self._refuse(error, environ)
+        if connection.phase is Phase.ANSWERING:
+            connection.enter(Phase.SENDING)
+        await self._send(answer, environ, connection, send)
+
+    async def _answer(
+        self, environ: dict[str, Any], connection: Connection, receive: Any
+    ) -> Answer:
+        """Raises LayerscopeError for what is refused before a thread is taken."""
+        self._guard.check(environ)
+        environ[ADMITTED] = True
+        if environ["PATH_INFO"] == LIVE:
+            return run_wsgi(self._app.wsgi_app, environ)  # at once, whatever the threads do
+        lane = self._lane(environ)
+        declared = environ.get("CONTENT_LENGTH", "0")[:15]  # Python refuses to count 4,300 digits
+        if declared.isdigit() and int(declared) > SMALL_BODY_BYTES:
+            if int(declared) > self._settings.upload_bytes:
+                raise BodyTooLarge(int(declared), self._settings.upload_bytes)
+            lane.check()
+        body = await self._read(connection, receive)
+        put_body(environ, body)
+        if lane is self._photos and is_heavy(environ, body, self._settings.limits):
+            lane = self._heavy
+        del body
+        return await self._work(lane, environ)
+
+    def _lane(self, environ: dict[str, Any]) -> Lane:
+        if environ["PATH_INFO"].startswith(HEALTH):
+            return self._health
+        return self._photos if environ["REQUEST_METHOD"] == "POST" else self._pages
+
+    async def _read(self, connection: Connection, receive: Any) -> bytes:
+        """The whole body. Raises BodyIncomplete, BodyTooLarge."""
+        body = bytearray()  # no list of parts: each of a million chunks would cost an object
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                size = connection.held
+                raise BodyIncomplete(f"the body broke off after {size:,} bytes: send it again")
+            if not body and not message["more_body"]:
+                return bytes(message["body"])
+            body += message["body"]
+            if len(body) > self._settings.upload_bytes:
+                raise BodyTooLarge(len(body), self._settings.upload_bytes)
+            if not message["more_body"]:
+                return bytes(body)
+
+    async def _work(self, lane: Lane, environ: dict[str, Any]) -> Answer:
+        """Have a thread answer. Raises Busy: no place, or not done in time."""
+        seconds = self._settings.answer_s
+        try:
+            async with asyncio.timeout(seconds):
+                return await lane.run(lambda: run_wsgi(self._app.wsgi_app, environ))
+        except TimeoutError:
+            raise Busy(f"the answer took over {seconds:g} s; send less, or try again") from None
+
+    async def _send(
+        self, answer: Answer, environ: dict[str, Any], connection: Connection, send: Any
+    ) -> None:
+        status, headers, body = answer
+        connection.release()
+        connection.hold(len(body))
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
+        await send({"type": "http.response.body", "body": body})
+        connection.release()
+        if connection.phase is Phase.SENDING:
+            connection.enter(Phase.IDLE)
+        if connection.ended:
+            connection.transport.close()
+
+    def _refuse(self, error: LayerscopeError, environ: dict[str, Any]) -> Answer:
+        if isinstance(error, Busy):
+            self._shed += 1
+            now = time.monotonic()
+            if now - self._shed_logged > 1:  # one line a second, however many are refused
+                log.warning("overloaded: %d requests refused since the last line", self._shed)
+                self._shed, self._shed_logged = 0, now
+        status, headers, body = describe(error, environ[REQUEST_ID])
+        return status, headers + common_headers(environ, self._settings), body
+
+
+def is_heavy(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
+    """Whether a request has several photos, or one that takes much memory to decode."""
+    start = 0
+    if environ.get("CONTENT_TYPE", "").startswith("multipart/"):
+        if body.count(b"filename=") > 1:
+            return True
+        start = body.find(b"\r\n\r\n") + 4  # after the headers of the first part
+    return memory_needed(body, USUAL_PX, limits.pixels, start) > SMALL_PHOTO_BYTES

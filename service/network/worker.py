@@ -1,0 +1,160 @@
+"""The gunicorn worker: accepts, cuts what is overdue, and stops in order.
+
+gunicorn's own threads read and write in a blocking way, so whoever sends half a request keeps
+one. Its ASGI worker reads and writes in an event loop, but limits neither the time that a
+request may take to arrive nor the bytes that are waiting. This one does both, from the moment
+a connection is accepted.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import os
+import resource
+import sys
+import time
+from typing import Any
+
+from gunicorn.workers.gasgi import ASGIWorker
+
+from service.network.connection import LINGER_S, Connection, Phase
+from service.settings import Settings
+
+SWITCH_S = 0.001  # that a thread keeps the interpreter; Python's own 5 ms would delay the loop
+M_MMAP_THRESHOLD = -3  # of glibc's mallopt
+MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a photo is decoded
+TICK_S = 0.25  # between two looks at what is overdue
+ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
+SPARE_DESCRIPTORS = 30  # for files, the event loop and what the worker was born with
+HALF_S = 2.0  # that a stop waits for a request to arrive whole
+IDLE_S = 1.0  # and for one that an open connection may be about to send
+
+
+class NetworkWorker(ASGIWorker):
+    """gunicorn's ASGI worker with deadlines, bounded memory and an orderly stop."""
+
+    settings: Settings  # set on the class before gunicorn starts
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.connections: set[Connection] = set()
+        self.held = 0  # bytes that requests which arrive and answers which leave keep in memory
+        self._accepting: set[asyncio.Task[Any]] = set()
+        self._most = self.settings.connections
+
+    def init_process(self) -> None:
+        """Ask for as many descriptors as are wanted; take fewer connections if there are fewer."""
+        sys.setswitchinterval(SWITCH_S)
+        with contextlib.suppress(OSError, AttributeError):  # no glibc
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = self.settings.connections + SPARE_DESCRIPTORS
+        if soft < wanted:
+            if hard != resource.RLIM_INFINITY:
+                wanted = min(wanted, hard)
+            with contextlib.suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+                soft = wanted
+        self._most = max(8, min(self._most, soft - SPARE_DESCRIPTORS))
+        super().init_process()
+
+    def hold(self, size_bytes: int) -> None:
+        """Count bytes in memory; beyond the limit the oldest that arrives or leaves is cut."""
+        self.held += size_bytes
+        if self.held > self.settings.buffer_bytes and size_bytes > 0:
+            slow = (Phase.ARRIVING, Phase.SENDING)
+            holders = [one for one in self.connections if one.held and one.phase in slow]
+            if holders:
+                oldest = min(holders, key=lambda one: one.since)
+                oldest.cut(503, "busy", "too many bytes are on their way; try again in a second")
+                oldest.release()
+
+    async def _serve(self) -> None:
+        for listener in self.sockets:
+            listener.setblocking(False)
+            self.loop.add_reader(listener.fileno(), self._accept_some, listener)
+        while self.alive and self.ppid == os.getppid():
+            self.notify()
+            self._cut_overdue()
+            await asyncio.sleep(TICK_S)
+        await self._stop()
+
+    def _accept_some(self, listener: Any) -> None:
+        """Take one connection, so that workers share them; more at a time in a flood."""
+        for _ in range(1 + len(self.connections) // 50):
+            if not self._accept(listener):
+                break
+
+    def _accept(self, listener: Any) -> bool:
+        """Take one connection if one waits."""
+        try:
+            client, _ = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                self._evict()
+                self.loop.remove_reader(listener.fileno())
+                self.loop.call_later(ACCEPT_PAUSE_S, self._listen_again, listener)
+            return False
+        client.setblocking(False)
+        if len(self.connections) >= self._most:
+            self._evict()
+        task = self.loop.create_task(self._connect(client))
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+        return True
+
+    async def _connect(self, client: Any) -> None:
+        try:
+            await self.loop.connect_accepted_socket(lambda: Connection(self), client)
+        except OSError:  # it left at once
+            client.close()
+
+    def _listen_again(self, listener: Any) -> None:
+        if self.alive:
+            self.loop.add_reader(listener.fileno(), self._accept_some, listener)
+
+    def _evict(self) -> None:
+        """Cut the connections that have waited longest for their clients: one in twenty."""
+        able = (Phase.LINGERING, Phase.IDLE, Phase.ARRIVING, Phase.SENDING)
+        waiting = [one for one in self.connections if one.phase in able]
+        waiting.sort(key=lambda one: one.since)
+        for one in waiting[: 1 + self._most // 20]:
+            one.transport.abort()
+
+    def _cut_overdue(self) -> None:
+        limits = {
+            Phase.ARRIVING: self.settings.read_s,
+            Phase.SENDING: self.settings.answer_s,
+            Phase.IDLE: self.cfg.keepalive + 1,  # gunicorn closes it before, unless it cannot
+            Phase.LINGERING: LINGER_S,
+        }
+        now = time.monotonic()
+        message = f"the request did not arrive whole within {self.settings.read_s:g} s"
+        for one in list(self.connections):
+            if now - one.since > limits.get(one.phase, float("inf")):
+                one.cut(408, "request_timeout", message)
+
+    async def _stop(self) -> None:
+        """Take what waits to be accepted, cut half requests first, answer the whole ones."""
+        self.alive = False
+        for listener in self.sockets:
+            while self._accept(listener):
+                pass
+            self.loop.remove_reader(listener.fileno())
+            listener.close()
+        began = time.monotonic()
+        while (self.connections or self._accepting) and not self._quick_shutdown:
+            age = time.monotonic() - began
+            if age > self.cfg.graceful_timeout - 1:
+                break
+            for one in list(self.connections):
+                if one.phase is Phase.ARRIVING and age > HALF_S:
+                    one.cut(503, "busy", "the service is stopping and the request was not whole")
+                elif one.phase is Phase.IDLE and age > IDLE_S:
+                    one.transport.close()
+            self.notify()
+            self._cut_overdue()
+            await asyncio.sleep(0.05)
+        for one in list(self.connections):
+            one.transport.abort()

@@ -1,0 +1,68 @@
+"""Lanes: a bounded queue in front of some threads, and nothing done for who has gone."""
+
+import asyncio
+import threading
+
+import pytest
+
+from service.errors import Busy
+from service.network.lanes import Lane
+
+
+def test_a_full_lane_refuses_at_once_and_has_room_again_later():
+    async def scenario() -> list[object]:
+        lane, go = Lane("x", threads=1, waiting=1), threading.Event()
+        first = asyncio.create_task(lane.run(lambda: go.wait(30) and "first"))
+        second = asyncio.create_task(lane.run(lambda: "second"))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy, match="2 requests"):
+            await lane.run(lambda: "third")
+        go.set()
+        return [await first, await second, await lane.run(lambda: "fourth")]
+
+    assert asyncio.run(scenario()) == ["first", "second", "fourth"]
+
+
+def test_work_that_waits_for_a_client_who_has_gone_is_never_done():
+    async def scenario() -> list[str]:
+        lane, go, done = Lane("x", threads=1, waiting=1), threading.Event(), []
+        first = asyncio.create_task(lane.run(lambda: go.wait(30)))
+        gone = asyncio.create_task(lane.run(lambda: done.append("gone")))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        await asyncio.sleep(0.05)
+        last = asyncio.create_task(lane.run(lambda: done.append("last")))  # in the place left
+        await asyncio.sleep(0.05)
+        go.set()
+        await asyncio.gather(first, last)
+        return done
+
+    assert asyncio.run(scenario()) == ["last"]
+
+
+def test_work_that_has_begun_keeps_its_place_when_its_client_goes():
+    async def scenario() -> None:
+        lane, go = Lane("x", threads=1, waiting=0), threading.Event()
+        gone = asyncio.create_task(lane.run(lambda: go.wait(30)))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy):  # the thread is still at it
+            lane.check()
+        go.set()
+        while lane.taken:
+            await asyncio.sleep(0.01)
+        lane.check()
+
+    asyncio.run(scenario())
+
+
+def test_work_that_fails_gives_its_place_back():
+    async def scenario() -> None:
+        lane = Lane("x", threads=1, waiting=0)
+        with pytest.raises(ZeroDivisionError):
+            await lane.run(lambda: 1 / 0)
+        await asyncio.sleep(0.05)
+        lane.check()
+
+    asyncio.run(scenario())

@@ -1,0 +1,256 @@
+"""More than the service can carry, and clients that are slow: refused in order, others unharmed."""
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import encode_photo, paint_photo
+from tests.serving import Server, post_head, read_answer, serving
+
+pytestmark = pytest.mark.alone
+
+PHOTO = encode_photo(paint_photo(48, 48))
+NOISE = np.random.default_rng(0).integers(0, 255, (1700, 1700, 3), np.uint8)
+SLOW = encode_photo(NOISE, compress_level=1)  # a tenth of a second to decode
+POST = post_head("/predict", len(PHOTO)) + PHOTO
+HALF = post_head("/predict", 90_000) + b"some"
+
+
+@pytest.fixture(scope="module")
+def server(tiny_bundle: Path) -> Iterator[Server]:
+    with serving(tiny_bundle, workers=1, options=("--waiting", "2")) as running:
+        yield running
+
+
+def code(body: bytes) -> str:
+    return str(json.loads(body)["error"]["code"])
+
+
+def batch(photo: bytes, count: int) -> bytes:
+    """A request with several photos."""
+    head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    body = (head + photo + b"\r\n") * count + b"--b--\r\n"
+    return post_head("/predict", len(body), "Content-Type: multipart/form-data; boundary=b") + body
+
+
+def test_what_is_too_much_is_refused_while_health_and_pages_answer(server):
+    content = post_head("/predict", len(SLOW)) + SLOW
+    with ExitStack() as open_ones:
+        asking = [open_ones.enter_context(server.connect()) for _ in range(24)]
+        with ThreadPoolExecutor(24) as senders:
+            list(senders.map(lambda one: one.sendall(content), asking))
+        for path in ("/v2/health/live", "/v2/health/ready", "/models"):
+            assert server.ask(path)[0] == 200
+        answers = [read_answer(one) for one in asking]
+    refused = [(headers, body) for status, headers, body in answers if status == 503]
+    assert [status for status, _, _ in answers].count(200) >= 6  # 4 threads, 2 places
+    assert len(refused) + [status for status, _, _ in answers].count(200) == 24
+    assert len(refused) >= 6
+    for headers, body in refused:
+        assert headers["retry-after"] == "1"
+        assert code(body) == "busy"
+    assert server.ask("/predict", PHOTO)[0] == 200
+
+
+def test_a_batch_delays_no_single_photo(server):
+    with ExitStack() as open_ones, ThreadPoolExecutor(3) as senders:
+        asking = [open_ones.enter_context(server.connect()) for _ in range(3)]
+        list(senders.map(lambda one: one.sendall(batch(SLOW, 3)), asking))  # 3 x 25 MB
+        time.sleep(0.2)
+        assert server.ask("/predict", PHOTO)[0] == 200
+        for one in asking:
+            one.setblocking(False)
+        with pytest.raises(BlockingIOError):  # the last of them is still in work
+            [one.recv(1, socket.MSG_PEEK) for one in asking]
+        for one in asking:
+            one.settimeout(60)
+            assert read_answer(one)[0] == 200
+
+
+def test_half_requests_take_no_thread_and_are_told_when_their_time_is_over(tiny_bundle):
+    kinds = [HALF, b"GET /models HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"POST /pre", b""]
+    with serving(tiny_bundle, workers=1, options=("--read-seconds", "3")) as server:
+        slow = [server.connect(kinds[number % 4]) for number in range(80)]
+        for _ in range(5):
+            assert server.ask("/predict", PHOTO)[0] == 200
+            assert server.ask("/v2/health/live")[0] == 200
+        answers = [read_answer(one) for one in slow]
+        for one in slow:
+            one.close()
+        statuses = [status for status, _, _ in answers]
+        assert statuses == [408, 408, 408, 0] * 20  # who said nothing hears nothing
+        assert code(answers[0][2]) == "request_timeout"
+        assert "3 s" in answers[0][2].decode()
+
+
+def test_readers_that_do_not_read_take_no_thread_and_are_cut(tiny_bundle):
+    content = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2000  # 25 MB of answers
+    with serving(tiny_bundle, workers=1, options=("--answer-seconds", "2")) as server:
+        deaf = [server.connect(content, buffer=4096) for _ in range(12)]
+        for _ in range(5):
+            assert server.ask("/v2/health/live")[0] == 200
+            assert server.ask("/predict", PHOTO)[0] == 200
+        time.sleep(6)  # for as much as the system takes, 2 s, and the tick that notices
+        for one in deaf:
+            received = 0
+            with suppress(ConnectionResetError):
+                while part := one.recv(1 << 20):
+                    received += part.count(b"HTTP/1.1 200")
+            assert received < 1900  # the rest was thrown away
+            one.close()
+
+
+def test_clients_that_vanish_leave_their_places_to_others(server):
+    reset = struct.pack("ii", 1, 0)  # linger for 0 s: closing resets the connection
+    for content in (POST, HALF, POST[:40]) * 20:
+        one = server.connect(content)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        one.close()
+    for _ in range(5):
+        assert server.ask("/predict", PHOTO)[0] == 200
+
+
+def test_connections_that_linger_hold_up_nobody(server):
+    before = server.workers()
+    content = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    lingering = [server.connect(content) for _ in range(150)]
+    assert server.ask("/predict", PHOTO)[0] == 200
+    for one in lingering:
+        assert read_answer(one)[0] == 200
+        one.close()
+    assert server.workers() == before
+
+
+def test_a_client_that_has_closed_its_side_gets_its_answer(server):
+    assert server.raw(POST).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_breaks_off_is_named(server):
+    answer = server.raw(HALF)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b'"body_incomplete"' in answer
+    assert b"after 4 bytes" in answer
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(server):
+    with server.connect(post_head("/predict", 40_000_000, "Expect: 100-continue")) as one:
+        status, headers, body = read_answer(one)
+        assert (status, code(body)) == (413, "request_too_large")  # and no 100 before it
+        assert headers["connection"] == "close"
+
+
+def test_a_client_that_still_sends_can_read_why_it_is_refused(server):
+    with server.connect(post_head("/predict", 40_000_000)) as one:
+        for _ in range(40):
+            one.sendall(bytes(100_000))
+        assert read_answer(one)[0] == 413
+
+
+def test_a_chunked_body_is_read_and_counted(server):
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"".join(
+        b"%x\r\n%b\r\n" % (len(PHOTO[at : at + 100]), PHOTO[at : at + 100])
+        for at in range(0, len(PHOTO), 100)
+    )
+    with server.connect(head + chunks + b"0\r\n\r\n") as one:
+        assert read_answer(one)[0] == 200
+    with server.connect(head + b"1\r\na\r\n" * 2_000) as one:  # 6 bytes sent for 1 that counts
+        status, _, body = read_answer(one)
+        assert (status, code(body)) == (400, "bad_request")
+        assert "chunks of a few bytes" in body.decode()
+    with server.connect(head) as one:
+        for _ in range(33):
+            one.sendall(b"%x\r\n%b\r\n" % (1_000_000, bytes(1_000_000)))
+        status, _, body = read_answer(one)
+        assert (status, code(body)) == (413, "request_too_large")
+
+
+def test_requests_sent_together_are_answered_in_order(server):
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    with server.connect(POST + get + POST) as one:
+        file = one.makefile("rb").read(1)  # whatever came first
+        assert file == b"H"
+    with server.connect(get + POST + get) as one:
+        received = b""
+        while received.count(b"HTTP/1.1 200") < 3 or not received.endswith(b"}\n"):
+            received += one.recv(65536)
+    assert received.index(b"live") < received.index(b"predictions") < received.rindex(b"live")
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"\x00\x01\x02 not http\r\n\r\n", b"400"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", b"400"),
+        (post_head("/predict", 5, "Content-Length: 6"), b"400"),
+        (b"POST /predict HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"400"),
+        (post_head("/predict", 5, "Transfer-Encoding: chunked") + b"0\r\n\r\n", b"400"),
+    ],
+)  # fmt: skip
+def test_what_is_no_http_is_refused_in_the_one_shape(server, content, status):
+    head, _, body = server.raw(content).partition(b"\r\n\r\n")
+    assert head.split()[1] == status
+    assert code(body) == "bad_request"
+    assert json.loads(body)["error"]["request_id"].encode() in head
+
+
+def test_a_script_name_header_from_this_machine_moves_nothing(server):
+    for name in (b"SCRIPT_NAME", b"Script-Name"):
+        request = b"GET /models HTTP/1.1\r\nHost: x\r\n" + name + b": /models\r\n\r\n"
+        assert server.raw(request).startswith(b"HTTP/1.1 200")
+
+
+def test_bytes_on_their_way_are_bounded_and_the_oldest_gives_way(server):
+    with ExitStack() as open_ones, ThreadPoolExecutor(5) as senders:
+        half = post_head("/predict", 31_000_000) + bytes(30_000_000)
+        uploads = [open_ones.enter_context(server.connect()) for _ in range(5)]  # 150 MB
+        sending = []
+        for one in uploads:
+            sending.append(senders.submit(one.sendall, half))
+            time.sleep(0.1)
+        for done in sending:
+            done.exception(30)
+        status, _, body = read_answer(uploads[0])
+        assert (status, code(body)) == (503, "busy")
+        uploads[4].sendall(bytes(1_000_000))
+        status, _, body = read_answer(uploads[4])  # it was read whole, as one photo of 31 MB
+        assert (status, code(body)) == (413, "image_too_large")
+    assert server.ask("/predict", PHOTO)[0] == 200
+
+
+def test_an_answer_that_takes_too_long_is_given_up(tiny_bundle):
+    with serving(tiny_bundle, workers=1, options=("--answer-seconds", "0.1")) as server:
+        with server.connect(batch(SLOW, 3)) as one:
+            status, _, body = read_answer(one)
+        assert (status, code(body)) == (503, "busy")
+        assert "0.1 s" in body.decode()
+
+
+def test_eight_of_the_largest_photos_at_once_kill_no_worker(tiny_bundle):
+    photo = encode_photo(np.zeros((5000, 5000, 3), np.uint8), "WEBP", lossless=True, method=0)
+    with serving(tiny_bundle, options=("--answer-seconds", "25")) as server:
+        before = server.workers()
+        with ThreadPoolExecutor(8) as clients:
+            answers = list(clients.map(lambda _: server.ask("/predict", photo), range(8)))
+        peaks = [
+            int(line.split()[1])
+            for pid in before
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("VmHWM")
+        ]
+        statuses = [status for status, _ in answers]
+        assert set(statuses) <= {200, 503}  # on a slow machine the last ones wait too long
+        assert statuses.count(200) >= 2
+        assert server.workers() == before
+        assert max(peaks) < 800_000  # kB: each photo takes 450 MB, and all of them 3.6 GB
