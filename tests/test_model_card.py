@@ -130,8 +130,9 @@ def test_it_says_how_it_was_made_and_what_that_cost(tmp_path):
 
 
 def test_what_was_skipped_is_counted_by_reason(tmp_path):
-    skipped = [Skipped(Path(f"{n}.png"), f"the image is empty: {n} bytes") for n in range(3)]
-    assert "- 3: the image is empty" in card(tmp_path, ["cat", "dog"], skipped)
+    kind = "image_empty"
+    skipped = [Skipped(Path(f"{n}.png"), f"{n} bytes", kind=kind) for n in range(3)]
+    assert "- 3: empty" in card(tmp_path, ["cat", "dog"], skipped)
 
 
 def test_a_class_name_is_shown_as_it_is_and_breaks_no_table(tmp_path):

@@ -220,9 +220,11 @@ def test_mistakes_show_what_spoke_for_the_answer_and_what_for_the_truth(tmp_path
 
 
 def test_skipped_files_are_listed_with_their_reasons(tmp_path):
-    text = written(tmp_path, ["cat", "dog"], [Skipped(Path("cat/a.png"), "it is empty")]).text
-    assert "1 skipped." in text
-    assert "cat/a.png it is empty" in text
+    files = [Skipped(Path(f"cat/{name}.png"), "0 bytes", kind="image_empty") for name in "ab"]
+    text = written(tmp_path, ["cat", "dog"], files).text
+    assert "2 skipped." in text
+    assert "left out why 2 empty" in text  # one table, by kind
+    assert "cat/a.png 0 bytes" in text
 
 
 def test_of_very_many_skipped_files_the_first_are_listed_and_all_are_counted(tmp_path):

@@ -177,6 +177,14 @@ class SampleEntry(TypedDict):
     label: Text
 
 
+class LeftOutEntry(TypedDict):
+    """How many files were left out for one reason."""
+
+    kind: Text
+    title: Text
+    count: Count
+
+
 @with_config(_OPEN)
 class DataFacts(TypedDict, total=False):
     """How many photos of which class stood where, and which they were."""
@@ -184,6 +192,7 @@ class DataFacts(TypedDict, total=False):
     photos: dict[str, Count]
     classes: dict[str, dict[str, Count]]
     skipped: Count
+    left_out: Annotated[list[LeftOutEntry], Field(max_length=1000)]
     fingerprint: Text
     samples: Annotated[list[SampleEntry], Field(max_length=1000)]
 

@@ -5,7 +5,6 @@ holds is filled in; what only the owner knows, such as whom the model may harm, 
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +12,13 @@ import jinja2
 
 from models.bundles.manifest import CalibrationFacts, Manifest
 from training.photos.class_sizes import is_uneven
-from training.photos.listing import Skipped
+from training.photos.listing import Skipped, left_out_as_json
 from training.report.cost import WATTS_PER_CORE, watt_hours
 from training.report.page import TEMPLATES
 from training.report.quantities import duration, energy, percent, settings_in_words
 from training.report.summary import ClassRow, class_rows, class_sizes, classes_counted, untested
 
+REASONS_LISTED = 10
 CLASSES_LISTED = 100  # the weakest; the report has all
 WEAK = 0.1  # recall so far below the accuracy is worth a warning
 FEW = 10  # test photos of a class: its recall is hardly known
@@ -45,7 +45,6 @@ def write_model_card(path: Path, manifest: Manifest, skipped: Sequence[Skipped])
     environment.filters |= {"percent": percent, "plain": plain, "duration": duration, "code": code}
     metrics, training = manifest.metrics["test"], manifest.training
     rows = class_rows(metrics)
-    reasons = Counter(_short_reason(item.reason) for item in skipped)
     page = environment.get_template("model_card.md.j2").render(
         manifest=manifest,
         metrics=metrics,
@@ -53,7 +52,7 @@ def write_model_card(path: Path, manifest: Manifest, skipped: Sequence[Skipped])
         rows=rows[:CLASSES_LISTED],
         left_out=max(0, len(rows) - CLASSES_LISTED),
         classes=classes_counted(manifest)[:CLASSES_LISTED],
-        reasons=reasons.most_common(10),
+        reasons=left_out_as_json(skipped)[:REASONS_LISTED],
         limits=limits(manifest, rows),
         licence=licence(manifest),
         settings=settings_in_words(training),
@@ -120,11 +119,6 @@ def plain(text: object) -> str:
 def code(text: object) -> str:
     """Write a setting or a version as a code span."""
     return "`" + " ".join(str(text).replace("`", "'").split()) + "`"
-
-
-def _short_reason(reason: str) -> str:
-    """Return a reason without its numbers and details, which differ from file to file."""
-    return re.sub(r"\d[\d,.]*", "N", reason.partition(":")[0])[:120]
 
 
 def _numbers(calibration: CalibrationFacts | None) -> list[tuple[str, str]]:

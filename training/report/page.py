@@ -15,7 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from models.bundle import Manifest
-from training.photos.listing import Skipped
+from training.photos.listing import Skipped, left_out_as_json
 from training.report.confusion import confused_pairs, matrix, most_confused
 from training.report.cost import WATTS_PER_CORE, Cost, watt_hours
 from training.report.drawings import draw_probes, short
@@ -83,6 +83,7 @@ def write_report(
         watts=WATTS_PER_CORE,
         skipped=skipped[:SKIPPED_SHOWN],
         skipped_count=len(skipped),
+        left_out=left_out_as_json(skipped),
     )  # fmt: skip
     path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode
 
