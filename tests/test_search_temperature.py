@@ -32,17 +32,16 @@ def test_a_linear_head_saved_by_search_is_divided_by_one_temperature_as_one_by_f
     found = search(photos, tmp_path / "search", config, SearchBudget(trials=1), Stages(quiet=True))
     features = np.random.default_rng(0).random((20, 16), np.float32)
     raw = [
-        head_logits(tmp_path / name, features) * manifest.calibration["temperature"]
+        head_logits(tmp_path / name, features) * manifest.calibration.temperature
         for name, manifest in (("fit", usual), ("search", found))
     ]
     np.testing.assert_allclose(raw[1], raw[0], rtol=1e-3, atol=1e-4)  # the scores as trained
-    assert found.calibration["temperature"] != 1
-    assert found.calibration["temperature"] == pytest.approx(
-        usual.calibration["temperature"], rel=1e-3
-    )
+    assert found.calibration.temperature != 1
+    assert found.calibration.temperature == pytest.approx(usual.calibration.temperature, rel=1e-3)
     for side in ("before", "after"):
         theirs, ours = (
-            each.calibration["test"][side]["expected_calibration_error"] for each in (usual, found)
+            getattr(each.calibration.test, side).expected_calibration_error
+            for each in (usual, found)
         )
         assert ours == pytest.approx(theirs, abs=1e-3)
 
