@@ -3,10 +3,8 @@
 - settings.py   what the server may be told
 - shelf.py      the models that are served at one time, by name
 - versions/     how one version takes the place of another while they serve
-- guard.py      who may ask: hosts, origins, keys, rates;  headers.py  those of every answer
-- uploads.py    a request -> the photos in it, within limits
-- decode_memory.py  memory for large photos, shared by all workers
-- asking.py     what every route asks of a request;  channels.py  which channels it asks for
+- incoming/     what a request may do and bring: keys, rates, photos, memory for them
+- headers.py    the headers of every answer
 - routes.py     predict, one layer's activations, models: bytes in, answer out
 - inside.py     all layers of a photo, saliency, what each channel detects
 - pages.py      the page, its files, samples and reports;  page/ holds it

@@ -18,8 +18,8 @@ from gunicorn.app.base import BaseApplication
 
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
-from service.decode_memory import DecodeMemory
-from service.guard import read_settings
+from service.incoming.decode_memory import DecodeMemory
+from service.incoming.guard import read_settings
 from service.logs import Logger, printable
 from service.network.front import Front
 from service.network.worker import NetworkWorker

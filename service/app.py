@@ -6,13 +6,13 @@ from pathlib import Path
 from flask import Flask, Response, request
 
 from service import errors, health, inside, pages, routes
-from service.decode_memory import DecodeMemory
 from service.finite_json import FiniteJSON
-from service.guard import Guard, check_request
 from service.headers import common_headers, new_request_id
+from service.incoming.decode_memory import DecodeMemory
+from service.incoming.guard import Guard, check_request
+from service.incoming.uploads import PhotoRequest
 from service.settings import Settings
 from service.shelf import Shelf, open_shelf
-from service.uploads import PhotoRequest
 from service.versions import routes as version_routes
 
 

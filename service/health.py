@@ -7,8 +7,8 @@ from typing import Any
 from flask import Blueprint, current_app, request
 
 from models.errors import LayerscopeError
-from service.asking import shelf
 from service.errors import REQUEST_ID, Answer, answer
+from service.incoming.asking import shelf
 
 log = logging.getLogger(__name__)
 REMEMBER_S = 0.5  # an answer: asking for it often must cost nothing

@@ -14,9 +14,9 @@ from models.classifier import Classifier
 from models.errors import UnknownChannel
 from models.inside import Inside, LayerAnswer, explain, look_inside
 from models.insight import LayerInsight
-from service.asking import number, said_by, settings, shelf, wants_json
 from service.errors import Busy
-from service.uploads import decode, photo_in
+from service.incoming.asking import number, said_by, settings, shelf, wants_json
+from service.incoming.uploads import decode, photo_in
 
 bp = Blueprint("inside", __name__)
 _occlusions = threading.BoundedSemaphore(1)  # it takes seconds: one at a time in a worker

@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Blueprint, Response, request, send_from_directory
 from werkzeug.exceptions import NotFound
 
-from service.asking import shelf
+from service.incoming.asking import shelf
 
 bp = Blueprint("pages", __name__)
 PAGE = Path(__file__).parent / "page"

@@ -14,9 +14,9 @@ from models.classifier import Classifier
 from models.errors import SettingError
 from models.inside import LayerAnswer, class_index, effects_of
 from models.natural_order import natural_order
-from service.asking import choice, number, said_by, settings, shelf, wants_json
-from service.channels import choose_channels
-from service.uploads import decode, decode_all, photo_in, photos_in
+from service.incoming.asking import choice, number, said_by, settings, shelf, wants_json
+from service.incoming.channels import choose_channels
+from service.incoming.uploads import decode, decode_all, photo_in, photos_in
 
 bp = Blueprint("models", __name__)
 _NULL: Any = None  # what JSON has for a number that is not finite

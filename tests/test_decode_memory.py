@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from models.decode_cost import memory_needed, read_header
-from service import decode_memory
-from service.decode_memory import SMALL_BYTES, DecodeMemory
 from service.errors import Busy
+from service.incoming import decode_memory
+from service.incoming.decode_memory import SMALL_BYTES, DecodeMemory
 from tests.conftest import encode_photo, paint_photo
 
 FORK = multiprocessing.get_context("fork")

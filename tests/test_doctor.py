@@ -8,8 +8,8 @@ from training.doctor.examine import PROBLEMS, Checkup, Finding, examine
 from training.doctor.near_copies import NearCopy
 from training.features.compute import Features
 from training.features.thumbnails import Appearance
-from training.photos.class_sizes import is_uneven
 from training.photos.listing import Listing, Photo, Skipped
+from training.sides.class_sizes import is_uneven
 
 FINE = Appearance(400, 300, "PNG", 40.0)
 

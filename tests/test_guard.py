@@ -7,9 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from models.errors import SettingError
-from service import guard
 from service.app import create_app
-from service.guard import address, read_keys
+from service.incoming import guard
+from service.incoming.guard import address, read_keys
 from service.settings import Settings
 from tests.conftest import encode_photo, paint_photo
 

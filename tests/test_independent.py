@@ -9,9 +9,9 @@ from tests.making import write_sides
 from training.evaluation.intervals import share_interval, wilson
 from training.fit import fit
 from training.photos.listing import Photo
-from training.photos.units import number_units
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+from training.sides.units import number_units
 
 
 def test_copies_near_copies_and_groups_share_a_number(tmp_path):

@@ -8,9 +8,9 @@ import numpy as np
 from models.bundle import ImageEntry, Manifest
 from models.bundles.manifest import CalibrationFacts
 from training.evaluation.evaluate import measure
-from training.photos.class_sizes import is_uneven
 from training.photos.listing import Skipped
 from training.report.model_card import plain, write_model_card
+from training.sides.class_sizes import is_uneven
 
 SECTIONS = [  # Mitchell et al. 2019, figure 1
     *("Model details", "Intended use", "Factors", "Metrics"),

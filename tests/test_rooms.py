@@ -18,14 +18,15 @@ MAY_IMPORT = {
 BELOW = {
     "settings": set(),
     "photos": {"settings"},
-    "evaluation": {"settings", "photos"},
+    "sides": {"settings", "photos"},
+    "evaluation": {"settings", "photos", "sides"},
     "features": {"settings", "photos"},
     "optimisation": {"settings", "evaluation"},
     "heads": {"settings", "evaluation", "optimisation"},
-    "doctor": {"settings", "photos", "features", "evaluation", "heads"},
-    "fine_tuning": {"settings", "photos", "features", "heads", "optimisation"},
-    "insight": {"settings", "photos", "features", "doctor", "heads"},
-    "report": {"settings", "photos", "evaluation", "optimisation"},
+    "doctor": {"settings", "photos", "sides", "features", "evaluation", "heads"},
+    "fine_tuning": {"settings", "photos", "sides", "features", "heads", "optimisation"},
+    "insight": {"settings", "photos", "sides", "features", "doctor", "heads"},
+    "report": {"settings", "photos", "sides", "evaluation", "optimisation"},
 }
 ABOVE = {"search", "demo"}  # these may import from all of them, and from training's own files
 TOURS = [*(ROOT / "training").glob("*/__init__.py"), ROOT / "models/building/__init__.py"]

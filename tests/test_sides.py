@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from models.errors import BundleError
-from training.photos.sides import read_sides, write_sides
-from training.photos.split import Split
+from training.sides.remembered import read_sides, write_sides
+from training.sides.split import Split
 
 SETTINGS = {"seed": 0, "validation_share": 0.15, "test_share": 0.15}
 DIGESTS = [hashlib.sha256(bytes([number])).digest() for number in range(5)]

@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import PhotosError
 from training.photos.listing import Photo
-from training.photos.split import Shares, Split, split_photos
+from training.sides.split import Shares, Split, split_photos
 
 
 def photos_of(*groups: tuple[str, int, str | None]) -> tuple[list[Photo], list[bytes]]:

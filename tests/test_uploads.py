@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from werkzeug import formparser
 
 from models.errors import BundleError
-from service import uploads
 from service.app import create_app
+from service.incoming import uploads
 from service.settings import Settings
 from tests.conftest import encode_photo, paint_photo
 

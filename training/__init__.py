@@ -14,7 +14,8 @@ which reads that story aloud.
 Rooms, each with a tour of its own; a room imports only from those above it:
 
 - settings/      every setting with its range, the options of the commands, progress
-- photos/        folders and lists -> labelled photos, each on its side
+- photos/        folders and lists -> labelled photos
+- sides/         labelled photos -> train, validation and test, without a copy on two of them
 - evaluation/    predictions -> numbers to believe
 - features/      each photo once through the frozen backbone, kept on disk
 - optimisation/  gradient descent: the training loop, its curves, checkpoints

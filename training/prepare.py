@@ -24,12 +24,12 @@ from training.features.summaries import LayerSummaries
 from training.insight.write import choose_layers
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.listing import LEFT_OUT, Listing, say_left_out, say_notes
-from training.photos.sides import read_sides, shares_of, split_settings
-from training.photos.split import class_indices, refuse_untrained, split_photos
-from training.photos.units import number_units
 from training.results import Dataset
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+from training.sides.remembered import read_sides, shares_of, split_settings
+from training.sides.split import class_indices, refuse_untrained, split_photos
+from training.sides.units import number_units
 
 REMEMBERED = 1500  # training photos that go through a fine-tuned network, to know others by
 

@@ -14,9 +14,9 @@ from training.heads.fitted_head import FittedHead
 from training.heads.forward import apply_head
 from training.heads.held_out import Sides
 from training.photos.listing import Skipped
-from training.photos.split import Split
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+from training.sides.split import Split
 
 if TYPE_CHECKING:
     from training.fine_tuning.fine_tune import Tuned  # needs Keras, which most runs do not

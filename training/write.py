@@ -23,8 +23,6 @@ from training.photos.listing import (
     need_list,
     write_left_out,
 )
-from training.photos.sides import split_settings, write_sides
-from training.photos.split import fingerprint
 from training.report.cost import estimate_cost
 from training.report.gallery import ClassifiedPhotos, Gallery, build_gallery
 from training.report.learning import LearningRun
@@ -36,6 +34,8 @@ from training.results import Dataset, Trained
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.printable import printable
+from training.sides.remembered import split_settings, write_sides
+from training.sides.split import fingerprint
 
 DOCTOR_PICTURES = 12  # of each problem
 SIDES = ("train", "validation", "test")

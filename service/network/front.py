@@ -10,10 +10,10 @@ from flask import Flask
 from models.decode_cost import memory_needed
 from models.errors import LayerscopeError
 from models.images import Limits
-from service.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
-from service.guard import ADMITTED
 from service.headers import common_headers, new_request_id
+from service.incoming.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
+from service.incoming.guard import ADMITTED
 from service.network.connection import CONNECTION, Connection, Phase
 from service.network.environ import Headers, Scope, make_environ, put_body, run_wsgi
 from service.network.lanes import Lane

@@ -15,8 +15,8 @@ from training.doctor.near_copies import NearCopy
 from training.doctor.suspects import Suspect
 from training.features.compute import Features
 from training.features.thumbnails import Appearance
-from training.photos.class_sizes import is_uneven
 from training.photos.listing import QUIET, Listing, Photo
+from training.sides.class_sizes import is_uneven
 
 ONE_COLOUR = 2.0  # spread of a thumbnail, below which it is of one colour
 TINY_CLASS = 10  # photos

@@ -22,7 +22,7 @@ from training.features.compute import Features
 from training.heads.kinds import discriminant
 from training.heads.standardise import Standardisation
 from training.photos.listing import Photo
-from training.photos.units import join_units, label_of
+from training.sides.units import join_units, label_of
 
 FOLDS = 5
 FEWEST = 3  # units that a class needs: of fewer, nothing can be learnt with one held out

@@ -28,8 +28,8 @@ from training.photos.listing import (
     skipped_as_json,
     unreadable,
 )
-from training.photos.units import number_units
 from training.settings.console import Stages
+from training.sides.units import number_units
 
 LEAST_PROBABILITY = float(np.finfo(np.float64).eps)  # one certain error is no infinite loss
 

@@ -12,9 +12,9 @@ from models.bundle import LayerEntry
 from training.features.compute import Features
 from training.fine_tuning.map_store import Key
 from training.fine_tuning.views import ViewRecipe
-from training.photos.split import Split
 from training.settings.config import FitConfig
 from training.settings.recipe import name_of
+from training.sides.split import Split
 
 
 @dataclass(frozen=True)

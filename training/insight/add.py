@@ -20,10 +20,10 @@ from training.features.summaries import LayerSummaries
 from training.insight.write import Material, choose_layers, write_insight
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.listing import Skipped, say_left_out, say_notes
-from training.photos.sides import read_sides, shares_of, split_settings
-from training.photos.split import fingerprint, split_photos
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+from training.sides.remembered import read_sides, shares_of, split_settings
+from training.sides.split import fingerprint, split_photos
 
 LISTING_SETTINGS = (
     "seed", "validation_share", "test_share", "max_megapixels", "more_formats", "merge_names",

@@ -33,10 +33,10 @@ from training.insight.channel_facts import (
 from training.insight.exemplars import COLUMNS, TILE, Exemplars, cut_sprites, find_exemplars
 from training.insight.trust import score_saliency
 from training.photos.pictures import still_readable
-from training.photos.split import Split, class_indices
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.printable import printable
+from training.sides.split import Split, class_indices
 
 PROBE_STRENGTHS = (1e-2,)  # C of a probe: the same for all layers, so that they compare
 CHANNELS_AT_ONCE = 256  # bounds memory: summaries of all photos for so many channels

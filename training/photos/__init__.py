@@ -1,7 +1,6 @@
-"""Photos: from a folder or a list to labelled photos, each on its side.
+"""Photos: from a folder or a list to labelled photos.
 
-Doors: class_sizes, find, labels, levels, listing, pictures, sides, split, table, units. Begin at
-find.py, then split.py.
+Doors: find, labels, levels, listing, pictures, table. Begin at find.py.
 
 - find.py          folders or a CSV -> labelled photos, and what was left out and why
 - listing.py       what was found: photos, what was left out, and the table of it
@@ -13,10 +12,6 @@ find.py, then split.py.
 - rows.py          rows of a CSV -> photos
 - table.py         a CSV in any delimiter and encoding -> columns and rows
 - labels.py        labels that look alike
-- units.py         photos that must stand on one side: copies, near copies, groups
-- class_sizes.py   when the classes are uneven
-- split.py         train, validation and test sides that share no copy and no group
-- sides.py         the sides remembered in a bundle, for the next one
 - levels.py        which numbers of photos of more than eight bits are black and white
 - pictures.py      photos read once more, to be tried or shown
 """

@@ -11,12 +11,12 @@ from pathlib import Path
 import jinja2
 
 from models.bundles.manifest import CalibrationFacts, Manifest
-from training.photos.class_sizes import is_uneven
 from training.photos.listing import Skipped, left_out_as_json
 from training.report.cost import WATTS_PER_CORE, watt_hours
 from training.report.page import TEMPLATES
 from training.report.quantities import duration, energy, percent, settings_in_words
 from training.report.summary import ClassRow, class_rows, class_sizes, classes_counted, untested
+from training.sides.class_sizes import is_uneven
 
 REASONS_LISTED = 10
 CLASSES_LISTED = 100  # the weakest; the report has all

@@ -10,11 +10,11 @@ from typing import Any
 from models.bundle import Manifest
 from models.natural_order import natural_key, natural_order
 from training.evaluation.intervals import wilson
-from training.photos.class_sizes import is_uneven
 from training.report.confusion import most_confused
 from training.report.drawings import short
 from training.report.quantities import percent
 from training.report.verdicts import Verdict
+from training.sides.class_sizes import is_uneven
 
 MOST_STEPS = 4  # of advice: more is not read
 FEW_PHOTOS = 200  # tested; below, the interval is wider than 10 points at 80 % accuracy

@@ -20,7 +20,6 @@ from models.errors import Diverged, PhotosError
 from training.features.backbone import Compiled, compile_backbone
 from training.heads.held_out import ENOUGH
 from training.photos.levels import settle_levels
-from training.photos.split import fingerprint
 from training.prepare import list_photos, open_cache, prepare
 from training.results import Dataset, measure_head
 from training.search.candidate import config_for, train_candidate
@@ -37,6 +36,7 @@ from training.search.space import (
 from training.search.study import Study
 from training.settings.config import FitConfig, SearchBudget
 from training.settings.console import Stages
+from training.sides.split import fingerprint
 from training.write import write_bundle
 
 

@@ -21,7 +21,7 @@ from models.errors import PhotosError
 from models.natural_order import natural_key
 from training.photos.labels import MERGE, look_alikes
 from training.photos.listing import Photo, Skipped
-from training.photos.units import Pair, join_units, label_of
+from training.sides.units import Pair, join_units, label_of
 
 _STRICTEST = ("test", "validation", "train")  # a unit on several sides stays on the first
 _NUMBERS = 2**64  # that can be drawn

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.errors import BundleError
-from training.photos.split import Shares, Split
 from training.settings.config import FitConfig
+from training.sides.split import Shares, Split
 
 NAME = "split.json"
 SIDES = ("train", "validation", "test")

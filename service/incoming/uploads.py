@@ -12,8 +12,8 @@ from models.classifier import Classifier
 from models.decode_cost import memory_needed
 from models.errors import ImageError, ImageTooLarge
 from models.images import Limits
-from service.decode_memory import DecodeMemory
 from service.errors import BadUpload, BodyIncomplete, DecodingTimeout, NotAPhoto, TooManyPhotos
+from service.incoming.decode_memory import DecodeMemory
 
 DECODE_S = 20.0  # for all photos of a request
 FIELD = "image"

@@ -1,0 +1,8 @@
+"""Incoming: what a request may do and bring. Begin at guard.py, then uploads.py.
+
+- guard.py          who may ask: hosts, origins, keys, rates
+- uploads.py        a request -> the photos in it, within limits
+- decode_memory.py  memory for large photos, shared by all workers
+- asking.py         what every route asks of a request
+- channels.py       which channels it asks for
+"""
