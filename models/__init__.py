@@ -3,15 +3,8 @@
 bytes -> pixels -> network -> answer, and the folder a trained network is kept in:
 
 - errors.py        everything that can go wrong, drawn as a tree
-- images.py        an encoded photo -> upright RGB pixels at the network's size:
-    limits.py        what one photo may cost, and which formats it may have
-    image_stream.py  what of a file shows the picture;  jpeg_stream.py: the same of a JPEG
-    file_kinds.py    what a file is that is no accepted photo, and what to do
-    framing.py       how a photo meets the square
-    pixels.py        a decoded picture -> eight bits, flattened, upright
-    deep_pixels.py   more than eight bits: which numbers are black and white
-    quiet.py         keeps image libraries' remarks from the terminal
-    decode_cost.py   how much memory that takes, told from the header
+- images.py        an encoded photo -> upright RGB pixels at the network's size;
+                   decoding/ has its parts: limits, streams, framing, pixels
 - bundle.py        the saved model: written aside, hashed, read with the hash checked;
                    bundles/ has its parts: manifest, signature, a copy that nobody can change
 - examine.py       all that a request can ask of a bundle, asked once before it may serve;

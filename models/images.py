@@ -16,8 +16,15 @@ from functools import cache
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from models import deep_pixels, pixels
-from models.deep_pixels import Levels
+from models.decoding import deep_pixels, pixels
+from models.decoding.deep_pixels import Levels
+from models.decoding.file_kinds import describe_kind, is_heif
+from models.decoding.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
+from models.decoding.image_stream import Stream, gif_stream, png_stream, webp_stream
+from models.decoding.jpeg_stream import jpeg_stream, two_endings
+from models.decoding.limits import FORMATS, MORE_FORMATS, Limits, check_limit
+from models.decoding.pixels import OwnLevels, Picture
+from models.decoding.quiet import silence_libraries
 from models.errors import (
     ImageEmpty,
     ImageError,
@@ -25,13 +32,6 @@ from models.errors import (
     ImageUnreadable,
     ImageUnsupported,
 )
-from models.file_kinds import describe_kind, is_heif
-from models.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
-from models.image_stream import Stream, gif_stream, png_stream, webp_stream
-from models.jpeg_stream import jpeg_stream, two_endings
-from models.limits import FORMATS, MORE_FORMATS, Limits, check_limit
-from models.pixels import OwnLevels, Picture
-from models.quiet import silence_libraries
 
 __all__ = [  # with what others know by this name
     "FORMATS",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.decode_cost import memory_needed, read_header
+from models.decoding.decode_cost import memory_needed, read_header
 from service.errors import Busy
 from service.incoming import decode_memory
 from service.incoming.decode_memory import SMALL_BYTES, DecodeMemory

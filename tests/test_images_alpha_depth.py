@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.deep_pixels import join, measure, to_bytes
+from models.decoding.deep_pixels import join, measure, to_bytes
 from models.errors import ImageUnreadable, SettingError
 from models.images import FORMATS, Framing, Limits, decode_image, decode_photo, measure_levels
 

@@ -9,7 +9,7 @@ from flask import Request, current_app
 from werkzeug.exceptions import ClientDisconnected
 
 from models.classifier import Classifier
-from models.decode_cost import memory_needed
+from models.decoding.decode_cost import memory_needed
 from models.errors import ImageError, ImageTooLarge
 from models.images import Limits
 from service.errors import BadUpload, BodyIncomplete, DecodingTimeout, NotAPhoto, TooManyPhotos

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask
 
-from models.decode_cost import memory_needed
+from models.decoding.decode_cost import memory_needed
 from models.errors import LayerscopeError
 from models.images import Limits
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe

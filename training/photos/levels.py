@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from models.deep_pixels import Levels, join, may_be_deep
+from models.decoding.deep_pixels import Levels, join, may_be_deep
 from models.images import Limits, measure_levels
 from training.photos.listing import Listing, Photo
 from training.settings.config import FitConfig

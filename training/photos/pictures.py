@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from models.deep_pixels import SIXTEEN_BITS
+from models.decoding.deep_pixels import SIXTEEN_BITS
 from models.errors import ImageError, PhotosError
 from models.images import Framing, Limits, decode_image, shrink_image
 from training.photos.listing import Photo

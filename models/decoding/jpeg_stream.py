@@ -6,8 +6,8 @@ in a preview, in EXIF or behind the end only look like scans.
 
 import re
 
-from models.image_stream import ENOUGH, Stream, big_endian
-from models.limits import Limits, check_limit
+from models.decoding.image_stream import ENOUGH, Stream, big_endian
+from models.decoding.limits import Limits, check_limit
 
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _FRAMES = [marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC)]

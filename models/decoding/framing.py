@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from models.deep_pixels import Levels
+from models.decoding.deep_pixels import Levels
 from models.errors import SettingError
 
 SIZES_PX = (8, 2048)  # of the network's square input, least and most

@@ -6,10 +6,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from models import deep_pixels
-from models.deep_pixels import Levels
+from models.decoding import deep_pixels
+from models.decoding.deep_pixels import Levels
+from models.decoding.framing import Framing, place
 from models.errors import ImageUnreadable
-from models.framing import Framing, place
 
 FILTER = Image.Resampling.BILINEAR  # a triangle over all pixels; bicubic is no more accurate
 ORIENTATION = 0x0112  # the EXIF tag

@@ -12,7 +12,7 @@ JPEG has a file of its own, jpeg_stream.py.
 import zlib
 from dataclasses import dataclass, field
 
-from models.limits import Limits, check_limit
+from models.decoding.limits import Limits, check_limit
 
 FILLED = 256  # bytes; an encoder puts thousands into each chunk of pixels
 ENOUGH = 20_000  # steps, to know that there are too many

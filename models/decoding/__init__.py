@@ -1,0 +1,11 @@
+"""Decoding: the parts of `models/images.py`, which puts them together. Begin at limits.py.
+
+- limits.py        what one photo may cost, and which formats it may have
+- image_stream.py  what of a file shows the picture;  jpeg_stream.py  the same of a JPEG
+- file_kinds.py    what a file is that is no accepted photo, and what to do
+- framing.py       how a photo meets the square
+- pixels.py        a decoded picture -> eight bits, flattened, upright
+- deep_pixels.py   more than eight bits: which numbers are black and white
+- quiet.py         keeps image libraries' remarks from the terminal
+- decode_cost.py   how much memory decoding takes, estimated from the header
+"""
