@@ -17,6 +17,21 @@ from training.heads.neural import trainable_head
 DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
 
 
+class _AsServed(keras.layers.Layer):
+    """Blocks that are called as in serving, while they learn.
+
+    BatchNorm keeps its ImageNet statistics, which small batches would overwrite, and learns its
+    scales and offsets. A functional model would pass on that it is being trained.
+    """
+
+    def __init__(self, blocks: keras.Model):
+        super().__init__()
+        self.blocks = blocks
+
+    def call(self, maps: Any) -> Any:
+        return self.blocks(maps, training=False)
+
+
 @dataclass(frozen=True)
 class Upper:
     """The network on both sides of a cut."""
@@ -63,14 +78,10 @@ def later_cut(layers: Sequence[LayerEntry], cut: str) -> str | None:
 
 
 def cut_network(backbone: keras.Model, head: Head, cut: str, dropout: float, seed: int) -> Upper:
-    """Divide a network at a cut; both sides share their layers with the backbone.
-
-    The upper side is called as in serving: BatchNorm keeps its ImageNet statistics, which
-    small batches would overwrite, and learns its scales and offsets.
-    """
+    """Divide a network at a cut; both sides share their layers with the backbone."""
     tensor = backbone.get_layer(cut).output
     lower = Graph(export.to_onnx(backbone, {"cut": tensor}))
     blocks = keras.Model(tensor, backbone.output)
     maps = keras.Input(tensor.shape[1:])
-    logits, dense = trainable_head(blocks(maps, training=False), head, dropout, seed)
+    logits, dense = trainable_head(_AsServed(blocks)(maps), head, dropout, seed)
     return Upper(cut, tensor, lower, keras.Model(maps, logits), dense)
