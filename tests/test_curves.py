@@ -158,7 +158,7 @@ def test_wide_layers_on_forty_photos_without_a_brake_overfit():
 
 
 def test_a_last_epoch_that_is_kept_though_the_loss_rose_is_advised_against():
-    curves = drawn([0.9, 0.6, 0.5, 0.7, 0.9, 1.2], [0.9, 0.5, 0.3, 0.1, 0.02, 0.01])
+    curves = drawn([0.9, 0.6, 0.5, 0.55, 0.6, 0.65], [0.9, 0.5, 0.3, 0.2, 0.1, 0.05], accuracy=1.0)
     kept_best = diagnose(curves, Hyperparameters())
     kept_last = diagnose(replace(curves, best=5), Hyperparameters(keep="last"))
     assert kept_best.kind == kept_last.kind == "overfitting"
