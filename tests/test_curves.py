@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,16 @@ def test_wide_layers_on_forty_photos_without_a_brake_overfit():
     verdict = trained(40, 2.5, (256, 256), schedule="constant", **chosen)
     assert verdict.kind == "overfitting"
     assert "100 % accuracy" in verdict.sentence
+
+
+def test_a_last_epoch_that_is_kept_though_the_loss_rose_is_advised_against():
+    curves = drawn([0.9, 0.6, 0.5, 0.55, 0.6, 0.65], [0.9, 0.5, 0.3, 0.2, 0.1, 0.05], accuracy=1.0)
+    kept_best = diagnose(curves, Hyperparameters())
+    kept_last = diagnose(replace(curves, best=5), Hyperparameters(keep="last"))
+    assert kept_best.kind == kept_last.kind == "overfitting"
+    assert "keeps the weights of epoch 3" in kept_best.sentence
+    assert kept_last.advice[0].endswith("(--keep best)")
+    assert not any("--keep" in advice for advice in kept_best.advice)
 
 
 def test_a_rate_that_is_far_too_small_underfits():

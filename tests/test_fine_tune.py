@@ -19,6 +19,7 @@ from training.fit import fit
 from training.photos.find import find_photos
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+from training.settings.hyperparameters import FEW_STEPS
 
 OPTIONS: dict[str, Any] = {"backbone": "tiny", "fine_tune": "yes", "cut": "block1_relu",
            "insight": False, "learning_rate": 0.0003, "epochs": 4,
@@ -56,7 +57,9 @@ def test_blocks_above_the_cut_are_trained_and_those_below_are_not(run):
         )
         if not np.array_equal(one, other)
     }
-    assert moved == {"block2_conv"}  # block1 is below the cut; batch normalisation stays
+    assert moved == {"block2_conv", "block2_bn"}  # block1 is below the cut
+    statistics = [network.get_layer("block2_bn").get_weights()[2:] for network in (before, after)]
+    np.testing.assert_array_equal(*statistics)  # gamma and beta learn, ImageNet's mean stays
     tuned = manifest.training["fine_tuning"]
     assert tuned["kept"]
     assert (tuned["cut"], tuned["views"]) == ("block1_relu", 4)
@@ -151,3 +154,18 @@ def test_minutes_choose_views_and_epochs_and_leave_no_plan_behind(run, tmp_path)
     assert len(tuned["epochs"]) > 8  # tiny: a minute is long
     assert tuned["views"] == 8
     assert not list(config.cache.glob("run-*"))
+
+
+@pytest.mark.parametrize("steps", [FEW_STEPS, FEW_STEPS - 1])
+def test_where_training_makes_many_steps_the_head_begins_at_zero_and_the_last_epoch_is_kept(
+    run, tmp_path, steps
+):
+    folder, config, _ = run
+    # one step an epoch, so small that nothing moves: what training began with is what is kept
+    settings = OPTIONS | {"epochs": steps, "batch": 4096, "learning_rate": 1e-7}
+    config = FitConfig(cache=config.cache, **settings)
+    tuned = fit(folder / "photos", tmp_path / "out", config, Stages(quiet=True)).training
+    starts_even = tuned["fine_tuning"]["start_loss"] == pytest.approx(np.log(3), abs=1e-6)
+    assert starts_even == (steps == FEW_STEPS)
+    if steps == FEW_STEPS:
+        assert tuned["fine_tuning"]["best"] == steps - 1

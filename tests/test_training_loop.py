@@ -108,6 +108,20 @@ def test_the_best_epoch_is_kept_and_not_the_last():
     assert validate(model, few).calibrated_loss == pytest.approx(curves.best_judged)
 
 
+def test_the_last_epoch_is_kept_where_that_is_set():
+    few = TrainingSet(
+        TRAINING_SET.read, LABELS[:20], TRAINING_SET.read_validation, VALIDATION_LABELS, CLASSES, 0
+    )
+    model = network(0)
+    settings = Hyperparameters(
+        epochs=60, learning_rate=0.03, patience=0, schedule="constant", keep="last"
+    )
+    curves = train(model, few, settings)
+    assert curves.best == 59
+    assert curves.lowest < 59  # it overfits 20 photos all the same
+    assert validate(model, few).calibrated_loss == pytest.approx(curves.epochs[-1].judged)
+
+
 def test_it_stops_when_nothing_is_gained_any_more():
     settings = Hyperparameters(epochs=50, patience=3, min_gain=10.0)  # nobody gains that much
     curves = train(network(), TRAINING_SET, settings)

@@ -76,6 +76,18 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return spread / math.exp((low + high) / 2)
 
 
+def calibrated_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Compute (N,) float64: the log loss of each photo at the temperature that suits them all.
+
+    Args:
+        logits: (N, K), or any scores; labels: (N,) int; N is 1 or more.
+    """
+    chances = softmax(logits.astype(np.float64) / fit_temperature(logits, labels))
+    truth = chances[np.arange(len(labels)), labels]
+    losses: np.ndarray = -np.log(np.maximum(truth, np.finfo(np.float64).tiny))
+    return losses
+
+
 def scale_head(head: Head, temperature: float) -> Head:
     """Return the same head with its logits divided by `temperature`."""
     *hidden, last = head

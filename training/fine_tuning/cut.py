@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from models.building import export
 from models.building.head import Head
@@ -16,6 +17,21 @@ from training.heads.neural import trainable_head
 DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
 
 
+class _AsServed(keras.layers.Layer):
+    """Blocks that are called as in serving, while they learn.
+
+    BatchNorm keeps its ImageNet statistics, which small batches would overwrite, and learns its
+    scales and offsets. A functional model would pass on that it is being trained.
+    """
+
+    def __init__(self, blocks: keras.Model):
+        super().__init__()
+        self.blocks = blocks
+
+    def call(self, maps: Any) -> Any:
+        return self.blocks(maps, training=False)
+
+
 @dataclass(frozen=True)
 class Upper:
     """The network on both sides of a cut."""
@@ -25,6 +41,12 @@ class Upper:
     lower: Graph  # photos -> `cut`
     model: keras.Model  # from the cut to logits
     dense: list[keras.layers.Dense | None]  # the head's own layers
+
+    def forget_head(self) -> None:
+        """Set the head's last layer to zero: it learns anew, together with the blocks."""
+        last = self.dense[-1]
+        if last is not None:
+            last.set_weights([np.zeros(weight.shape, np.float32) for weight in last.weights])
 
 
 def choose_cut(layers: Sequence[LayerEntry], given: str | None) -> str:
@@ -59,9 +81,7 @@ def cut_network(backbone: keras.Model, head: Head, cut: str, dropout: float, see
     """Divide a network at a cut; both sides share their layers with the backbone."""
     tensor = backbone.get_layer(cut).output
     lower = Graph(export.to_onnx(backbone, {"cut": tensor}))
-    logits, dense = trainable_head(backbone.output, head, dropout, seed)
-    model = keras.Model(tensor, logits)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-    return Upper(cut, tensor, lower, model, dense)
+    blocks = keras.Model(tensor, backbone.output)
+    maps = keras.Input(tensor.shape[1:])
+    logits, dense = trainable_head(_AsServed(blocks)(maps), head, dropout, seed)
+    return Upper(cut, tensor, lower, keras.Model(maps, logits), dense)

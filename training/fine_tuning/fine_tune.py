@@ -2,8 +2,12 @@
 
 The part of the backbone below the cut is frozen, so each view of a photo goes through it once
 (views.py); epochs start at the cut and pay only for what is trained. BatchNorm keeps its
-ImageNet statistics and scales: small batches would overwrite them. The head is trained first,
-on the plain features (Kumar et al. 2022, arXiv:2202.10054), then blocks and head together.
+ImageNet statistics, which small batches would overwrite, and learns its scales and offsets.
+
+The head begins at zero and learns together with the blocks: one that tells the training photos
+apart already leaves the blocks hardly a gradient. Where photos are so few that training makes
+fewer than FEW_STEPS steps, a head from zero spoils the blocks before it is of use; it begins as
+it was trained on the plain features (Kumar et al. 2022, arXiv:2202.10054).
 """
 
 import hashlib
@@ -16,22 +20,30 @@ import keras
 import numpy as np
 
 from models.building.head import Head
+from training.evaluation.calibrate import calibrated_losses
 from training.fine_tuning.budget import Plan
+from training.fine_tuning.cut import Upper
 from training.fine_tuning.map_store import MapStore, forget_old
 from training.fine_tuning.plan import Planned, plan_tuning
 from training.fine_tuning.start import Start, view_recipe
 from training.fine_tuning.views import PhotoViews, compute_views
 from training.heads.fitted_head import FittedHead, HeadRecord
+from training.heads.forward import head_logits
 from training.heads.neural import read_head
 from training.optimisation.checkpoint import Checkpoint
 from training.optimisation.epochs import Curves, RateSearch
 from training.optimisation.find_rate import find_rate
-from training.optimisation.loop import numbers, train
+from training.optimisation.loop import numbers, train, validation_logits
 from training.optimisation.tracking import Tracker, observer
 from training.optimisation.training_set import TrainingSet
 from training.settings.config import FitConfig
 from training.settings.console import Stages
-from training.settings.hyperparameters import BLOCKS, Hyperparameters
+from training.settings.hyperparameters import (
+    BLOCKS,
+    BLOCKS_FEW_STEPS,
+    FEW_STEPS,
+    Hyperparameters,
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,12 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker)
         _compute(start, config, stages, planned, store)
         training_set = _training_set(start, config.seed, plan, store)
         hyperparameters = plan.hyperparameters(config.hyperparameters(BLOCKS))
+        few = hyperparameters.epochs * training_set.steps(hyperparameters.batch) < FEW_STEPS
+        if few:
+            usual = config.hyperparameters(BLOCKS_FEW_STEPS)
+            hyperparameters = plan.hyperparameters(usual)
+        else:
+            upper.forget_head()
         recipe = (config.find_rate, hyperparameters, plan, store.path.name, config.seed)
         checkpoint = Checkpoint(config.cache, ("blocks", recipe, start.content()))
         searched = None
@@ -94,8 +112,7 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker)
         with stages.counted("train the upper blocks", steps, "steps") as advance:
             observe = observer(tracker, "blocks")
             curves = train(upper.model, training_set, hyperparameters, checkpoint, advance, observe)
-    for layer in upper.model.layers:
-        layer.trainable = True  # as it was: whoever loads the network may train it all
+        kept = config.fine_tune != "auto" or _pays(start, upper, training_set, store, few)
     return Tuned(
         backbone=start.backbone,
         identity=_identity(start, upper.model),
@@ -105,7 +122,7 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker)
         hyperparameters=hyperparameters,
         curves=curves,
         searched=searched,
-        kept=config.fine_tune != "auto" or curves.best >= 0,
+        kept=kept,
         states=(checkpoint, *planned.states),
     )
 
@@ -148,6 +165,23 @@ def _training_set(start: Start, seed: int, plan: Plan, store: MapStore) -> Train
         classes=int(start.labels.max()) + 1,
         seed=seed,
     )
+
+
+def _pays(
+    start: Start, upper: Upper, training_set: TrainingSet, store: MapStore, few: bool
+) -> bool:
+    """Compare with the frozen backbone on validation photos, photo by photo.
+
+    A difference of less than one standard error says nothing. Then the trained blocks are kept,
+    as they gain on most photos; where training made few steps, the frozen backbone is.
+    """
+    rows = [row for row in start.split.validation if start.keys(row, 1)[0] in store.rows]
+    truth = training_set.validation_labels
+    frozen = calibrated_losses(head_logits(start.head, start.features.vectors[rows]), truth)
+    tuned = calibrated_losses(validation_logits(upper.model, training_set), truth)
+    gains = frozen - tuned
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
+    return bool(gains.mean() > error if few else gains.mean() >= -error)
 
 
 def _identity(start: Start, model: keras.Model) -> str:

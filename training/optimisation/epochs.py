@@ -35,6 +35,13 @@ class Curves:
     start_judged: float | None = None  # as `Epoch.judged`, before training
 
     @property
+    def lowest(self) -> int:
+        """The epoch that does best on validation photos; -1: the start does. Kept or not."""
+        start = self.start_loss if self.start_judged is None else self.start_judged
+        judged = [start, *(epoch.judged for epoch in self.epochs)]
+        return judged.index(min(judged)) - 1
+
+    @property
     def best_loss(self) -> float:
         """Validation log loss of what is kept."""
         return self.epochs[self.best].validation_loss if self.best >= 0 else self.start_loss

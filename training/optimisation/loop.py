@@ -1,8 +1,9 @@
 """The training loop: how a neural head, or the upper blocks of a backbone, are trained.
 
 One loop for both. After each epoch the network is tried on validation photos, the best epoch
-is kept, and the whole state is written down: a killed run goes on where it was and ends with
-the same weights, because everything random is drawn from the seed and the epoch's number.
+or the last one is kept, and the whole state is written down: a killed run goes on where it was
+and ends with the same weights, because everything random is drawn from the seed and the epoch's
+number.
 """
 
 import math
@@ -36,7 +37,7 @@ def train(
     progress: Callable[[int], None] = lambda done: None,
     observe: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Curves:
-    """Train `model` (inputs -> logits) in place; it ends with the weights of its best epoch.
+    """Train `model` (inputs -> logits) in place; it ends with the weights of the epoch it keeps.
 
     Args:
         checkpoint: where the state after each epoch is kept; one found there is taken up.
@@ -50,7 +51,7 @@ def train(
     steps = training_set.steps(hyperparameters.batch)
     compile_for_training(model, hyperparameters, steps * hyperparameters.epochs)
     model.optimizer.build(model.trainable_variables)
-    run = _Run.begin(model, training_set)
+    run = _Run.begin(model, training_set, hyperparameters)
     if checkpoint and (found := checkpoint.load(run.state())):
         run.restore(Curves.from_json(found.facts), found.arrays)
         progress(steps * len(run.curves.epochs))
@@ -60,13 +61,13 @@ def train(
         if run.curves.stopped:
             break
         done = _train_epoch(run, training_set, hyperparameters, number, progress)
-        run.validate(done, training_set, averaged=hyperparameters.averaging > 0)
+        run.validate(done, training_set)
         curves = run.curves
         curves.stopped = _why_stop(curves, hyperparameters)
         observe(curves.epochs[-1])
         if checkpoint:
             checkpoint.save(curves.as_json(), run.state())
-    _assign(model.trainable_variables, run.best)
+    _assign(model.trainable_variables, run.kept)
     run.curves.stopped = run.curves.stopped or "all epochs were done"
     return run.curves
 
@@ -76,21 +77,24 @@ class _Run:
     """A network in training, with all that the next step depends on."""
 
     model: keras.Model
+    hyperparameters: Hyperparameters
     curves: Curves
-    best: Weights
+    kept: Weights  # of the best epoch, or of the last
     mean: Weights  # that follows the weights, where they are averaged
 
     @staticmethod
-    def begin(model: keras.Model, training_set: TrainingSet) -> "_Run":
+    def begin(
+        model: keras.Model, training_set: TrainingSet, hyperparameters: Hyperparameters
+    ) -> "_Run":
         """Note how the network does before training."""
         before = validate(model, training_set)
         curves = Curves(start_loss=before.loss, start_judged=before.calibrated_loss)
-        return _Run(model, curves, _copy(model), _copy(model))
+        return _Run(model, hyperparameters, curves, _copy(model), _copy(model))
 
-    def validate(self, done: "_Pass", training_set: TrainingSet, averaged: bool) -> None:
-        """Try the network on validation photos; add the epoch, and keep its weights if best."""
+    def validate(self, done: "_Pass", training_set: TrainingSet) -> None:
+        """Try the network on validation photos; add the epoch, and keep its weights or not."""
         rate, working = float(self.model.optimizer.learning_rate), _copy(self.model)
-        if averaged:
+        if self.hyperparameters.averaging > 0:
             _assign(self.model.trainable_variables, self.mean)
         found = validate(self.model, training_set)
         epoch = Epoch(
@@ -102,20 +106,20 @@ class _Run:
             calibrated_loss=found.calibrated_loss,
         )
         self.curves.epochs.append(epoch)
-        if epoch.judged < self.curves.best_judged:
-            self.curves.best, self.best = len(self.curves.epochs) - 1, _copy(self.model)
+        if self.hyperparameters.keep == "last" or epoch.judged < self.curves.best_judged:
+            self.curves.best, self.kept = len(self.curves.epochs) - 1, _copy(self.model)
         _assign(self.model.trainable_variables, working)
 
     def state(self) -> Weights:
-        """Read what the next step depends on: all variables, the best weights, their mean."""
-        return [*map(numbers, _variables(self.model)), *self.best, *self.mean]
+        """Read what the next step depends on: all variables, the weights kept, their mean."""
+        return [*map(numbers, _variables(self.model)), *self.kept, *self.mean]
 
     def restore(self, curves: Curves, state: Weights) -> None:
         """Put back what `state` read."""
-        count = len(self.best)
+        count = len(self.kept)
         self.curves = curves
         _assign(_variables(self.model), state[: -2 * count])
-        self.best, self.mean = state[-2 * count : -count], state[-count:]
+        self.kept, self.mean = state[-2 * count : -count], state[-count:]
 
 
 def compile_for_training(model: keras.Model, hyperparameters: Hyperparameters, steps: int) -> None:
@@ -163,12 +167,7 @@ class Validation(NamedTuple):
 
 def validate(model: keras.Model, training_set: TrainingSet) -> Validation:
     """Try `model` on the validation photos."""
-    truth = training_set.validation_labels
-    rows = np.arange(len(truth))
-    logits = np.concatenate([
-        model.predict_on_batch(training_set.read_validation(rows[at : at + VALIDATION_BATCH]))
-        for at in range(0, len(rows), VALIDATION_BATCH)
-    ]).astype(np.float64)  # fmt: skip
+    truth, logits = training_set.validation_labels, validation_logits(model, training_set)
     if not np.isfinite(logits).all():
         return Validation(math.inf, 0.0, math.inf)
     losses = [
@@ -176,6 +175,16 @@ def validate(model: keras.Model, training_set: TrainingSet) -> Validation:
         for temperature in (1.0, fit_temperature(logits, truth))
     ]
     return Validation(losses[0], float((logits.argmax(1) == truth).mean()), losses[1])
+
+
+def validation_logits(model: keras.Model, training_set: TrainingSet) -> np.ndarray:
+    """Compute the logits of the validation photos, (V, classes) float64."""
+    rows = np.arange(len(training_set.validation_labels))
+    logits = [
+        model.predict_on_batch(training_set.read_validation(rows[at : at + VALIDATION_BATCH]))
+        for at in range(0, len(rows), VALIDATION_BATCH)
+    ]
+    return np.concatenate(logits).astype(np.float64)
 
 
 class _Pass(NamedTuple):

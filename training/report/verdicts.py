@@ -90,15 +90,16 @@ def _unstable(curves: Curves, settings: Hyperparameters) -> Verdict | None:
 def _overfitting(curves: Curves, settings: Hyperparameters) -> Verdict | None:
     losses, last = _validation(curves), curves.epochs[-1]
     gap = last.accuracy - last.validation_accuracy
-    rose = losses[-1] - curves.best_loss
-    learns_on = last.loss < curves.epochs[max(curves.best, 0)].loss or last.accuracy >= BY_HEART
-    later = len(losses) - 1 - curves.best >= 2 and (settings.mixup or gap > -HELD)
-    risen = rose > max(RISE * curves.best_loss, RISE_NATS) and later and learns_on
+    lowest = curves.lowest
+    low = losses[lowest] if lowest >= 0 else curves.start_loss
+    learns_on = last.loss < curves.epochs[max(lowest, 0)].loss or last.accuracy >= BY_HEART
+    later = len(losses) - 1 - lowest >= 2 and (settings.mixup or gap > -HELD)
+    risen = losses[-1] - low > max(RISE * low, RISE_NATS) and later and learns_on
     if not risen and not (gap > GAP and last.accuracy >= BY_HEART):
         return None
     what = (
-        f"the validation loss rose from {curves.best_loss:.2f} to {losses[-1]:.2f} after "
-        f"{_when(curves)}, while training went on to {percent(last.accuracy, 0)} accuracy"
+        f"the validation loss rose from {low:.2f} to {losses[-1]:.2f} after "
+        f"{_when(lowest)}, while training went on to {percent(last.accuracy, 0)} accuracy"
         if risen
         else f"{percent(last.accuracy, 0)} of the training photos are right, but "
         f"{percent(last.validation_accuracy, 0)} of the validation photos"
@@ -110,8 +111,12 @@ def _overfitting(curves: Curves, settings: Hyperparameters) -> Verdict | None:
     if not settings.mixup:
         advice.append("mixup of 0.2")
     advice.append(f"more weight decay than {settings.weight_decay:g}, or fewer neurons")
-    kept = f"The model keeps the weights of {_when(curves)}, so it does not suffer."
-    kept = kept if risen else "It knows its photos by heart."
+    kept = "It knows its photos by heart."
+    if risen and curves.best == lowest:
+        kept = f"The model keeps the weights of {_when(lowest)}, so it does not suffer."
+    elif risen:
+        kept = "The model keeps its last epoch."
+        advice.insert(0, "the epoch that validation photos prefer (--keep best)")
     return Verdict("overfitting", f"Overfitting: {what}. {kept}", advice)
 
 
@@ -193,5 +198,5 @@ def _late_gain(curves: Curves) -> float:
     return float(1 - losses.min() / before) if np.isfinite(before) and before > 0 else 0.0
 
 
-def _when(curves: Curves) -> str:
-    return f"epoch {curves.best + 1}" if curves.best >= 0 else "the start"
+def _when(epoch: int) -> str:
+    return f"epoch {epoch + 1}" if epoch >= 0 else "the start"

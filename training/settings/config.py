@@ -49,7 +49,8 @@ def _optional(kind: type, name: str) -> Any:
     (entry,) = (entry for entry in fields(kind) if entry.name == name)
     shown = default_in_words(entry)
     if kind is Hyperparameters and getattr(BLOCKS, name) != getattr(HEAD, name):
-        shown += f"; {getattr(BLOCKS, name):g} for blocks"
+        usual = getattr(BLOCKS, name)
+        shown += f"; {usual if isinstance(usual, str) else f'{usual:g}'} for blocks"
     return field(
         default=None, metadata={"setting": replace(entry.metadata["setting"], shown=shown)}
     )
@@ -130,6 +131,7 @@ class FitConfig:
     class_weights: str | None = _optional(Hyperparameters, "class_weights")
     dropout: float | None = _optional(Hyperparameters, "dropout")
     averaging: float | None = _optional(Hyperparameters, "averaging")
+    keep: str | None = _optional(Hyperparameters, "keep")
     patience: int | None = _optional(Hyperparameters, "patience")
     min_gain: float | None = _optional(Hyperparameters, "min_gain")
     target_loss: float | None = _optional(Hyperparameters, "target_loss")

@@ -4,7 +4,7 @@ Of gradient descent, of the shape of a neural head, and of the views that fine-t
 `config.py` offers each as an option.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import SettingError
 from training.settings.setting import check_settings, setting
@@ -12,6 +12,7 @@ from training.settings.setting import check_settings, setting
 OPTIMISERS = ("sgd", "momentum", "adam", "adamw")
 SCHEDULES = ("constant", "cosine")
 CLASS_WEIGHTS = ("none", "balanced")
+KEEP = ("best", "last")
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "gelu", "silu")
 INITIALISERS = ("glorot_uniform", "he_normal", "lecun_normal", "zeros")
 MOST_HIDDEN = 8  # hidden layers
@@ -48,6 +49,11 @@ class Hyperparameters:
     dropout: float = setting(0.2, "Dropout in front of each layer of the head.", 0, 0.95)
     averaging: float = setting(
         0.0, "Share of the averaged weights that stays at each step; 0: off.", 0, 0.9999
+    )
+    keep: str = setting(
+        "best",
+        "Epoch whose weights are kept: the best on validation photos, or the last.",
+        choices=KEEP,
     )
     patience: int = setting(
         8, "Epochs without a gain before training stops; 0: never stop early.", 0, 10_000
@@ -113,5 +119,8 @@ BLOCKS = Hyperparameters(  # of the upper blocks; see docs/measurements.md for w
     label_smoothing=0.1,
     dropout=0.3,
     averaging=0.995,
+    keep="last",  # the rate ends at zero: the last epoch is the best but for luck
     patience=0,
 )
+FEW_STEPS = 300  # of training the upper blocks: below, photos are too few for a head from zero
+BLOCKS_FEW_STEPS = replace(BLOCKS, keep="best")  # where fewer are made
