@@ -4,6 +4,7 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
 SLOW ?= 1
+LONG ?= 0
 
 # ONNX Runtime sends usage data to its maker unless told not to.
 export ORT_DISABLE_TELEMETRY = 1
@@ -16,6 +17,9 @@ DEV := .venv/.installed-dev
 ifeq ($(SLOW),0)
 FAST := and not slow
 endif
+ifeq ($(LONG),0)
+FAST += and not long
+endif
 
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check bench image
@@ -26,7 +30,7 @@ help: ## list the tasks
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1|/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r task what; do printf '%-14s %s\n' "$$task" "$$what"; done
 	@echo
-	@echo "Settings: HOST=$(HOST) PORT=$(PORT) for demo, SLOW=0 for a quicker test,"
+	@echo "Settings: HOST=$(HOST) PORT=$(PORT) for demo, SLOW=0 for a quicker test, LONG=1 for all of it,"
 	@echo "          PYTHON=$(PYTHON) for the first setup (Python 3.11, 3.12 or 3.13)"
 
 setup: $(DEV) ## create .venv with everything that demo, test, check and bench need
