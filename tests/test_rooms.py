@@ -24,7 +24,9 @@ BELOW = {
     "optimisation": {"settings", "evaluation"},
     "heads": {"settings", "evaluation", "optimisation"},
     "doctor": {"settings", "photos", "sides", "features", "evaluation", "heads"},
-    "fine_tuning": {"settings", "photos", "sides", "features", "heads", "optimisation"},
+    "fine_tuning": {
+        *("settings", "photos", "sides", "evaluation", "features", "heads", "optimisation"),
+    },
     "insight": {"settings", "photos", "sides", "features", "doctor", "heads"},
     "report": {"settings", "photos", "sides", "evaluation", "optimisation"},
 }
