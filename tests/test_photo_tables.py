@@ -146,7 +146,14 @@ def test_the_encodings_of_spreadsheets_are_read_and_said(tmp_path, encoding):
 
 
 @pytest.mark.parametrize(
-    "header", ["Image,Label", " image , LABEL ", '"image","label"', "\ufeffimage,label"]
+    "header",
+    [
+        "Image,Label",
+        " image , LABEL ",
+        '"image","label"',
+        "\ufeffimage,label",
+        "\ufeff\ufeffimage,label",
+    ],
 )
 def test_case_spaces_and_quotes_of_the_header_do_not_matter(tmp_path, header):
     touch(tmp_path, "a.png")

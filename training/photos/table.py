@@ -103,7 +103,7 @@ def read_text(path: Path) -> tuple[str, str]:
             continue
         if any(ord(c) < 32 and c not in "\t\r\n\f" for c in text):
             break
-        return text, guess
+        return text.lstrip("\ufeff"), guess  # some programs write it twice
     raise PhotosError(
         f"{path} cannot be read as a CSV: it is no text in {' or '.join(guesses)}; save it as "
         "CSV in UTF-8, with the columns image,label"

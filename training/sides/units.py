@@ -9,6 +9,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 
 import numpy as np
 
+from models.natural_order import natural_key
 from training.photos.listing import Photo
 
 Pair = tuple[int, int]  # indices of two photos
@@ -33,7 +34,8 @@ def join_units(
     exact = _join(photos, digests, [], without)
     units = _join(photos, digests, pairs, without)
     before, after = (_count(photos, digests, parts) for parts in (exact, units))
-    crowded = sorted(label for label in before if after[label] < min(FEWEST, before[label]))
+    few = (label for label in before if after[label] < min(FEWEST, before[label]))
+    crowded = sorted(few, key=natural_key)
     if crowded:
         pairs = [p for p in pairs if not {photos[index].label for index in p} & set(crowded)]
         units = _join(photos, digests, pairs, without)
