@@ -30,7 +30,6 @@ from models.bundles.manifest import (
     SCHEMA,
     UNSEALED,
     FileEntry,
-    ImageEntry,
     LayerEntry,
     Manifest,
     pick_blocks,
@@ -41,7 +40,6 @@ from models.errors import BundleError, StorageError
 __all__ = [  # the manifest's own names can be had from here too
     "Bundle",
     "FileEntry",
-    "ImageEntry",
     "LayerEntry",
     "Manifest",
     "check_target",

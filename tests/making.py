@@ -16,8 +16,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from models.bundle import Bundle, ImageEntry, Manifest, new_bundle, seal
+from models.bundle import Bundle, Manifest, new_bundle, seal
 from models.bundles.manifest import FamiliarityThreshold, PredictionSet, Thresholds
+from models.images import Framing
 
 Colour = tuple[int, int, int]
 COLOURS: dict[str, Colour] = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -114,7 +115,7 @@ def colour_bundle(target: Path, sharpness: float = SHARPNESS) -> Path:
         manifest = Manifest(
             name=target.name,
             class_names=list(COLOURS),
-            image=ImageEntry(size=8, resize="squash", fraction=1.0),
+            image=Framing(size=8, resize="squash", fraction=1.0),
             backbone={"name": "mean colour"},
             head={"kind": "by hand"},
             layers=[],

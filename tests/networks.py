@@ -7,7 +7,8 @@ import numpy as np
 from keras import layers
 
 from models.building.head import Head, UnitLength
-from models.bundle import ImageEntry, Manifest, new_bundle, seal
+from models.bundle import Manifest, new_bundle, seal
+from models.images import Framing
 from training.features.backbone import attach, compile_network
 
 
@@ -63,7 +64,7 @@ def save_network(
     manifest = Manifest(
         name=target.name,
         class_names=class_names,
-        image=ImageEntry(size=photos.shape[1], resize="crop", fraction=0.875),
+        image=Framing(size=photos.shape[1], resize="crop", fraction=0.875),
         backbone={"name": backbone.name},
         head={"kind": "random"},
         layers=compiled.layers,

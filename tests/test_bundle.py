@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle import Bundle, ImageEntry, Manifest, check_target, new_bundle, seal
+from models.bundle import Bundle, Manifest, check_target, new_bundle, seal
 from models.bundles.exchange import exchange
 from models.errors import BundleError, StorageError
+from models.images import Framing
 from tests.crafting import edit
 
 
 def describe(**fields):
-    image = ImageEntry(size=32, resize="crop", fraction=0.875)
+    image = Framing(size=32, resize="crop", fraction=0.875)
     known = {"name": "flowers", "class_names": ["rose", "tulip"], "image": image,
              "backbone": {}, "head": {}, "layers": []}  # fmt: skip
     return Manifest(**known | fields)
@@ -92,7 +93,10 @@ FILE = {"size": 1, "sha256": "0" * 64}
         ({"surprise": 1}, "surprise: "),
         ({"layers": [{"name": "conv"}]}, r"layers\.0\.kind: "),
         ({"image": {"size": 4, "resize": "crop", "fraction": 1}}, "size is 4 px"),
-        ({"image": {"size": 32, "resize": "stretch", "fraction": 1}}, "resize is 'stretch'"),
+        (
+            {"image": {"size": 32, "resize": "stretch", "fraction": 1}},
+            "image.resize: Input should be 'crop' or 'squash'",
+        ),
         ({"files": {"model.keras": {"size": 1}}}, r"files\.model\.keras\.sha256: "),
         *(
             ({"files": {name: FILE}}, "outside the bundle")

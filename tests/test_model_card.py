@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models.bundle import ImageEntry, Manifest
+from models.bundle import Manifest
 from models.bundles.manifest import CalibrationFacts
+from models.images import Framing
 from training.evaluation.evaluate import measure
 from training.photos.listing import Skipped
 from training.report.model_card import plain, write_model_card
@@ -31,7 +32,7 @@ def card(folder: Path, names: list[str], skipped: list[Skipped] | None = None, *
     fields = {
         "name": "pets",
         "class_names": names,
-        "image": ImageEntry(size=32, resize="crop", fraction=0.875),
+        "image": Framing(size=32, resize="crop", fraction=0.875),
         "backbone": {"name": "efficientnet-lite0"},
         "head": {"kind": "logistic regression"},
         "layers": [],

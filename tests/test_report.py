@@ -13,7 +13,8 @@ import pytest
 from markupsafe import Markup
 from PIL import Image
 
-from models.bundle import ImageEntry, Manifest
+from models.bundle import Manifest
+from models.images import Framing
 from tests.making import COLOURS, picture
 from training.evaluation.evaluate import measure
 from training.optimisation.epochs import Curves, Epoch
@@ -71,7 +72,7 @@ def manifest_of(metrics: dict[str, Any], names: list[str]) -> Manifest:
     return Manifest(
         name="pets",
         class_names=names,
-        image=ImageEntry(size=32, resize="crop", fraction=0.875),
+        image=Framing(size=32, resize="crop", fraction=0.875),
         backbone={"name": "tiny"},
         head={"kind": "logistic regression", "C": 0.01, "tried": tried},
         layers=[],

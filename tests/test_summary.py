@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from models.bundle import ImageEntry, Manifest
+from models.bundle import Manifest
+from models.images import Framing
 from tests.test_report import numbers
 from training.report.summary import class_rows, next_steps, summarise_run
 from training.report.verdicts import Verdict
@@ -14,7 +15,7 @@ def manifest(truth: list[int], predicted: list[int], **changes: object) -> Manif
     fields = {
         "name": "pets",
         "class_names": names,
-        "image": ImageEntry(size=32, resize="crop", fraction=0.875),
+        "image": Framing(size=32, resize="crop", fraction=0.875),
         "backbone": {"name": "efficientnet-lite0"},
         "head": {"kind": "logistic regression"},
         "layers": [],

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from models.bundle import ImageEntry, Manifest, new_bundle, seal
+from models.bundle import Manifest, new_bundle, seal
 from training.contents import library_versions, peak_memory_mib, write_contents
 from training.doctor.page import render_section
 from training.features.backbone import attach
@@ -78,7 +78,7 @@ def write_bundle(
         manifest = Manifest(
             name=out.name,
             class_names=data.class_names,
-            image=ImageEntry(**vars(config.framing)),
+            image=config.framing,
             backbone={"name": config.row.name, "weights": trained.compiled.identity},
             head=trained.head.record.as_json(),
             layers=trained.compiled.layers,

@@ -15,6 +15,8 @@ from pydantic import (
     ConfigDict,
     Field,
     TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
     with_config,
 )
@@ -66,13 +68,13 @@ class LayerEntry(_Strict):
     block: bool
 
 
-class ImageEntry(_Strict):
-    """How a photo becomes the network's input; `images.Framing`."""
-
-    size: int
-    resize: str
-    fraction: float
-    levels: Interval | None = None  # what deep pixels show as black and as white
+def _check_framing(value: Any, read: ValidatorFunctionWrapHandler) -> Framing:
+    """Read a framing, whose own checks raise what pydantic does not know."""
+    try:
+        framing: Framing = read(value)
+    except SettingError as error:
+        raise ValueError(str(error)) from error
+    return framing
 
 
 class Parity(_Strict):
@@ -216,7 +218,7 @@ class Manifest(_Strict):
     version: str = Field("1", pattern=NAME)
     created: Text = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     class_names: list[Text] = Field(min_length=1, max_length=1_000_000)
-    image: ImageEntry
+    image: Annotated[Framing, WrapValidator(_check_framing)]
     backbone: BackboneEntry
     head: dict[str, Any]
     layers: list[LayerEntry] = Field(max_length=10_000)
@@ -248,16 +250,12 @@ class Manifest(_Strict):
             parts = path.split("/")
             if len(parts) > DEPTH or not all(map(PART.fullmatch, parts)):
                 raise ValueError(f"files names {path[:200]!r}, which is outside the bundle")
-        try:
-            Framing(**self.image.model_dump())
-        except SettingError as error:
-            raise ValueError(f"image: {error}") from error
         return self
 
     @property
     def framing(self) -> Framing:
         """How a photo meets this network's square."""
-        return Framing(**self.image.model_dump())
+        return self.image
 
 
 def _all_different(field: str, names: list[str]) -> None:

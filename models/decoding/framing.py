@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from models.decoding.deep_pixels import Levels
 from models.errors import SettingError
@@ -20,6 +20,8 @@ class Framing:
     `crop` takes the centred square whose side is `fraction` of the shorter side; `squash`
     takes the whole photo and changes its proportions.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # read from a manifest
 
     size: int  # px, the network's input
     resize: Resize = "crop"

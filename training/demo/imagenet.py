@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from models.building.backbones import weights_identity
-from models.bundle import ImageEntry, Manifest, check_target, new_bundle, seal
+from models.bundle import Manifest, check_target, new_bundle, seal
 from models.errors import WeightsUnreadable
 from models.images import decode_image, shrink_image
 from training.contents import library_versions, write_contents
@@ -50,7 +50,7 @@ def save_imagenet(out: Path, config: FitConfig, stages: Stages) -> Manifest:
         manifest = Manifest(
             name=out.name,
             class_names=class_names(),
-            image=ImageEntry(**vars(config.framing)),
+            image=config.framing,
             backbone={"name": config.row.name, "weights": compiled.identity},
             head={"kind": "pretrained"},
             layers=compiled.layers,
