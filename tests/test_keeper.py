@@ -74,6 +74,18 @@ def test_a_model_that_comes_later_is_served_and_nothing_is_announced_twice(tmp_p
     assert said == ["ants: version 1 serves now"]
 
 
+def test_nothing_is_said_at_a_start_that_adds_one_model_after_the_other(tmp_path):
+    for name in ("ants", "bees", "birds"):
+        colour_bundle(tmp_path / name)
+    said = []
+    keeper = Keeper(ModelFolder(tmp_path), say=said.append)
+    keeper.start()
+    assert (keeper.names, said) == (["ants", "bees", "birds"], [])
+    shutil.rmtree(tmp_path / "bees")
+    step_until(keeper, lambda: len(keeper.names) == 2)
+    assert said == ["bees: no longer served, its folder was taken away"]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("a b", "cannot name a model"), ("empty", "no manifest.json"), ("pin", "cannot be read")],

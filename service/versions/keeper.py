@@ -248,8 +248,10 @@ class Keeper:
         self._tell(before)
 
     def _tell(self, before: Catalogue) -> None:
+        if not self._started:  # one after the other is added; who starts us names them all
+            return
         old = {edition.name: edition for edition in before.editions}
-        for edition in self.catalogue.editions if self._started else ():
+        for edition in self.catalogue.editions:
             earlier = old.pop(edition.name, None)
             if earlier and earlier.identity != edition.identity:
                 self._say(f"{edition.name}: version {edition.version} serves now, "
