@@ -113,6 +113,10 @@ class Bundle:
     def _parse(self) -> Manifest:
         try:
             fields = json.loads(self.content, parse_float=_finite, parse_constant=_finite)
+            if not isinstance(fields, dict):
+                begins = self.content[:20].decode(errors="replace")
+                reason = f"{MANIFEST} holds no object, it begins {begins!r}: make it anew"
+                raise BundleError(self.path, reason)
             schema = fields.get("schema_version")
             if type(schema) is not int or schema not in (OLD_SCHEMA, SCHEMA):
                 known = f"{OLD_SCHEMA} and {SCHEMA}"
@@ -126,7 +130,7 @@ class Bundle:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or MANIFEST
             raise BundleError(self.path, f"{where[:200]}: {first['msg']}") from error
-        except (ValueError, AttributeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(self.path, f"{MANIFEST} is not JSON: {error}") from error
         if schema == OLD_SCHEMA:
             _warn_of_age(self.path)

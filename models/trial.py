@@ -29,7 +29,8 @@ def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[st
         key: hexadecimal; who has to have signed it; empty: anybody.
 
     Returns:
-        `name`, `version` and `fingerprint`; or the `reason` why it is refused.
+        `name`, `version` and `fingerprint`; or the `reason` why it is refused, and `passing` if
+        the machine may be why, so that it is worth another try.
     """
     known: dict[str, Any] = {}
     try:
@@ -50,7 +51,12 @@ def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[st
     except BundleError as error:
         return known | {"reason": error.reason}
     except OSError as error:
-        return known | {"reason": f"it cannot be kept in memory: {error.strerror}"}
+        return known | {
+            "reason": f"it cannot be kept in memory: {error.strerror}",
+            "passing": True,
+        }
+    except MemoryError:
+        return known | {"reason": "no memory was left to try it", "passing": True}
     except Exception as error:  # a graph or an array that nobody thought of
         return known | {"reason": f"{type(error).__name__}: {error}"}
 

@@ -47,7 +47,8 @@ class Server(BaseApplication):
     def load(self) -> Front:
         """The application, in each worker."""
         try:
-            app = create_app(self._keeper.follow().current, self._settings)
+            self.follower = self._keeper.follow()  # the worker asks how much it holds
+            app = create_app(self.follower.current, self._settings)
             app.extensions["decode_memory"] = self._decode_memory
             return Front(app)
         except LayerscopeError as error:  # it passed its trial: perhaps memory is short

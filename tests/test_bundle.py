@@ -111,11 +111,19 @@ def test_a_manifest_that_cannot_be_right_is_refused_with_the_place(fields, said,
         Bundle(flowers).verify()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_a_manifest_that_is_not_json_is_refused(content, flowers):
     (flowers / "manifest.json").write_bytes(content)
     with pytest.raises(BundleError, match=r"manifest\.json is not JSON"):
         Bundle(flowers)
+
+
+@pytest.mark.parametrize("content", ["null", "[1]", "7", '"schema_version"', "true"])
+def test_a_manifest_that_holds_no_object_is_refused_with_what_it_holds(content, flowers):
+    (flowers / "manifest.json").write_text(content)
+    with pytest.raises(BundleError, match=r"manifest\.json holds no object") as refusal:
+        Bundle(flowers)
+    assert f"it begins {content!r}" in str(refusal.value)
 
 
 @pytest.mark.parametrize("place", ["nowhere", "empty", "file"])

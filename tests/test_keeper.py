@@ -8,7 +8,7 @@ import time
 import pytest
 
 from models.errors import BundleError, SettingError
-from service.versions import trials
+from service.versions import slot, trials
 from service.versions.keeper import Keeper
 from service.versions.sources import ModelFolder, NamedBundles, stamp_of
 from tests.crafting import edit
@@ -74,6 +74,18 @@ def test_a_model_that_comes_later_is_served_and_nothing_is_announced_twice(tmp_p
     assert said == ["ants: version 1 serves now"]
 
 
+def test_nothing_is_said_at_a_start_that_adds_one_model_after_the_other(tmp_path):
+    for name in ("ants", "bees", "birds"):
+        colour_bundle(tmp_path / name)
+    said = []
+    keeper = Keeper(ModelFolder(tmp_path), say=said.append)
+    keeper.start()
+    assert (keeper.names, said) == (["ants", "bees", "birds"], [])
+    shutil.rmtree(tmp_path / "bees")
+    step_until(keeper, lambda: len(keeper.names) == 2)
+    assert said == ["bees: no longer served, its folder was taken away"]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [("a b", "cannot name a model"), ("empty", "no manifest.json"), ("pin", "cannot be read")],
@@ -134,6 +146,43 @@ def test_a_trial_that_crashes_is_a_refusal(tmp_path, monkeypatch):
     colour_bundle(tmp_path / "models" / "odd")
     keeper = started(ModelFolder(tmp_path / "models"))
     assert refused(keeper) == {"odd": "it crashed the process that tried it"}
+
+
+def test_a_trial_that_is_killed_from_outside_is_tried_again_a_few_times(tmp_path, monkeypatch):
+    monkeypatch.setattr(slot, "PAUSES_S", (0.1, 0.1))
+    tries, kill = tmp_path / "tries", tmp_path / "kill"
+    kill.write_text(f"#!/bin/sh\necho >> {tries}\nkill -KILL $$\n")
+    kill.chmod(0o755)
+    healthy = sys.executable
+    monkeypatch.setattr(sys, "executable", str(kill))
+    bundle = colour_bundle(tmp_path / "models" / "odd")
+    keeper = started(ModelFolder(tmp_path / "models"))
+    reason = "the process that tried it was killed: perhaps memory is short"
+    assert refused(keeper) == {"odd": reason}
+    step_until(keeper, lambda: len(tries.read_text()) == 3 and not keeper.busy)
+    monkeypatch.setattr(sys, "executable", healthy)
+    for _ in range(30):
+        keeper._next_look = 0
+        keeper.step()
+        time.sleep(0.01)
+    assert refused(keeper) == {"odd": reason}  # each try costs what a trial costs
+    assert len(tries.read_text()) == 3
+    (bundle / "predict.onnx").touch()  # whoever copies it anew begins the count again
+    step_until(keeper, lambda: served(keeper))
+    assert refused(keeper) == {}
+
+
+def test_a_trial_that_was_killed_once_is_made_up_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(slot, "PAUSES_S", (0.1,))
+    bundle = colour_bundle(tmp_path / "colours")
+    keeper = started(NamedBundles([bundle]))
+    colour_bundle(bundle, 0.002)
+    step_until(keeper, lambda: keeper._trials)
+    next(iter(keeper._trials.values())).end()
+    step_until(keeper, lambda: refused(keeper))
+    assert served(keeper) == {"colours": "1"}
+    step_until(keeper, lambda: served(keeper) == {"colours": "2"})
+    assert refused(keeper) == {}
 
 
 def test_a_folder_that_is_not_there_is_refused_with_the_option(tmp_path):

@@ -26,7 +26,8 @@ M_MMAP_THRESHOLD = -3  # of glibc's mallopt
 MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a photo is decoded
 TICK_S = 0.25  # between two looks at what is overdue
 ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
-SPARE_DESCRIPTORS = 30  # for files, the event loop and what the worker was born with
+SPARE_DESCRIPTORS = 30  # for files, the event loop, what the worker was born with, and a swap
+MODELS = 1_000  # that are reckoned with: each keeps a descriptor, and more may come later
 HALF_S = 2.0  # that a stop waits for a request to arrive whole
 IDLE_S = 1.0  # and for one that an open connection may be about to send
 
@@ -41,7 +42,7 @@ class NetworkWorker(ASGIWorker):
         self.connections: set[Connection] = set()
         self.held = 0  # bytes that requests which arrive and answers which leave keep in memory
         self._accepting: set[asyncio.Task[Any]] = set()
-        self._most = self.settings.connections
+        self._descriptors = 0  # that this process may have
 
     def init_process(self) -> None:
         """Ask for as many descriptors as are wanted; take fewer connections if there are fewer."""
@@ -49,15 +50,21 @@ class NetworkWorker(ASGIWorker):
         with contextlib.suppress(OSError, AttributeError):  # no glibc
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self.settings.connections + SPARE_DESCRIPTORS
+        wanted = self.settings.connections + SPARE_DESCRIPTORS + MODELS
         if soft < wanted:
             if hard != resource.RLIM_INFINITY:
                 wanted = min(wanted, hard)
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
                 soft = wanted
-        self._most = max(8, min(self._most, soft - SPARE_DESCRIPTORS))
+        self._descriptors = soft
         super().init_process()
+
+    @property
+    def most(self) -> int:
+        """How many connections may be open, beside the models that are served now."""
+        free = self._descriptors - SPARE_DESCRIPTORS - self.app.follower.held
+        return max(8, min(self.settings.connections, free))
 
     def hold(self, size_bytes: int) -> None:
         """Count bytes in memory; beyond the limit the oldest that arrives or leaves is cut."""
@@ -97,7 +104,7 @@ class NetworkWorker(ASGIWorker):
                 self.loop.call_later(ACCEPT_PAUSE_S, self._listen_again, listener)
             return False
         client.setblocking(False)
-        if len(self.connections) >= self._most:
+        if len(self.connections) >= self.most:
             self._evict()
         task = self.loop.create_task(self._connect(client))
         self._accepting.add(task)
@@ -119,7 +126,7 @@ class NetworkWorker(ASGIWorker):
         able = (Phase.LINGERING, Phase.IDLE, Phase.ARRIVING, Phase.SENDING)
         waiting = [one for one in self.connections if one.phase in able]
         waiting.sort(key=lambda one: one.since)
-        for one in waiting[: 1 + self._most // 20]:
+        for one in waiting[: 1 + self.most // 20]:
             one.transport.abort()
 
     def _cut_overdue(self) -> None:

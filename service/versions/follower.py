@@ -6,6 +6,7 @@ A request reads that number once, when it begins: so all workers switch at the s
 """
 
 import ctypes
+import errno
 import gc
 import logging
 import os
@@ -37,6 +38,7 @@ class Follower:
         self._link, self._published, self._threads = link, published, threads
         self._loaded: dict[tuple[str, str, str], Classifier] = {}
         self._shelves: dict[int, Shelf] = {}
+        self._ended = False  # without a line to the parent; the last requests are answered still
         self._load(first)
         _give_back_memory()
         threading.Thread(target=self._listen, name="versions", daemon=True).start()
@@ -47,6 +49,13 @@ class Follower:
             shelf = self._shelves.get(self._published[0])
             if shelf is not None:
                 return shelf
+            if self._ended:  # what is published since never arrived here
+                return self._shelves[max(self._shelves)]
+
+    @property
+    def held(self) -> int:
+        """How many bundles are open, each by a descriptor."""
+        return len(self._loaded)
 
     def _load(self, catalogue: Catalogue) -> None:
         """Load what is new in it; it is served once its generation is published."""
@@ -88,8 +97,11 @@ class Follower:
                     log.exception("a version did not load")
                     answer = {"failed": catalogue.generation, "reason": str(error)[:300]}
                 send(self._link, answer)
-        except (EOFError, OSError):  # without the parent's word nobody knows what to serve
-            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception as error:  # without the parent's word nobody knows what to serve
+            if not isinstance(error, EOFError | OSError):
+                log.exception("a message about versions was not understood; this worker ends")
+            self._ended = True
+            os.kill(os.getpid(), signal.SIGTERM)  # and another takes its place
 
 
 def _give_back_memory() -> None:
@@ -101,7 +113,14 @@ def _give_back_memory() -> None:
 
 
 def _with_descriptors(catalogue: Catalogue, numbers: list[int]) -> Catalogue:
-    """The same, each edition that is marked as new with its descriptor in this process."""
+    """The same, each edition that is marked as new with its descriptor in this process.
+
+    Raises:
+        OSError: one is missing; the system drops what finds no free descriptor here.
+    """
+    if len(numbers) != sum(edition.number >= 0 for edition in catalogue.editions):
+        log.warning("no descriptor was free for a new version; this worker ends, another starts")
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     arrived = iter(numbers)
     editions = tuple(
         edition._replace(number=next(arrived)) if edition.number >= 0 else edition

@@ -185,7 +185,7 @@ class Keeper:
             trial.discard()
             refusal = edition._replace(name=slot.name)
             self._next_look = 0.0  # there may be an older one to try
-            slot.refused[path] = refusal
+            slot.refuse(path, refusal, trial.passing)
             on = f"; version {slot.current.version} serves on" if slot.current else ""
             version = f"version {refusal.version}" if refusal.version else "what is there now"
             if self._started or not self._source.lasting:  # else it ends the start, as an error
@@ -248,8 +248,10 @@ class Keeper:
         self._tell(before)
 
     def _tell(self, before: Catalogue) -> None:
+        if not self._started:  # one after the other is added; who starts us names them all
+            return
         old = {edition.name: edition for edition in before.editions}
-        for edition in self.catalogue.editions if self._started else ():
+        for edition in self.catalogue.editions:
             earlier = old.pop(edition.name, None)
             if earlier and earlier.identity != edition.identity:
                 self._say(f"{edition.name}: version {edition.version} serves now, "
@@ -269,5 +271,5 @@ class Keeper:
         slot, edition = new
         os.close(edition.number)
         reason = f"a worker could not load it: {clean(reason)}"
-        slot.refused[Path(edition.path)] = Refusal(slot.name, edition.version, reason)
+        slot.refuse(Path(edition.path), Refusal(slot.name, edition.version, reason), passing=True)
         log.warning("model %s: version %s is refused: %s", slot.name, edition.version, reason)

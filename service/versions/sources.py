@@ -70,7 +70,7 @@ class ModelFolder:
         found = {}
         with os.scandir(self._folder) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
-                if not entry.name.startswith(".") and entry.is_dir():
+                if not entry.name.startswith(".") and _may_be_folder(entry):
                     found[entry.name] = self._offer(entry.name)
         return found
 
@@ -93,6 +93,14 @@ class ModelFolder:
             return Offer((), f"its folder cannot be read: {type(error).__name__}")
         versions.sort(key=lambda version: (int(version), version), reverse=True)
         return Offer(tuple(Candidate(place / v, name, v) for v in versions))
+
+
+def _may_be_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether to look into it: what a link leads to may be closed to us, which is to be said."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return True
 
 
 def stamp_of(path: Path) -> Stamp:

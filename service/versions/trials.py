@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from models.bundles.pinned import new_file
 from service.versions.catalogue import Edition, Refusal
@@ -26,6 +28,7 @@ class Trial:
         self._ends = time.monotonic() + TRIAL_S
         self._verdict = b""
         self._late = False
+        self.passing = False  # whether it may end otherwise another time
         words = [str(candidate.path), str(self._number), candidate.name or ""]
         words += [candidate.version or "", key]
         try:
@@ -64,20 +67,27 @@ class Trial:
     def edition(self) -> Edition | Refusal:
         """The verdict, once it is done."""
         candidate = self.candidate
+        found: dict[str, Any]
         if self._late:
             found = {"reason": f"to read, load and try it took more than {TRIAL_S:g} s"}
         else:
             try:
                 found = json.loads(self._verdict)
             except ValueError:
-                found = {"reason": "it crashed the process that tried it"}
+                found = {"reason": self._why_it_ended(), "passing": True}
         self._close()
         if "reason" in found:
+            self.passing = bool(found.get("passing"))
             reason = clean(str(found["reason"]).replace(str(candidate.path), candidate.path.name))
             version = candidate.version or found.get("version")
             return Refusal(candidate.name or candidate.path.name, version, reason)
         identity = found["name"], found["version"]
         return Edition(*identity, str(candidate.path), found["fingerprint"], self._number)
+
+    def _why_it_ended(self) -> str:
+        if self._process.returncode == -signal.SIGKILL:
+            return "the process that tried it was killed: perhaps memory is short"
+        return "it crashed the process that tried it"
 
     def end(self) -> None:
         """Stop it, whatever it has found out."""
