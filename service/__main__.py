@@ -146,6 +146,7 @@ def main(
         "worker_class": NetworkWorker,
         "logger_class": Logger,
         "asgi_loop": "asyncio",
+        "http_parser": "python",  # what it keeps is counted in network/connection.py
         "asgi_lifespan": "off",
         "asgi_disconnect_grace_period": 0,
         "timeout": 30,  # of a worker whose event loop stands still; nothing may stop it that long

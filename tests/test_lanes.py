@@ -3,10 +3,16 @@
 import asyncio
 import threading
 
+import numpy as np
 import pytest
 
+from models.images import Limits
 from service.errors import Busy
+from service.network.front import is_heavy
 from service.network.lanes import Lane
+from tests.conftest import encode_photo, paint_photo
+
+PHOTO = encode_photo(paint_photo(24, 24))
 
 
 def test_a_full_lane_refuses_at_once_and_has_room_again_later():
@@ -66,3 +72,38 @@ def test_work_that_fails_gives_its_place_back():
         lane.check()
 
     asyncio.run(scenario())
+
+
+def form(*heads: str, line: str = "\r\n", preamble: bytes = b"") -> bytes:
+    parts = [f"--b{line}{head}{line}{line}".encode() + PHOTO + line.encode() for head in heads]
+    return preamble + b"".join(parts) + b"--b--\r\n"
+
+
+FILE = 'Content-Disposition: form-data; name="image"; filename="a.png"'
+
+
+@pytest.mark.parametrize(
+    ("body", "heavy"),
+    [
+        (form(FILE), False),
+        (form(FILE, FILE), True),
+        (form(FILE.replace("filename", "FILENAME"), FILE.replace("filename", "FILENAME")), True),
+        (form(*[FILE.replace('filename="a.png"', "filename*=UTF-8''a.png")] * 2), True),
+        (form('Content-Disposition: form-data; name="note"', FILE), True),
+        (form(FILE, FILE, line="\n"), True),
+        (b"--b\r\nno blank line", True),
+    ],
+)
+def test_what_is_not_clearly_one_part_goes_to_the_heavy_lane(body, heavy):
+    for kind in ("multipart/form-data; boundary=b", 'Multipart/Form-Data; x=1; boundary="b"'):
+        assert is_heavy({"CONTENT_TYPE": kind}, body, Limits()) is heavy, kind
+
+
+def test_a_large_photo_is_heavy_wherever_its_form_begins():
+    large = encode_photo(np.zeros((3000, 3000, 3), np.uint8))
+    kind = {"CONTENT_TYPE": "multipart/form-data; boundary=b"}
+    assert is_heavy({}, large, Limits())
+    for line in ("\r\n", "\n"):
+        assert is_heavy(kind, form(FILE, line=line).replace(PHOTO, large), Limits()), line
+    after = form(FILE, preamble=b"some words\r\n\r\n").replace(PHOTO, large)
+    assert is_heavy(kind, after, Limits())

@@ -229,6 +229,44 @@ def test_bytes_on_their_way_are_bounded_and_the_oldest_gives_way(server):
     assert server.ask("/predict", PHOTO)[0] == 200
 
 
+def peak_kb(server: Server) -> int:
+    status = Path(f"/proc/{server.workers()[0]}/status").read_text()
+    return next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM"))
+
+
+def test_requests_far_ahead_of_their_answers_are_not_read(server):
+    before = peak_kb(server)
+    ahead = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000
+    with ExitStack() as open_ones:
+        asking = [open_ones.enter_context(server.connect()) for _ in range(10)]
+        sent, stop = 0, time.monotonic() + 3
+        for one in asking:
+            one.setblocking(False)
+        while time.monotonic() < stop:
+            for one in asking:
+                with suppress(BlockingIOError, ConnectionError):
+                    sent += one.send(ahead)
+                with suppress(BlockingIOError, ConnectionError):
+                    one.recv(1 << 20)
+    assert sent > 1_000_000
+    assert peak_kb(server) - before < 40_000  # 0.6 MB each and what answering takes
+    assert server.ask("/predict", PHOTO)[0] == 200
+
+
+def test_a_large_request_that_follows_many_small_ones_is_answered(server):
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    content = get * 8_000 + post_head("/predict", len(SLOW)) + SLOW  # 0.3 MB, then 8 MB
+    with server.connect() as one, ThreadPoolExecutor(1) as sender:
+        done = sender.submit(one.sendall, content)
+        received = b""
+        while b"predictions" not in received[-2000:]:
+            part = one.recv(1 << 20)
+            assert part
+            received += part
+        done.result(30)
+    assert received.count(b"HTTP/1.1 200") == 8_001
+
+
 def test_an_answer_that_takes_too_long_is_given_up(tiny_bundle):
     with serving(tiny_bundle, workers=1, options=("--answer-seconds", "0.1")) as server:
         with server.connect(batch(SLOW, 3)) as one:

@@ -20,6 +20,8 @@ from tests.conftest import encode_photo, paint_photo
 PHOTO = encode_photo(paint_photo(40, 40))
 JPEG = encode_photo(np.random.default_rng(0).integers(0, 255, (90, 90, 3), np.uint8), "JPEG")
 FORM = "application/x-www-form-urlencoded"
+NAMELESS = b"--b\r\nContent-Disposition: form-data\r\n\r\n"
+FILE_WITHOUT_NAME = NAMELESS.replace(b"data\r", b'data; filename="a.png"\r')
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,14 @@ def test_a_body_whose_type_is_wrong_is_taken_for_what_it_is(client):
         (part("image", b"photo.jpg", "") + b"--b--\r\n", None, 400, "image_missing", "as text"),
         (part("note", b"hello", "") + b"--b--\r\n", None, 400, "image_missing", "`note`"),
         (b"--b--\r\n", None, 400, "image_missing", "no field with a file"),
+        (NAMELESS + b"hello\r\n--b--\r\n", None, 400, "image_missing", "one without a name came"),
+        (
+            FILE_WITHOUT_NAME + PHOTO + b"\r\n" + part("b", PHOTO) + b"--b--\r\n",
+            None,
+            400,
+            "image_missing",
+            "one without a name, `b` came with files",
+        ),
         (part("image", PHOTO), "multipart/form-data", 400, "image_missing", "without a boundary"),
         (part("image", b"") + b"--b--\r\n", None, 400, "image_empty", "0 bytes"),
         (b"", "image/jpeg", 400, "image_missing", "no photo was posted"),

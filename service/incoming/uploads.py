@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -72,8 +73,9 @@ def _from_fields(request: Request) -> list[bytes]:
     if FIELD in fields:
         fields = [FIELD]
     if len(fields) > 1:
-        names = ", ".join(f"`{name[:40]}`" for name in fields[:5])
-        raise BadUpload(f"the fields {names} came with files; expected one, such as `{FIELD}`")
+        raise BadUpload(
+            f"the fields {_listed(fields)} came with files; expected one, such as `{FIELD}`"
+        )
     if not fields:
         raise BadUpload(_why_no_file(request))
     return [_bytes_of(file.stream) for file in request.files.getlist(fields[0])]
@@ -87,9 +89,13 @@ def _why_no_file(request: Request) -> str:
             f"-F {FIELD}=@photo.jpg, with the @"
         )
     if texts:
-        names = ", ".join(f"`{name[:40]}`" for name in texts[:5])
-        return f"the fields {names} came, without a file; expected a file in `{FIELD}`"
+        return f"the fields {_listed(texts)} came, without a file; expected a file in `{FIELD}`"
     return f"no field with a file came: {SEND}"
+
+
+def _listed(names: Sequence[str | None]) -> str:
+    """Some names of fields for a message; Werkzeug gives None for a part that has none."""
+    return ", ".join("one without a name" if x is None else f"`{x[:40]}`" for x in names[:5])
 
 
 def _bytes_of(stream: IO[bytes]) -> bytes:

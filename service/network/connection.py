@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 LINGER_S = 1.0
 HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
 FEW_CHUNKS, LEAST_CHUNK_BYTES = 1_000, 64  # smaller ones on average cost more than they carry
+FAR_AHEAD_BYTES = 65_536  # of requests sent before the answer to an earlier one
 CONNECTION = "layerscope.connection"  # in the scope of a request
 
 
@@ -43,7 +44,8 @@ class Connection(ASGIProtocol):
         self.phase = Phase.ARRIVING
         self.since = time.monotonic()
         self._parts = 0  # pieces in which a body came
-        self.held = 0  # bytes of a request that arrives, or of an answer that leaves
+        self.held = 0  # bytes of a body that arrives, or of an answer that leaves
+        self.unparsed = 0  # bytes of a head that arrives, or of requests that came ahead
         self.heard = False  # anything of the request that arrives
         self.ended = False  # the client has closed its side
         self._closed: bool = False  # gunicorn's: nothing more is said
@@ -59,9 +61,21 @@ class Connection(ASGIProtocol):
         self.worker.hold(size_bytes)
 
     def release(self) -> None:
-        """Count none any more."""
+        """Count none any more of the body or the answer."""
         self.worker.hold(-self.held)
         self.held = 0
+
+    def release_all(self) -> None:
+        """Count none any more, nor of what the parser keeps."""
+        self.worker.hold(-self.unparsed)
+        self.unparsed = 0
+        self.release()
+
+    @property
+    def in_the_way(self) -> bool:
+        """Whether it keeps bytes because its client is slow, or is far ahead of its answers."""
+        slow = self.phase in (Phase.ARRIVING, Phase.SENDING)
+        return self.unparsed > FAR_AHEAD_BYTES or (slow and self.held + self.unparsed > 0)
 
     @property
     def whole(self) -> bool:
@@ -89,8 +103,8 @@ class Connection(ASGIProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give back what was held; gunicorn cancels the request's task."""
         self.worker.connections.discard(self)
-        self.release()
         super().connection_lost(exc)
+        self.release_all()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; the first byte after an answer starts a new clock."""
@@ -123,6 +137,25 @@ class Connection(ASGIProtocol):
             self.transport.abort()
 
     # What gunicorn's parser and protocol call
+
+    def _feed_callback_parser(self, data: bytes) -> bool:
+        """Also count what the parser keeps: a head that is not whole, and later requests."""
+        going_on = bool(super()._feed_callback_parser(data))
+        parser, before = self._callback_parser, self.unparsed
+        self.unparsed = 0
+        if not self._closed:
+            self.unparsed = len(parser._buffer)
+            if not parser.is_complete:
+                self.unparsed += sum(len(one) + len(value) for one, value in parser._headers_list)
+                super()._resume_reading()  # the rest of this request is still to come
+        self.worker.hold(self.unparsed - before)
+        return going_on
+
+    def _resume_reading(self) -> None:
+        """Read on, unless requests that came ahead still wait for their answers."""
+        waiting = self._http1_buffered() > self._max_buffer_size // 2
+        if self.phase is Phase.LINGERING or not waiting:
+            super()._resume_reading()
 
     def _on_headers_complete(self) -> bool:
         if self.phase is Phase.IDLE:  # a request that came together with the one before
@@ -177,7 +210,7 @@ class Connection(ASGIProtocol):
         if self.phase is not Phase.ARRIVING or self.ended:
             self.transport.close()
             return
-        self.release()
+        self.release_all()
         self.enter(Phase.LINGERING)
         try:
             self.transport.write_eof()

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import re
 import time
 from typing import Any
 
 from flask import Flask
+from werkzeug.http import parse_options_header
 
 from models.decoding.decode_cost import memory_needed
 from models.errors import LayerscopeError
@@ -29,6 +31,7 @@ USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
 LIVE = "/v2/health/live"
 HEALTH = ("/v2/health/", "/metrics")
 Answer = tuple[int, Headers, bytes]
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 
 
 class Front:
@@ -138,10 +141,17 @@ class Front:
 
 
 def is_heavy(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
-    """Whether a request has several photos, or one that takes much memory to decode."""
+    """Whether a request has several parts, or a photo that takes much memory to decode.
+
+    Parts are counted by their delimiters, as the form's parser finds them: a word of their
+    headers can be spelt in many ways. What is not clearly one part is heavy.
+    """
+    kind, options = parse_options_header(environ.get("CONTENT_TYPE", ""))
     start = 0
-    if environ.get("CONTENT_TYPE", "").startswith("multipart/"):
-        if body.count(b"filename=") > 1:
+    if kind.lower() == "multipart/form-data":
+        delimiter = b"--" + options.get("boundary", "").encode("ascii", "replace")
+        blank = _BLANK_LINE.search(body, max(0, body.find(delimiter)))
+        if body.count(delimiter) > 2 or blank is None:  # one opens a part, one closes the form
             return True
-        start = body.find(b"\r\n\r\n") + 4  # after the headers of the first part
+        start = blank.end()  # after the headers of the part
     return memory_needed(body, USUAL_PX, limits.pixels, start) > SMALL_PHOTO_BYTES

@@ -70,12 +70,11 @@ class NetworkWorker(ASGIWorker):
         """Count bytes in memory; beyond the limit the oldest that arrives or leaves is cut."""
         self.held += size_bytes
         if self.held > self.settings.buffer_bytes and size_bytes > 0:
-            slow = (Phase.ARRIVING, Phase.SENDING)
-            holders = [one for one in self.connections if one.held and one.phase in slow]
+            holders = [one for one in self.connections if one.in_the_way]
             if holders:
                 oldest = min(holders, key=lambda one: one.since)
                 oldest.cut(503, "busy", "too many bytes are on their way; try again in a second")
-                oldest.release()
+                oldest.release_all()
 
     async def _serve(self) -> None:
         for listener in self.sockets:
