@@ -80,6 +80,7 @@ def choose_workers(asked: str) -> tuple[int, int]:
     cores = usable_cores()
     if asked == "auto":
         return min(cores, MAX_WORKERS), 1
-    if not asked.isdigit() or not 1 <= int(asked) <= MAX_WORKERS:
-        raise SettingError(f"--workers is {asked!r}; expected auto or 1 to {MAX_WORKERS}")
+    number = asked.isascii() and asked.isdigit() and len(asked) < 8
+    if not number or not 1 <= int(asked) <= MAX_WORKERS:
+        raise SettingError(f"--workers is {asked[:40]!r}; expected auto or 1 to {MAX_WORKERS}")
     return int(asked), max(1, cores // int(asked))

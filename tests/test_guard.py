@@ -10,7 +10,7 @@ from models.errors import SettingError
 from service.app import create_app
 from service.incoming import guard
 from service.incoming.guard import address, read_keys
-from service.settings import Settings
+from service.settings import Settings, choose_workers
 from tests.conftest import encode_photo, paint_photo
 
 PHOTO = encode_photo(paint_photo(40, 40))
@@ -121,7 +121,7 @@ def test_an_ipv6_client_is_counted_by_the_network_it_owns():
     assert address("2001:db8:1:3::1") != address("2001:db8:1:2::1")
 
 
-@pytest.mark.parametrize("rate", ["", "many", "0/second x", "5/fortnight", "-1/second"])
+@pytest.mark.parametrize("rate", ["", "many", "0/second x", "5/fortnight", "-1/second", "0/minute"])
 def test_a_rate_that_is_none_is_refused(tiny_bundle, rate):
     with pytest.raises(SettingError, match="--rate-limit"):
         client(tiny_bundle, rate_limit=rate)
@@ -134,6 +134,20 @@ def test_only_the_named_hosts_are_answered(tiny_bundle):
     for host in ("evil.example", "photos.example.evil.example", "127.0.0.1"):
         assert code(asked.get("/models", headers={"Host": host})) == (400, "host_not_allowed")
     assert asked.get("/v2/health/live", headers={"Host": "127.0.0.1"}).status_code == 200
+
+
+@pytest.mark.parametrize("asked", ["\u00b2", "0", "65", "-1", "9" * 5000, ""])
+def test_a_number_of_workers_that_is_none_is_refused(asked):
+    with pytest.raises(SettingError, match="--workers"):
+        choose_workers(asked)
+
+
+def test_a_host_is_the_same_in_large_letters_and_with_its_last_dot(tiny_bundle):
+    asked = client(tiny_bundle, allow_hosts=("LocalHost", "photos.example."))
+    for host in ("localhost", "LOCALHOST:8000", "localhost.", "localhost.:8000", "Photos.example"):
+        assert asked.get("/models", headers={"Host": host}).status_code == 200, host
+    for host in ("localhost..", ".", "", "localhost.evil.example"):
+        assert code(asked.get("/models", headers={"Host": host})) == (400, "host_not_allowed")
 
 
 def test_nothing_is_redirected_to_the_host_that_was_sent(tiny_bundle):

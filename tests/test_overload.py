@@ -193,6 +193,10 @@ def test_requests_sent_together_are_answered_in_order(server):
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"431"),
         (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", b"431"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", b"400"),
+        (b"GET /models HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET ftp://x/models HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET http://a@x/models HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
+        (b"GET http:///models HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
         (post_head("/predict", 5, "Content-Length: 6"), b"400"),
         (b"POST /predict HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"400"),
         (post_head("/predict", 5, "Transfer-Encoding: chunked") + b"0\r\n\r\n", b"400"),
@@ -203,6 +207,41 @@ def test_what_is_no_http_is_refused_in_the_one_shape(server, content, status):
     assert head.split()[1] == status
     assert code(body) == "bad_request"
     assert json.loads(body)["error"]["request_id"].encode() in head
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"GET http://x/models HTTP/1.1\r\nHost: y\r\n\r\n",
+        b"GET HTTP://x:80/models?a=//b HTTP/1.1\r\nHost: y\r\n\r\n",
+        b"GET http://x?a HTTP/1.1\r\nHost: y\r\n\r\n",
+        b"GET /models HTTP/1.0\r\n\r\n",
+        b"\r\n\r\n\r\nGET /models HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    ],
+)
+def test_what_is_http_in_a_rare_form_is_answered(server, content):
+    assert server.raw(content).split()[1] == b"200"
+
+
+def test_empty_lines_after_a_body_leave_the_connection_idle(server):
+    with server.connect(POST + b"\r\n") as one:
+        assert read_answer(one)[0] == 200
+        one.sendall(b"\r\n\r\n")
+        time.sleep(0.2)
+        one.sendall(POST)
+        assert read_answer(one)[0] == 200
+
+
+def test_the_host_of_an_absolute_target_is_the_one_that_counts(tiny_bundle):
+    with serving(tiny_bundle, workers=1, options=("--allow-host", "photos.example")) as server:
+        get = b"GET http://%b/models HTTP/1.1\r\nHost: %b\r\n\r\n"
+        assert b" 200 " in server.raw(get % (b"photos.example", b"evil.example"))[:20]
+        refused = get % (b"evil.example", b"photos.example")
+        assert b"host_not_allowed" in server.raw(refused)
+        head, _, body = server.raw(refused.replace(b"GET", b"HEAD")).partition(b"\r\n\r\n")
+        assert (head.split()[1], body) == (b"400", b"")
 
 
 def test_a_script_name_header_from_this_machine_moves_nothing(server):

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import hmac
 import ipaddress
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from service.settings import Settings
 ADMITTED = "layerscope.admitted"  # in the WSGI environment: has been checked
 OPEN = ("/v2/health/",)  # asked by whoever watches the service, under any name, without a key
 SHORTEST_KEY = 16
+_LAST_DOT = re.compile(r"\.(?=(?::\d*)?\Z)")
 
 
 class Guard:
@@ -43,7 +45,7 @@ class Guard:
             return
         host = environ.get("HTTP_HOST", "")
         hosts = self._settings.allow_hosts
-        if hosts and not host_is_trusted(host, hosts):
+        if hosts and not host_is_trusted(plain_host(host), [plain_host(one) for one in hosts]):
             raise HostRefused(
                 f"this service does not answer for the host {host[:100]!r} (--allow-host)"
             )
@@ -67,7 +69,7 @@ class Guard:
             return
         site = environ.get("HTTP_SEC_FETCH_SITE")
         if site is None:
-            own = origin is None or origin.partition("://")[2] == host
+            own = origin is None or origin.partition("://")[2].lower() == host.lower()
         else:
             own = site in ("same-origin", "none")
         if not own:
@@ -122,6 +124,11 @@ def sent_key(environ: dict[str, Any]) -> str:
     return str(environ.get("HTTP_X_API_KEY", "").strip())
 
 
+def plain_host(host: str) -> str:
+    """A host in small letters and without the dot that may end its name; the port stays."""
+    return _LAST_DOT.sub("", host.lower())
+
+
 def address(client: str) -> str:
     """What a client is counted by: its address, of IPv6 the network of 64 bits it owns."""
     try:
@@ -157,12 +164,14 @@ def read_keys(file: Path) -> list[bytes]:
 
 def parse_rate(text: str) -> RateLimitItem:
     """A rate such as 60/minute. Raises SettingError."""
+    problem = f"--rate-limit is {text!r}; expected a rate such as 10/second or 600/hour"
     try:
-        return parse(text)
+        rate = parse(text)
     except ValueError as error:
-        raise SettingError(
-            f"--rate-limit is {text!r}; expected a rate such as 10/second or 600/hour"
-        ) from error
+        raise SettingError(problem) from error
+    if rate.amount < 1 or rate.get_expiry() < 1:  # nobody could post
+        raise SettingError(problem)
+    return rate
 
 
 def _digest(key: str) -> bytes:

@@ -8,6 +8,7 @@ and take the answer from it. Nothing here blocks or waits.
 """
 
 import logging
+import re
 import time
 from enum import Enum, auto
 from typing import Any
@@ -24,6 +25,9 @@ HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after
 FEW_CHUNKS, LEAST_CHUNK_BYTES = 1_000, 64  # smaller ones on average cost more than they carry
 FAR_AHEAD_BYTES = 65_536  # of requests sent before the answer to an earlier one
 CONNECTION = "layerscope.connection"  # in the scope of a request
+
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
+_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
 
 
 class Phase(Enum):
@@ -110,6 +114,10 @@ class Connection(ASGIProtocol):
         """Feed the parser; the first byte after an answer starts a new clock."""
         if self.phase is Phase.LINGERING:
             return
+        if self.phase is Phase.IDLE or not self.heard:
+            data = _EMPTY_LINES.sub(b"", data)  # some clients end a body with one
+            if not data:
+                return
         if self.phase is Phase.IDLE:
             self._cancel_keepalive_timer()
             self.enter(Phase.ARRIVING)
@@ -161,6 +169,7 @@ class Connection(ASGIProtocol):
         if self.phase is Phase.IDLE:  # a request that came together with the one before
             self.enter(Phase.ARRIVING)
         self._parts = 0
+        take_target(self._callback_parser)
         return bool(super()._on_headers_complete())
 
     def _on_body(self, chunk: bytes) -> None:
@@ -218,3 +227,22 @@ class Connection(ASGIProtocol):
             self.transport.abort()
         else:
             self._resume_reading()
+
+
+def take_target(parser: Any) -> None:
+    """Bring the target of a request, which proxies send with its host, into the usual form.
+
+    RFC 9112, 3.2: the host of such a target replaces that of the header, which HTTP/1.1 needs
+    in any case. Raises ParseError.
+    """
+    if parser.http_version >= (1, 1) and all(name != b"host" for name, _ in parser.headers):
+        raise ParseError("HTTP/1.1 without a Host header")
+    if parser.path.startswith(b"/") or b"://" not in parser.path:
+        return
+    absolute = _ABSOLUTE.fullmatch(parser.path)
+    if absolute is None:
+        raise ParseError("the target is neither a path nor an http address")
+    host, path = absolute.groups()
+    parser.path = path if path.startswith(b"/") else b"/" + path
+    others = [(name, value) for name, value in parser.headers if name != b"host"]
+    parser.headers = [(b"host", host), *others]

@@ -39,6 +39,8 @@ def make_environ(scope: Scope) -> dict[str, Any]:
         key = name.decode("latin-1").upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
+        if key == "HTTP_UPGRADE":
+            continue  # nothing is upgraded to, and Werkzeug would look for a route of WebSocket
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
     return environ

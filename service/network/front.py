@@ -73,7 +73,7 @@ class Front:
             return run_wsgi(self._app.wsgi_app, environ)  # at once, whatever the threads do
         lane = self._lane(environ)
         declared = environ.get("CONTENT_LENGTH", "0")[:15]  # Python refuses to count 4,300 digits
-        if declared.isdigit() and int(declared) > SMALL_BODY_BYTES:
+        if declared.isascii() and declared.isdigit() and int(declared) > SMALL_BODY_BYTES:
             if int(declared) > self._settings.upload_bytes:
                 raise BodyTooLarge(int(declared), self._settings.upload_bytes)
             lane.check()
@@ -118,6 +118,8 @@ class Front:
         self, answer: Answer, environ: dict[str, Any], connection: Connection, send: Any
     ) -> None:
         status, headers, body = answer
+        if environ["REQUEST_METHOD"] == "HEAD":
+            body = b""
         connection.release()
         connection.hold(len(body))
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
