@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from models.building.backbones import BACKBONES
 from models.bundle import Bundle
@@ -255,3 +256,21 @@ def test_ctrl_c_ends_with_one_line_keeps_the_features_and_leaves_no_half_bundle(
     assert "Traceback" not in stderr
     assert 64 <= kept() < 130
     assert list(out.parent.iterdir()) == []
+
+
+def test_a_model_trained_on_more_formats_is_measured_and_asked_about_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAYERSCOPE_CACHE", str(tmp_path / "cache"))
+    photos = write_classes(tmp_path / "photos", 8)
+    for path in sorted(photos.rglob("*.png")):
+        Image.open(path).save(path.with_suffix(".tif"))
+        path.unlink()
+    fit = ["fit", photos, "--out", tmp_path / "m", "--backbone", "tiny", "--no-insight"]
+    asked = (
+        [*fit, "--more-formats"],
+        ["evaluate", tmp_path / "m", photos],
+        ["predict", tmp_path / "m", photos, "--out", tmp_path / "p.jsonl"],
+    )
+    done = [CliRunner().invoke(training, list(map(str, words))) for words in asked]
+    assert [each.exit_code for each in done] == [0, 0, 0]
+    assert json.loads(done[1].stdout)["photos"] == 24
+    assert "24 predictions, 0 files with an error" in done[2].stdout

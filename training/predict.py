@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +12,10 @@ from models.bundle import writing
 from models.classifier import Classifier
 from models.cores import usable_cores
 from models.errors import ImageError, PhotosError, StorageError
+from models.images import Limits
 from training.photos.find import find_files
 from training.photos.listing import Skipped, say_left_out, unreadable
+from training.settings.config import limits_of
 from training.settings.console import Stages
 
 CHUNK = 256  # photos in flight
@@ -44,6 +47,7 @@ def predict_folder(
     if out.is_dir():
         raise StorageError(f"cannot write {out}: it is a folder; name a file, such as {out}.jsonl")
     failed: list[Skipped] = []
+    answer = partial(_answer, classifier, limits_of(classifier.manifest.training), top)
     half = out.with_name(out.name + ".part")
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +58,7 @@ def predict_folder(
                 ThreadPoolExecutor(usable_cores()) as pool,
             ):
                 for chunk in _chunks(files):
-                    for line, unread in pool.map(lambda path: _line(classifier, path, top), chunk):
+                    for line, unread in pool.map(answer, chunk):
                         failed += [unread] if unread else []
                         file.write(json.dumps(line) + "\n")
                         advance(1)
@@ -72,11 +76,13 @@ def _chunks(files: list[Path]) -> Iterator[list[Path]]:
         yield chunk
 
 
-def _line(classifier: Classifier, path: Path, top: int) -> tuple[dict[str, Any], Skipped | None]:
+def _answer(
+    classifier: Classifier, limits: Limits, top: int, path: Path
+) -> tuple[dict[str, Any], Skipped | None]:
     """Answer one file as the service would; second, why it could not be read."""
     line: dict[str, Any] = {"photo": str(path)}
     try:
-        pixels = classifier.decode(path.read_bytes())
+        pixels = classifier.decode(path.read_bytes(), limits)
     except (ImageError, OSError) as error:
         unread = unreadable(path, error)
         code = error.code if isinstance(error, ImageError) else "file"

@@ -11,7 +11,6 @@ import numpy as np
 
 from models.classifier import Classifier, Reading
 from models.errors import ImageError, PhotosError
-from models.images import Limits
 from models.natural_order import natural_key, natural_order
 from training.evaluation.calibrate import measure_sets, reliability
 from training.evaluation.familiarity import measure_familiarity
@@ -28,6 +27,7 @@ from training.photos.listing import (
     skipped_as_json,
     unreadable,
 )
+from training.settings.config import limits_of
 from training.settings.console import Stages
 from training.sides.units import number_units
 
@@ -141,7 +141,6 @@ def evaluate_bundle(
     classifier: Classifier,
     source: Path,
     workers: int,
-    limits: Limits = Limits(),
     stages: Stages | None = None,
     merge_names: bool = False,
 ) -> dict[str, Any]:
@@ -161,7 +160,7 @@ def evaluate_bundle(
         PhotosError: no photos, or a label the model does not have.
     """
     chosen, side = photos_to_measure(source, merge_names)
-    answers = answer_all(classifier, chosen, workers, limits, stages, merge_names)
+    answers = answer_all(classifier, chosen, workers, stages, merge_names)
     return describe_answers(classifier, answers, side, merge_names)
 
 
@@ -180,7 +179,6 @@ def answer_all(
     classifier: Classifier,
     chosen: Listing,
     workers: int,
-    limits: Limits = Limits(),
     stages: Stages | None = None,
     merge_names: bool = False,
 ) -> Answers:
@@ -189,7 +187,7 @@ def answer_all(
     shown = stages or Stages(quiet=True)
     say_notes(shown, chosen)
     with shown.counted(f"evaluate {classifier.name}", len(chosen.photos), "photos") as advance:
-        answers = classify(classifier, chosen, workers, limits, advance)
+        answers = classify(classifier, chosen, workers, advance)
     say_left_out(shown, answers.skipped, chosen.source)
     return answers
 
@@ -221,10 +219,14 @@ def classify(
     classifier: Classifier,
     listing: Listing,
     workers: int,
-    limits: Limits = Limits(),
     progress: Callable[[int], None] = lambda done: None,
 ) -> Answers:
-    """Classify every readable photo. Raises PhotosError if there is none."""
+    """Classify every readable photo, within the limits that the model was trained with.
+
+    Raises:
+        PhotosError: no photo can be read.
+    """
+    limits = limits_of(classifier.manifest.training)
 
     def answer(photo: Photo) -> tuple[bytes, Reading] | Skipped:
         try:

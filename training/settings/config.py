@@ -5,6 +5,7 @@ The commands take their options from here: each field is one. Hyperparameters st
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,9 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+def limits_of(training: Mapping[str, Any]) -> Limits:
+    """Read from a manifest's settings what one photo could cost when its model was trained."""
+    names = ("max_megapixels", "more_formats")
+    return FitConfig(**{name: training[name] for name in names if name in training}).limits
