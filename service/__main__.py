@@ -140,9 +140,15 @@ def main(
         f"serving {', '.join(keeper.names) or 'no model yet'} on http://{shown}:{port} "
         f"({count} workers, {threads} network threads each)"
     )
-    options = {
+    NetworkWorker.settings = settings
+    Server(keeper, settings, gunicorn_options(listener, count)).run()
+
+
+def gunicorn_options(listener: socket.socket, workers: int) -> dict[str, Any]:
+    """Set what gunicorn must know; it takes over the listening socket."""
+    return {
         "bind": f"fd://{listener.detach()}",
-        "workers": count,
+        "workers": workers,
         "worker_class": NetworkWorker,
         "logger_class": Logger,
         "asgi_loop": "asyncio",
@@ -156,8 +162,6 @@ def main(
         "loglevel": "warning",
         "control_socket_disable": True,
     }
-    NetworkWorker.settings = settings
-    Server(keeper, settings, options).run()
 
 
 def open_keeper(
