@@ -7,6 +7,8 @@ Doors: fine_tune, start. Begin at fine_tune.py.
 - plan.py       cut, views and epochs: as set, or as many as time allows
 - budget.py     how long a view and a step take, and how many fit into some minutes
 - cut.py        where the backbone is cut: what lies above is trained
+- folded.py    the blocks above it with batch normalisation folded in, for training
+- products.py  two operations whose gradients suit a CPU
 - views.py      random views of each photo, through the frozen lower blocks
 - map_store.py  their feature maps on disk
 """

@@ -12,6 +12,7 @@ from models.building.head import Head
 from models.bundle import LayerEntry
 from models.errors import SettingError, UnknownLayer
 from models.runtime import Graph
+from training.fine_tuning.folded import fold
 from training.heads.neural import trainable_head
 
 DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
@@ -77,11 +78,19 @@ def later_cut(layers: Sequence[LayerEntry], cut: str) -> str | None:
     return names[after] if after < len(names) else None
 
 
-def cut_network(backbone: keras.Model, head: Head, cut: str, dropout: float, seed: int) -> Upper:
-    """Divide a network at a cut; both sides share their layers with the backbone."""
+def cut_network(
+    backbone: keras.Model, head: Head, cut: str, dropout: float, seed: int, precision: str
+) -> Upper:
+    """Divide a network at a cut; both sides share their layers with the backbone.
+
+    Args:
+        precision: `float32` or `bfloat16`, of the matrix products above the cut in training.
+    """
     tensor = backbone.get_layer(cut).output
     lower = Graph(export.to_onnx(backbone, {"cut": tensor}))
-    blocks = keras.Model(tensor, backbone.output)
-    maps = keras.Input(tensor.shape[1:])
+    inner, maps = keras.Input(tensor.shape[1:]), keras.Input(tensor.shape[1:])
+    blocks = keras.Model(
+        inner, fold(keras.Model(tensor, backbone.output), inner, tensor, precision)
+    )
     logits, dense = trainable_head(_AsServed(blocks)(maps), head, dropout, seed)
     return Upper(cut, tensor, lower, keras.Model(maps, logits), dense)

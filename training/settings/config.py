@@ -33,6 +33,7 @@ from training.settings.setting import (
 )
 
 HEADS = ("logistic", "svm", "lda", "centroid", "prototypes", "neural", "auto")
+PRECISIONS = ("float32", "bfloat16")
 FINE_TUNE = ("no", "yes", "auto")
 FRACTION = 0.875  # as in ImageNet evaluation: what the backbone was trained for
 FRACTION_TUNED = 1.0  # random views reach the edges of a photo; what is served should, too
@@ -111,6 +112,12 @@ class FitConfig:
     cut: str | None = setting(None, "Layer below which nothing is trained.", shown="chosen")
     views: int | None = _optional(Views, "views")
     smallest_area: float | None = _optional(Views, "smallest_area")
+    precision: str | None = setting(
+        None,
+        "Arithmetic of matrix products in fine-tuning.",
+        choices=PRECISIONS,
+        shown="bfloat16 with AMX, else float32",
+    )
     minutes: float | None = setting(
         None,
         "Minutes for the whole run: fine-tune with as many views and epochs as fit.",
@@ -162,7 +169,7 @@ class FitConfig:
         for name in ("hidden", "activation", "initialiser"):
             if self.head != "neural" and getattr(self, name) is not None:
                 _clash(name, f"--head {self.head}", "--head neural")
-        for name in ("cut", "views", "smallest_area", "minutes"):
+        for name in ("cut", "views", "smallest_area", "precision", "minutes"):
             if self.fine_tune == "no" and getattr(self, name) is not None:
                 _clash(name, "--fine-tune no", "--fine-tune yes or auto")
         for name in ("views", "epochs"):
