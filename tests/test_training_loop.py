@@ -7,7 +7,8 @@ import pytest
 from models.errors import Diverged, SettingError
 from training.heads.neural import build_neural
 from training.optimisation.checkpoint import Checkpoint
-from training.optimisation.loop import make_optimiser, train, validate
+from training.optimisation.loop import train, validate
+from training.optimisation.optimiser import make_optimiser
 from training.optimisation.training_set import TrainingSet
 from training.settings.hyperparameters import ACTIVATIONS, OPTIMISERS, HiddenLayers, Hyperparameters
 
@@ -83,6 +84,22 @@ def test_a_run_that_was_killed_ends_with_the_same_weights_as_an_unbroken_one(set
     assert again == curves
     for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_updates_that_are_compiled_are_those_that_are_not(optimiser, monkeypatch, tmp_path):
+    settings = Hyperparameters(
+        optimiser=optimiser, learning_rate=0.01, epochs=2, patience=0, averaging=0.9
+    )
+    plain, compiled = network(), network()
+    train(plain, TRAINING_SET, settings)
+    monkeypatch.setattr("training.optimisation.optimiser.MANY_WEIGHTS", 1)
+    with pytest.raises(Killed):  # and a run that was killed goes on from its state
+        train(network(), TRAINING_SET, settings, Checkpoint(tmp_path, "x"), killed_after(10))
+    train(compiled, TRAINING_SET, settings, Checkpoint(tmp_path, "x"))
+    assert type(compiled.optimizer).__name__ == "Compiled"
+    for one, other in zip(plain.get_weights(), compiled.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_a_checkpoint_cut_short_is_passed_over(tmp_path):

@@ -33,7 +33,8 @@ from training.heads.neural import read_head
 from training.optimisation.checkpoint import Checkpoint
 from training.optimisation.epochs import Curves, RateSearch
 from training.optimisation.find_rate import find_rate
-from training.optimisation.loop import numbers, train, validation_logits
+from training.optimisation.loop import train, validation_logits
+from training.optimisation.optimiser import numbers
 from training.optimisation.tracking import Tracker, observer
 from training.optimisation.training_set import TrainingSet
 from training.settings.config import FitConfig

@@ -13,7 +13,8 @@ from training.heads.standardise import Standardisation
 from training.optimisation.checkpoint import Checkpoint
 from training.optimisation.epochs import Epoch
 from training.optimisation.find_rate import find_rate
-from training.optimisation.loop import numbers, train
+from training.optimisation.loop import train
+from training.optimisation.optimiser import numbers
 from training.optimisation.training_set import TrainingSet
 from training.settings.hyperparameters import HiddenLayers, Hyperparameters
 

@@ -1,8 +1,9 @@
 """Optimisation: gradient descent, for heads and for blocks.
 
-Doors: checkpoint, epochs, find_rate, loop, tracking, training_set. Begin at loop.py.
+Doors: checkpoint, epochs, find_rate, loop, optimiser, tracking, training_set. Begin at loop.py.
 
-- loop.py          the training loop: optimiser, schedule, early stopping
+- loop.py          the training loop: epochs, validation, early stopping
+- optimiser.py     the optimiser with its schedule, and the mean of the weights
 - training_set.py  inputs and labels, batch by batch; mixup, class weights
 - epochs.py        the record of a run, epoch by epoch; no Keras
 - checkpoint.py    the state after the last whole epoch, for a run that was killed

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from training.optimisation.epochs import RateSearch
-from training.optimisation.loop import compile_for_training
+from training.optimisation.optimiser import compile_for_training
 from training.optimisation.training_set import TrainingSet
 from training.settings.hyperparameters import Hyperparameters
 

@@ -7,7 +7,7 @@ number.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,11 +20,11 @@ from models.errors import Diverged
 from training.evaluation.calibrate import fit_temperature
 from training.optimisation.checkpoint import Checkpoint
 from training.optimisation.epochs import Curves, Epoch
+from training.optimisation.optimiser import MeanWeights, compile_for_training, numbers
 from training.optimisation.training_set import TrainingSet
 from training.settings.hyperparameters import Hyperparameters
 
 VALIDATION_BATCH = 64
-MOMENTUM = 0.9
 
 Weights = list[np.ndarray]  # of the trainable variables, in order
 
@@ -80,7 +80,7 @@ class _Run:
     hyperparameters: Hyperparameters
     curves: Curves
     kept: Weights  # of the best epoch, or of the last
-    mean: Weights  # that follows the weights, where they are averaged
+    mean: MeanWeights | None  # that follows the weights, where they are averaged
 
     @staticmethod
     def begin(
@@ -89,13 +89,15 @@ class _Run:
         """Note how the network does before training."""
         before = validate(model, training_set)
         curves = Curves(start_loss=before.loss, start_judged=before.calibrated_loss)
-        return _Run(model, hyperparameters, curves, _copy(model), _copy(model))
+        share = hyperparameters.averaging
+        mean = MeanWeights(model.trainable_variables, share) if share > 0 else None
+        return _Run(model, hyperparameters, curves, _copy(model), mean)
 
     def validate(self, done: "_Pass", training_set: TrainingSet) -> None:
         """Try the network on validation photos; add the epoch, and keep its weights or not."""
         rate, working = float(self.model.optimizer.learning_rate), _copy(self.model)
-        if self.hyperparameters.averaging > 0:
-            _assign(self.model.trainable_variables, self.mean)
+        if self.mean:
+            _assign(self.model.trainable_variables, _read(self.mean.mean))
         found = validate(self.model, training_set)
         epoch = Epoch(
             loss=done.loss,
@@ -112,49 +114,21 @@ class _Run:
 
     def state(self) -> Weights:
         """Read what the next step depends on: all variables, the weights kept, their mean."""
-        return [*map(numbers, _variables(self.model)), *self.kept, *self.mean]
+        return [*_read(self._variables()), *self.kept]
 
     def restore(self, curves: Curves, state: Weights) -> None:
         """Put back what `state` read."""
         count = len(self.kept)
         self.curves = curves
-        _assign(_variables(self.model), state[: -2 * count])
-        self.kept, self.mean = state[-2 * count : -count], state[-count:]
+        _assign(self._variables(), state[:-count])
+        self.kept = state[-count:]
 
-
-def compile_for_training(model: keras.Model, hyperparameters: Hyperparameters, steps: int) -> None:
-    """Compile `model` with loss and optimiser, its schedule over `steps`."""
-    model.compile(
-        optimizer=make_optimiser(hyperparameters, steps),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=hyperparameters.label_smoothing
-        ),
-        weighted_metrics=["accuracy"],
-        jit_compile=False,  # compiled for this CPU, a step takes several times as long
-    )
-
-
-def make_optimiser(hyperparameters: Hyperparameters, steps: int) -> keras.Optimizer:
-    """Make the optimiser with its schedule over `steps`; biases and scales do not decay."""
-    rate: Any = float(hyperparameters.learning_rate)
-    warm = round(hyperparameters.warm_up * steps)
-    if hyperparameters.schedule == "cosine":
-        start = 0.0 if warm else rate
-        rate = keras.optimizers.schedules.CosineDecay(
-            start, max(1, steps - warm), warmup_target=rate if warm else None, warmup_steps=warm
-        )
-    elif warm:
-        rate = keras.optimizers.schedules.PolynomialDecay(rate / warm, warm, rate)
-    decay = hyperparameters.weight_decay
-    kinds: dict[str, Callable[[], keras.Optimizer]] = {
-        "sgd": lambda: keras.optimizers.SGD(rate, weight_decay=decay),
-        "momentum": lambda: keras.optimizers.SGD(rate, MOMENTUM, weight_decay=decay),
-        "adam": lambda: keras.optimizers.Adam(rate, weight_decay=decay),
-        "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=decay),
-    }
-    optimiser = kinds[hyperparameters.optimiser]()
-    optimiser.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimiser
+    def _variables(self) -> list[Any]:
+        """List what a step changes: weights, their mean, the optimiser, the state of dropout."""
+        model = self.model
+        dropout = [v for v in model.variables if "seed_generator" in v.path]
+        mean = self.mean.mean if self.mean else []
+        return [*model.trainable_variables, *mean, *model.optimizer.variables, *dropout]
 
 
 class Validation(NamedTuple):
@@ -201,7 +175,7 @@ def _train_epoch(
     epoch: int,
     progress: Callable[[int], None],
 ) -> _Pass:
-    """Train for one epoch. `run.mean` follows the weights, in place."""
+    """Train for one epoch; the mean of the weights follows them."""
     model, steps = run.model, training_set.steps(hyperparameters.batch)
     seen, lost, right = 0, 0.0, 0.0
     for step in range(steps):
@@ -214,10 +188,8 @@ def _train_epoch(
         if not math.isfinite(lost):
             rate = float(model.optimizer.learning_rate)
             raise Diverged(done, rate, hyperparameters.learning_rate)
-        if hyperparameters.averaging > 0:
-            stays = min(hyperparameters.averaging, (1 + done) / (10 + done))  # the first count less
-            for average, weight in zip(run.mean, model.trainable_variables, strict=True):
-                average += np.float32(1 - stays) * (numbers(weight) - average)
+        if run.mean:
+            run.mean.follow(done)
         progress(1)
     return _Pass(lost / seen, right / seen)
 
@@ -237,19 +209,12 @@ def _why_stop(curves: Curves, hyperparameters: Hyperparameters) -> str:
     return ""
 
 
-def _variables(model: keras.Model) -> list[Any]:
-    """List what a step changes: weights, the optimiser's variables, the state of dropout."""
-    dropout = [v for v in model.variables if "seed_generator" in v.path]
-    return [*model.trainable_variables, *model.optimizer.variables, *dropout]
-
-
-def numbers(variable: Any) -> np.ndarray:
-    """Read what a Keras variable holds."""
-    return np.asarray(keras.ops.convert_to_numpy(variable))
+def _read(variables: Sequence[Any]) -> Weights:
+    return [numbers(variable).copy() for variable in variables]
 
 
 def _copy(model: keras.Model) -> Weights:
-    return [numbers(variable).copy() for variable in model.trainable_variables]
+    return _read(model.trainable_variables)
 
 
 def _assign(variables: list[Any], values: Weights) -> None:
