@@ -25,7 +25,7 @@ OF_OTHERS = (
     "--cap-drop",
     "--logdir",
 )  # curl, docker, ...
-OF_BENCHMARKS = ("--picture",)
+OF_BENCHMARKS = ("--picture", "--recipes", "--rows", "--seeds", "--few")
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
 
 

@@ -13,7 +13,7 @@ it was trained on the plain features (Kumar et al. 2022, arXiv:2202.10054).
 import hashlib
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import keras
@@ -65,7 +65,7 @@ class Tuned:
     def as_json(self) -> dict[str, Any]:
         """Plain types, for the manifest."""
         found = {"cut": self.cut, "views": self.plan.views, "kept": self.kept}
-        found |= self.curves.as_json()
+        found |= {"hyperparameters": asdict(self.hyperparameters)} | self.curves.as_json()
         return found | ({"rate_search": self.searched.as_json()} if self.searched else {})
 
     def fitted_head(self, before: FittedHead) -> FittedHead:
