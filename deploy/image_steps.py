@@ -1,4 +1,4 @@
-"""Read one target of the Dockerfile, and copy what it copies: what a build would do, without Docker.
+"""Read one target of the Dockerfile, and copy what it copies, as a build would, without Docker.
 
 Needs nothing but Python, because nothing is installed yet when check_image.sh starts it:
 
@@ -14,7 +14,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +58,7 @@ def ignore_rules(text: str) -> list[tuple[bool, re.Pattern[str]]]:
 
 
 def is_ignored(path: str, rules: list[tuple[bool, re.Pattern[str]]]) -> bool:
-    """Decide whether a build sees `path`: the last rule that fits it or a folder above it counts."""
+    """Decide whether a build sees `path`: the last rule for it or a folder above it counts."""
     parts = path.split("/")
     here_and_above = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
     ignored = False
@@ -83,7 +83,7 @@ def copied(steps: list[Step], root: Path) -> Iterator[tuple[Path, str]]:
                 base = found if found.is_dir() else found.parent  # a folder's content is copied
                 for file in files:
                     if file.is_file() and not is_ignored(file.relative_to(root).as_posix(), rules):
-                        yield file, f"{target}/{file.relative_to(base).as_posix()}"
+                        yield file, str(PurePosixPath(target) / file.relative_to(base).as_posix())
                         count += 1
             if not count:
                 sys.exit(f"error: COPY {source}: no such file, or .dockerignore leaves it out")
