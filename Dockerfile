@@ -25,8 +25,7 @@ RUN groupadd --gid 10001 layerscope \
 
 LABEL org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.vendor="Layerscope" \
-      org.opencontainers.image.base.name="docker.io/library/python:3.11.15-slim-bookworm"
+      org.opencontainers.image.vendor="Layerscope"
 
 
 # Makes bundles: TensorFlow, Keras, and what writes and checks graphs. Listens to nothing.

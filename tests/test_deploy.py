@@ -2,6 +2,10 @@
 
 import importlib.resources
 import json
+import socket
+import subprocess
+import sys
+import time
 from typing import Any
 
 import jsonschema
@@ -13,7 +17,7 @@ from flask import Flask
 from deploy.image_steps import stages
 from service import health
 from service.__main__ import main as service
-from tests.serving import ROOT
+from tests.serving import ROOT, WAIT_S, Server
 
 KUBERNETES = "1.37"  # the newest that the schemas know
 CLUSTER = ROOT / "deploy/kubernetes"
@@ -147,6 +151,30 @@ def test_the_service_takes_the_arguments_and_listens_where_it_is_asked(where, tm
     named = {port["name"]: port["containerPort"] for port in container["ports"]}
     asked = [spec["httpGet"]["port"] for kind, spec in container.items() if "Probe" in kind]
     assert {named.get(port, port) for port in asked} == ports == {given["port"]}
+
+
+@pytest.mark.alone
+def test_a_pod_without_a_model_is_alive_and_not_ready_so_that_it_waits_for_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "service", "--models", str(tmp_path), "--port", str(port)]
+    process = subprocess.Popen([*command, "--workers", "1"], cwd=ROOT, stderr=subprocess.DEVNULL)
+    server = Server(port, process)
+    limit = time.monotonic() + WAIT_S
+    try:
+        while True:
+            try:
+                assert server.ask("/v2/health/live")[0] == 200
+                break
+            except OSError:
+                assert process.poll() is None, "the service ended"
+                assert time.monotonic() < limit, "the service does not answer"
+                time.sleep(0.05)
+        assert server.ask("/v2/health/ready")[0] == 503
+    finally:
+        process.terminate()
+        assert process.wait(WAIT_S) == 0
 
 
 def test_a_pod_stops_only_after_open_requests_have_had_their_time():
