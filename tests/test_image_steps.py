@@ -82,7 +82,7 @@ def test_no_step_depends_on_the_processor(target):
         ("service/__pycache__", True),
         ("models/bundles/__pycache__/one", True),
         ("service/" + "compiled.pyc", True),
-        ("service/page/.DS_Store", True),
+        ("service/" + ".DS_Store", True),
         ("service/page/index.html", False),
         ("modelsx/a.py", True),
     ],
