@@ -58,8 +58,9 @@ bench: $(DEV) out/imagenet/manifest.json ## measure serving, and training on PHO
 	$(PY) -m benchmarks.overload out/imagenet
 	$(if $(PHOTOS),$(PY) -m benchmarks.training $(PHOTOS) --quick)
 
-image: ## build the service image with Docker
+image: ## build the images of the service and of training with Docker
 	docker build -t layerscope .
+	docker build -t layerscope-training --target training .
 
 # Training and serving, without the tools of a developer.
 $(RUNTIME): requirements.txt requirements-service.txt

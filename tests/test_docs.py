@@ -24,6 +24,15 @@ OF_OTHERS = (
     "--tmpfs",
     "--cap-drop",
     "--logdir",
+    "--tag",
+    "--target",
+    "--platform",
+    "--profile",
+    "--network",
+    "--user",
+    "--build-arg",
+    "--python-platform",
+    "--only-binary",
 )  # curl, docker, ...
 OF_BENCHMARKS = ("--picture", "--recipes", "--rows", "--seeds", "--few")
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
