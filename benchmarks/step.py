@@ -3,9 +3,9 @@
     python -m benchmarks.step PHOTOS
 
 Three ways to train the same blocks on batches of 32 photos: from maps that were cached at the
-cut; from photos, the lower part frozen but computed each time; and from photos, the whole
-network trained, as fine-tuning is usually done. Seconds a photo, decoding and reading included;
-what caching a view costs, once, is named beside it.
+cut, as `fit` does it, in both precisions; from photos, the lower part frozen but computed each
+time; and from photos, the whole network trained, as fine-tuning is usually done. Seconds a photo,
+decoding and reading included; what caching a view costs, once, is named beside it.
 """
 
 import argparse
@@ -21,17 +21,23 @@ import numpy as np
 
 from models.building import export
 from models.building.graph import mapped_layers
+from models.building.head import DenseLayer
 from models.images import decode_image
 from models.runtime import Graph
 from training.features.backbone import build
-from training.fine_tuning.cut import choose_cut
+from training.fine_tuning.cut import choose_cut, cut_network
 from training.fine_tuning.map_store import MapStore
+from training.fine_tuning.products import usual_precision
 from training.fine_tuning.views import PhotoViews, ViewRecipe, compute_views
+from training.optimisation.optimiser import MeanWeights, compile_for_training
 from training.photos.find import find_photos
-from training.settings.config import FitConfig
+from training.settings.config import PRECISIONS, FitConfig
+from training.settings.hyperparameters import BLOCKS
 
 BATCH, CLASSES = 32, 10
 STEPS = 8  # timed, after one that is not
+
+Step = Callable[[np.ndarray, np.ndarray], Any]  # photos or maps, labels
 
 
 def main() -> None:
@@ -41,7 +47,8 @@ def main() -> None:
     photos = find_photos(parser.parse_args().photos).photos[: BATCH * (STEPS + 1)]
     config = FitConfig(fine_tune="yes")
     backbone = build(config)
-    cut = backbone.get_layer(choose_cut(mapped_layers(backbone), None)).output
+    name = choose_cut(mapped_layers(backbone), None)
+    cut = backbone.get_layer(name).output
     lower = Graph(export.to_onnx(backbone, {"cut": cut}))
     digests = [str(photo.path).encode() for photo in photos]
     with (
@@ -50,7 +57,7 @@ def main() -> None:
     ):
         started = time.perf_counter()
         views = [PhotoViews(*each, [0]) for each in zip(photos, digests, strict=True)]
-        recipe = ViewRecipe(config.framing, config.limits, smallest_area=1.0, seed=0)
+        recipe = ViewRecipe(config.framing, config.limits, smallest_area=1.0, mirror=False, seed=0)
         compute_views(views, recipe, lower, store, config.workers)
         caching = (time.perf_counter() - started) / len(photos)
 
@@ -62,47 +69,58 @@ def main() -> None:
             return store.read([(digests[row], 0) for row in rows])
 
         ways = {
-            "from cached maps": step_s(upper(backbone, cut), read),
-            "from photos, lower part frozen": step_s(whole(build(config), cut.shape), decode),
-            "from photos, all of it trained": step_s(whole(build(config), None), decode),
+            f"from cached maps, {precision}": step_s(as_fit_does(name, precision), read)
+            for precision in PRECISIONS
+        } | {
+            "from photos, lower part frozen": step_s(as_usual(cut.shape), decode),
+            "from photos, all of it trained": step_s(as_usual(None), decode),
         }
-    first = ways["from cached maps"]
+    chosen = ways[f"from cached maps, {usual_precision()}"]
     print(f"caching one view, once: {1000 * caching:.1f} ms a photo")
+    print(f"this processor: {usual_precision()}")
     for name, taken in ways.items():
-        print(f"{name:<34}{1000 * taken:>8.1f} ms a photo{taken / first:>8.1f}x")
+        print(f"{name:<34}{1000 * taken:>8.1f} ms a photo{taken / chosen:>8.1f}x")
 
 
-def upper(backbone: keras.Model, cut: Any) -> keras.Model:
-    """The blocks after the cut, with a head."""
-    return frozen_statistics(keras.Model(cut, keras.layers.Dense(CLASSES)(backbone.output)))
+def as_fit_does(cut: str, precision: str) -> Step:
+    """Make a step of `fit`: the blocks after the cut and a head, the mean of weights included."""
+    backbone = build(FitConfig(fine_tune="yes"))
+    features = backbone.output.shape[-1]
+    head = [DenseLayer(np.zeros((features, CLASSES), np.float32), np.zeros(CLASSES, np.float32))]
+    model = cut_network(backbone, head, cut, BLOCKS.dropout, 0, precision).model
+    compile_for_training(model, BLOCKS, STEPS)
+    mean = MeanWeights(model.trainable_variables, BLOCKS.averaging)
+    one_hot = np.eye(CLASSES, dtype=np.float32)
+
+    def step(inputs: np.ndarray, labels: np.ndarray) -> None:
+        model.train_on_batch(inputs, one_hot[labels])
+        mean.follow(1)
+
+    return step
 
 
-def whole(backbone: keras.Model, frozen_to: tuple[int | None, ...] | None) -> keras.Model:
-    """The whole network with a head; frozen up to the last layer of a shape, if one is given."""
+def as_usual(frozen_to: tuple[int | None, ...] | None) -> Step:
+    """Make a step as Keras' guides have it: the whole network, or frozen up to a shape."""
+    backbone = build(FitConfig(fine_tune="yes"))
     model = keras.Model(backbone.input, keras.layers.Dense(CLASSES)(backbone.output))
     last = [i for i, layer in enumerate(model.layers) if layer.output.shape == frozen_to]
     for layer in model.layers[: last[-1] + 1 if last else 0]:
         layer.trainable = False
-    return frozen_statistics(model)
-
-
-def frozen_statistics(model: keras.Model) -> keras.Model:
-    """The same, its batch normalisation as it is; ready to be trained."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("adamw", loss, jit_compile=False)
-    return model
+    return model.train_on_batch
 
 
-def step_s(model: keras.Model, read: Callable[[range], np.ndarray]) -> float:
+def step_s(step: Step, read: Callable[[range], np.ndarray]) -> float:
     """Seconds a photo of a training step, reading included."""
     labels = np.arange(BATCH) % CLASSES
-    model.train_on_batch(read(range(BATCH)), labels)
+    step(read(range(BATCH)), labels)
     started = time.perf_counter()
-    for step in range(1, STEPS + 1):
-        model.train_on_batch(read(range(step * BATCH, (step + 1) * BATCH)), labels)
+    for number in range(1, STEPS + 1):
+        step(read(range(number * BATCH, (number + 1) * BATCH)), labels)
     return (time.perf_counter() - started) / STEPS / BATCH
 
 

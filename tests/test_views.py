@@ -16,7 +16,7 @@ from training.fine_tuning.views import PhotoViews, ViewRecipe, compute_views, dr
 from training.photos.listing import Photo
 
 SIZE, FRAMING, LIMITS = 32, Framing(32), Limits()
-RECIPE = ViewRecipe(FRAMING, LIMITS, 0.45, seed=7)
+RECIPE = ViewRecipe(FRAMING, LIMITS, 0.45, mirror=True, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +54,22 @@ def test_a_view_shows_a_part_of_the_photo_and_sometimes_its_mirror_image():
         np.arange(100, dtype=np.uint8)[None, :, None], (80, 1, 3)
     )  # brighter rightwards
     rng = np.random.default_rng(0)
-    views = [draw_view(Image.fromarray(right), 16, 0.45, rng) for _ in range(40)]
+    views = [draw_view(Image.fromarray(right), 16, RECIPE, rng) for _ in range(40)]
     slopes = [float(view[:, -1].mean()) - float(view[:, 0].mean()) for view in views]
     assert all(view.shape == (16, 16, 3) for view in views)
     assert 8 <= sum(slope < 0 for slope in slopes) <= 32  # mirrored about half the time
     spans = np.abs(slopes) / 100  # share of the width that is seen
     assert 0.45 < spans.min() < 0.8  # an area of 0.45 at a ratio of 3:4 is 0.52 of the width
     assert spans.max() > 0.85
+    rng = np.random.default_rng(0)
+    unmirrored = replace(RECIPE, mirror=False)
+    views = [draw_view(Image.fromarray(right), 16, unmirrored, rng) for _ in range(40)]
+    assert all(view[:, -1].mean() > view[:, 0].mean() for view in views)
 
 
 def test_a_photo_too_narrow_for_any_crop_gives_its_middle():
     strip = Image.fromarray(np.full((4, 400, 3), 9, np.uint8))
-    view = draw_view(strip, 8, 0.9, np.random.default_rng(0))
+    view = draw_view(strip, 8, replace(RECIPE, smallest_area=0.9), np.random.default_rng(0))
     assert view.shape == (8, 8, 3)
     assert view.min() == view.max() == 9
 

@@ -51,5 +51,5 @@ class Start:
 
 def view_recipe(config: FitConfig) -> ViewRecipe:
     """Collect all that the views of a photo depend on."""
-    area = config.random_views.smallest_area
-    return ViewRecipe(config.framing, config.limits, area, config.seed)
+    views = config.random_views
+    return ViewRecipe(config.framing, config.limits, views.smallest_area, views.mirror, config.seed)

@@ -34,6 +34,7 @@ class ViewRecipe:
     framing: Framing
     limits: Limits
     smallest_area: float  # of the photo, that a random crop keeps; 0 to 1
+    mirror: bool  # half of the random views
     seed: int
 
 
@@ -46,16 +47,16 @@ class PhotoViews(NamedTuple):
 
 
 def draw_view(
-    whole: Image.Image, size: int, smallest_area: float, rng: np.random.Generator
+    whole: Image.Image, size: int, recipe: ViewRecipe, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw a random-resized crop of the whole photo, perhaps mirrored.
+    """Draw a random-resized crop of the whole photo, mirrored or not.
 
     Returns:
         (size, size, 3) uint8 RGB.
     """
     width, height = whole.size
     for _ in range(TRIES):
-        area = width * height * rng.uniform(smallest_area, 1)
+        area = width * height * rng.uniform(recipe.smallest_area, 1)
         ratio = math.exp(rng.uniform(math.log(RATIOS[0]), math.log(RATIOS[1])))
         w, h = math.sqrt(area * ratio), math.sqrt(area / ratio)
         if w <= width and h <= height:
@@ -66,7 +67,7 @@ def draw_view(
         left, top = (width - w) / 2, (height - h) / 2
     view = whole.resize((size, size), RESAMPLING, box=(left, top, left + w, top + h))
     pixels = np.asarray(view, np.uint8)
-    return pixels[:, ::-1] if rng.random() < 0.5 else pixels
+    return pixels[:, ::-1] if recipe.mirror and rng.random() < 0.5 else pixels
 
 
 def compute_views(
@@ -131,4 +132,4 @@ def _draw_views(wanted: PhotoViews, recipe: ViewRecipe) -> Iterator[np.ndarray]:
             yield decode_image(data, framing, limits)
         else:
             rng = np.random.default_rng([recipe.seed, number, *wanted.digest[:8]])
-            yield draw_view(whole, framing.size, recipe.smallest_area, rng)
+            yield draw_view(whole, framing.size, recipe, rng)

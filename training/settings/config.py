@@ -112,6 +112,7 @@ class FitConfig:
     cut: str | None = setting(None, "Layer below which nothing is trained.", shown="chosen")
     views: int | None = _optional(Views, "views")
     smallest_area: float | None = _optional(Views, "smallest_area")
+    mirror: bool | None = _optional(Views, "mirror")
     precision: str | None = setting(
         None,
         "Arithmetic of matrix products in fine-tuning.",
@@ -169,7 +170,7 @@ class FitConfig:
         for name in ("hidden", "activation", "initialiser"):
             if self.head != "neural" and getattr(self, name) is not None:
                 _clash(name, f"--head {self.head}", "--head neural")
-        for name in ("cut", "views", "smallest_area", "precision", "minutes"):
+        for name in ("cut", "views", "smallest_area", "mirror", "precision", "minutes"):
             if self.fine_tune == "no" and getattr(self, name) is not None:
                 _clash(name, "--fine-tune no", "--fine-tune yes or auto")
         for name in ("views", "epochs"):

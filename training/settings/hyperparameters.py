@@ -106,6 +106,9 @@ class Views:
     smallest_area: float = setting(
         0.45, "Smallest share of a photo's area that a random view keeps.", 0.05, 1
     )
+    mirror: bool = setting(
+        True, "Mirror half of the random views; turn it off where that changes the class."
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -35,7 +35,7 @@ def _option(entry: Field[Any]) -> Callable[..., Any]:
     text = f"{known.help} [{notes}]"
     kind = get_args(entry.type)[0] if isinstance(entry.type, UnionType) else entry.type
     if kind is bool:
-        flags = f"--{name}/--no-{name}" if entry.default else f"--{name}"
+        flags = f"--{name}" if entry.default is False else f"--{name}/--no-{name}"
         return click.option(flags, is_flag=True, default=entry.default, help=text)
     if get_origin(kind) is tuple:
         read = _numbers if int in get_args(kind) else _names
