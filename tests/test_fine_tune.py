@@ -1,5 +1,6 @@
 """Fine-tuning moves what is above the cut and nothing below it."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -103,6 +104,16 @@ def test_auto_keeps_the_frozen_backbone_when_validation_does_not_gain(run, tmp_p
     config = FitConfig(cache=config.cache, **worse)
     manifest = fit(folder / "photos", tmp_path / "auto", config, Stages(quiet=True))
     assert manifest.training["fine_tuning"]["kept"] is False
+    assert manifest.image == FitConfig(backbone="tiny").framing  # that of a frozen one
+    tested = json.loads((tmp_path / "auto" / "split.json").read_text())["sides"]["test"]
+    classifier = Classifier(Bundle(tmp_path / "auto"))
+    right = []
+    for photo in find_photos(folder / "photos").photos:
+        data = photo.path.read_bytes()
+        if hashlib.sha256(data).hexdigest() in tested:
+            best = classifier.predict(classifier.decode(data)[None]).argmax()
+            right.append(classifier.class_names[best] == photo.label)
+    assert np.mean(right) == manifest.metrics["test"]["accuracy"]
     before, after = build(config).get_weights(), keras_model(tmp_path / "auto").get_weights()
     assert all(np.array_equal(a, b) for a, b in zip(before, after[: len(before)], strict=True))
 

@@ -55,6 +55,11 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
                 cache = opened.enter_context(temporary_cache(compiled, config))
                 data = prepare_again(data, compiled, cache, config, stages)
                 head = tuned.fitted_head(head)
+            elif config.frozen.framing != config.framing:
+                config = config.frozen
+                cache = opened.enter_context(closing(open_cache(compiled, config)))
+                data = prepare_again(data, compiled, cache, config, stages, everything=True)
+                head = train_head(data.sides(config.seed), config, stages, tracker)
         trained = measure_head(compiled, data, head, config, stages)
         trained = replace(trained, tuned=tuned)
         manifest = write_bundle(source, out, config, stages, trained, cache)

@@ -152,17 +152,24 @@ def prepare(
 
 
 def prepare_again(
-    data: Dataset, compiled: Compiled, cache: FeatureCache, config: FitConfig, stages: Stages
+    data: Dataset,
+    compiled: Compiled,
+    cache: FeatureCache,
+    config: FitConfig,
+    stages: Stages,
+    everything: bool = False,
 ) -> Dataset:
-    """Replace the features of a data set by those of a fine-tuned network.
+    """Replace the features of a data set by those of a fine-tuned network, or another framing.
 
-    Without insight, only as many training photos as are remembered go through it again.
+    Without insight, only as many training photos as are remembered go through it again, unless
+    `everything` is asked for: a head will be trained on it.
 
     Raises:
         PhotosError: a photo can no longer be read.
     """
     split, photos = data.split, data.features.photos
-    step = 1 if config.insight else max(1, len(split.train) // REMEMBERED)
+    all_of_them = everything or config.insight
+    step = 1 if all_of_them else max(1, len(split.train) // REMEMBERED)
     remembered = split.train[::step]
     rows = sorted([*remembered, *split.validation, *split.test])
     again = features_of(Listing([photos[row] for row in rows]), compiled, cache, config, stages)

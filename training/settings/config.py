@@ -215,6 +215,11 @@ class FitConfig:
         return Framing(size, self.resize, fraction, self.levels)
 
     @property
+    def frozen(self) -> "FitConfig":
+        """The same, for a backbone that was not trained after all: it has its own framing."""
+        return replace(self, fraction=FRACTION if self.fraction is None else self.fraction)
+
+    @property
     def limits(self) -> Limits:
         """What one photo may cost to decode."""
         formats = FORMATS + MORE_FORMATS if self.more_formats else FORMATS
