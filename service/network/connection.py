@@ -9,6 +9,7 @@ and take the answer from it. Nothing here blocks or waits.
 
 import logging
 import re
+import select
 import time
 from enum import Enum, auto
 from typing import Any
@@ -80,6 +81,15 @@ class Connection(ASGIProtocol):
         """Whether it keeps bytes because its client is slow, or is far ahead of its answers."""
         slow = self.phase in (Phase.ARRIVING, Phase.SENDING)
         return self.unparsed > FAR_AHEAD_BYTES or (slow and self.held + self.unparsed > 0)
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing of a request has come, nor waits in the system to be read."""
+        if self.unparsed or not (self.phase is Phase.IDLE or not self.heard):
+            return False
+        waiting = select.poll()
+        waiting.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not waiting.poll(0)
 
     @property
     def whole(self) -> bool:
@@ -193,9 +203,9 @@ class Connection(ASGIProtocol):
         return False  # answered as the plain GET that it also is
 
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
-        """Also close after a request that is not whole, or whose sender has closed."""
+        """Also close after a request that is not whole, or whose sender has closed, or at a stop."""
         closing = super()._will_close(request, response_requires_close)
-        return bool(closing or self.ended or not self.whole)
+        return bool(closing or self.ended or not self.whole or self.worker.stopping)
 
     def _send_error_response(
         self, status: int, message: str, extra_headers: tuple[tuple[str, str], ...] = ()

@@ -29,7 +29,7 @@ ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
 SPARE_DESCRIPTORS = 30  # for files, the event loop, what the worker was born with, and a swap
 MODELS = 1_000  # that are reckoned with: each keeps a descriptor, and more may come later
 HALF_S = 2.0  # that a stop waits for a request to arrive whole
-IDLE_S = 1.0  # and for one that an open connection may be about to send
+IDLE_S = 1.0  # and for one more, which a connection that is kept open may be about to send
 
 
 class NetworkWorker(ASGIWorker):
@@ -43,6 +43,7 @@ class NetworkWorker(ASGIWorker):
         self.held = 0  # bytes that requests which arrive and answers which leave keep in memory
         self._accepting: set[asyncio.Task[Any]] = set()
         self._descriptors = 0  # that this process may have
+        self._told_to_stop = asyncio.Event()
 
     def init_process(self) -> None:
         """Ask for as many descriptors as are wanted; take fewer connections if there are fewer."""
@@ -66,6 +67,24 @@ class NetworkWorker(ASGIWorker):
         free = self._descriptors - SPARE_DESCRIPTORS - self.app.follower.held
         return max(8, min(self.settings.connections, free))
 
+    @property
+    def stopping(self) -> bool:
+        """Whether every answer from now on is the last of its connection.
+
+        `alive` stays true meanwhile: gunicorn would close connections by it at once, also those
+        whose last answer had promised to take another request.
+        """
+        return self._told_to_stop.is_set()
+
+    def handle_exit_signal(self) -> None:
+        """SIGTERM: stop in order."""
+        self._told_to_stop.set()
+
+    def handle_quit_signal(self) -> None:
+        """SIGINT, SIGQUIT: stop at once."""
+        super().handle_quit_signal()
+        self._told_to_stop.set()
+
     def hold(self, size_bytes: int) -> None:
         """Count bytes in memory; beyond the limit the oldest that arrives or leaves is cut."""
         self.held += size_bytes
@@ -80,10 +99,11 @@ class NetworkWorker(ASGIWorker):
         for listener in self.sockets:
             listener.setblocking(False)
             self.loop.add_reader(listener.fileno(), self._accept_some, listener)
-        while self.alive and self.ppid == os.getppid():
+        while not self.stopping and self.ppid == os.getppid():
             self.notify()
             self._cut_overdue()
-            await asyncio.sleep(TICK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told_to_stop.wait(), TICK_S)
         await self._stop()
 
     def _accept_some(self, listener: Any) -> None:
@@ -117,7 +137,7 @@ class NetworkWorker(ASGIWorker):
             client.close()
 
     def _listen_again(self, listener: Any) -> None:
-        if self.alive:
+        if not self.stopping:
             self.loop.add_reader(listener.fileno(), self._accept_some, listener)
 
     def _evict(self) -> None:
@@ -143,7 +163,7 @@ class NetworkWorker(ASGIWorker):
 
     async def _stop(self) -> None:
         """Take what waits to be accepted, cut half requests first, answer the whole ones."""
-        self.alive = False
+        self._told_to_stop.set()  # also where the parent is gone
         for listener in self.sockets:
             while self._accept(listener):
                 pass
@@ -151,13 +171,14 @@ class NetworkWorker(ASGIWorker):
             listener.close()
         began = time.monotonic()
         while (self.connections or self._accepting) and not self._quick_shutdown:
-            age = time.monotonic() - began
-            if age > self.cfg.graceful_timeout - 1:
+            now = time.monotonic()
+            if now - began > self.cfg.graceful_timeout - 1:
                 break
             for one in list(self.connections):
-                if one.phase is Phase.ARRIVING and age > HALF_S:
+                waited = now - max(began, one.since)
+                if one.phase is Phase.ARRIVING and one.heard and now - began > HALF_S:
                     one.cut(503, "busy", "the service is stopping and the request was not whole")
-                elif one.phase is Phase.IDLE and age > IDLE_S:
+                elif waited > IDLE_S and one.silent:
                     one.transport.close()
             self.notify()
             self._cut_overdue()
