@@ -1,6 +1,8 @@
 """Lanes: a bounded queue in front of some threads, and nothing done for who has gone."""
 
 import asyncio
+import os
+import sys
 import threading
 
 import numpy as np
@@ -107,3 +109,13 @@ def test_a_large_photo_is_heavy_wherever_its_form_begins():
         assert is_heavy(kind, form(FILE, line=line).replace(PHOTO, large), Limits()), line
     after = form(FILE, preamble=b"some words\r\n\r\n").replace(PHOTO, large)
     assert is_heavy(kind, after, Limits())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux'")
+def test_threads_that_work_let_the_event_loop_go_first():
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    usual = niceness()
+    assert asyncio.run(Lane("x", threads=1, waiting=0).run(niceness)) == min(19, usual + 5)
+    assert niceness() == usual

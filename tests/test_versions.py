@@ -26,6 +26,7 @@ from tests.watching import (
     wait_for,
     wait_for_refusal,
     wait_for_version,
+    wait_until_said,
 )
 
 pytestmark = pytest.mark.alone
@@ -62,11 +63,14 @@ def test_versions_of_a_folder_are_added_pinned_and_taken_away(folder):
     colour_bundle(folder / "other")
     with serving(options=("--models", str(folder))) as server, asking(server, 2) as said:
         assert server.ask("/v2/health/ready")[1]["models"] == ["colours", "other"]
+        wait_until_said(said, 1)
         newest = put(folder, 10)  # 10 > 9: versions are numbers
         put(folder, 9)
         wait_for_version(server, "10")
+        wait_until_said(said, 10)
         shutil.rmtree(newest)
         wait_for_version(server, "9")
+        wait_until_said(said, 9)
     assert {one.version for one in said} == {1, 9, 10}
     assert [one.problem for one in said if one.problem] == []
     assert all(abs(one.probability - expected(one.version)) < 1e-5 for one in said)

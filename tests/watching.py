@@ -47,9 +47,9 @@ class Said(NamedTuple):
 class Client(threading.Thread):
     """Posts PHOTO again and again over one connection that it keeps."""
 
-    def __init__(self, port: int, path: str):
+    def __init__(self, port: int, path: str, said: list[Said]):
         super().__init__(daemon=True)
-        self.said: list[Said] = []
+        self.said = said  # of all clients
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         self._path, self._ended = path, threading.Event()
 
@@ -70,25 +70,24 @@ class Client(threading.Thread):
                 self._connection.close()
                 self.said.append(Said(began, time.monotonic(), 0, 0, repr(error)))
 
-    def stop(self) -> list[Said]:
+    def stop(self) -> None:
         self._ended.set()
         self.join(WAIT_S)
         self._connection.close()
-        return self.said
 
 
 @contextmanager
 def asking(server: Server, count: int, path: str = "/predict") -> Iterator[list[Said]]:
-    """`count` clients during the block; afterwards all that they were told."""
+    """`count` clients during the block, and all that they have been told so far."""
     said: list[Said] = []
-    clients = [Client(server.port, path) for _ in range(count)]
+    clients = [Client(server.port, path, said) for _ in range(count)]
     for client in clients:
         client.start()
     try:
         yield said
     finally:
         for client in clients:
-            said += client.stop()
+            client.stop()
 
 
 def check(said: list[Said]) -> set[int]:
@@ -128,6 +127,11 @@ def served(server: Server, name: str = "colours") -> str | None:
 
 def wait_for_version(server: Server, version: str | None, name: str = "colours") -> None:
     wait_for(lambda: served(server, name) == version or None, f"version {version} of {name}")
+
+
+def wait_until_said(said: list[Said], version: int) -> None:
+    """Until a client was answered by `version`: workers take it up one after the other."""
+    wait_for(lambda: any(one.version == version for one in said) or None, f"version {version}")
 
 
 def wait_for_refusal(server: Server, version: str | None = None) -> str:

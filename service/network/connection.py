@@ -203,7 +203,7 @@ class Connection(ASGIProtocol):
         return False  # answered as the plain GET that it also is
 
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
-        """Also close after a request that is not whole, or whose sender has closed, or at a stop."""
+        """Also close at a stop, and where a request is not whole or its sender has closed."""
         closing = super()._will_close(request, response_requires_close)
         return bool(closing or self.ended or not self.whole or self.worker.stopping)
 

@@ -1,6 +1,9 @@
 """Threads in lanes, each with a bounded queue: what waits in one lane delays no other."""
 
 import asyncio
+import contextlib
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -8,6 +11,7 @@ from typing import TypeVar
 from service.errors import Busy
 
 T = TypeVar("T")
+NICENESS = 5  # of threads that work, more than that of the event loop
 
 
 class Lane:
@@ -21,7 +25,7 @@ class Lane:
             waiting: requests that may wait for a thread.
         """
         self.name = name
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._pool = ThreadPoolExecutor(threads, name, initializer=_step_back)
         self._turns = asyncio.Semaphore(threads)
         self._places = threads + waiting
         self.taken = 0
@@ -60,6 +64,14 @@ class Lane:
     def _leave(self) -> None:
         self.taken -= 1
         self._turns.release()
+
+
+def _step_back() -> None:
+    """Let the event loop go first: it refuses, and answers whether the service lives."""
+    with contextlib.suppress(OSError, AttributeError):  # only Linux has priorities of threads
+        thread = threading.get_native_id()
+        usual = os.getpriority(os.PRIO_PROCESS, thread)
+        os.setpriority(os.PRIO_PROCESS, thread, usual + NICENESS)
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
