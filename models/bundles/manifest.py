@@ -125,6 +125,8 @@ class Reliability(_Strict):
     """How often the network is right when it says it is so sure."""
 
     expected_calibration_error: Share
+    error_interval: Interval | None = None  # of 95 %
+    error_by_chance: Share | None = None  # that one without error would stay below, of 20 times 19
     bins: list[ReliabilityBin]
 
 
@@ -161,6 +163,7 @@ class CalibrationFacts(_Strict):
     method: Text
     temperature: float = Field(gt=0, allow_inf_nan=False)
     photos: Count  # that it was fitted on
+    coverage_interval: Interval | None = None  # of 95 %, of what sets fitted on so many hold
     test: CalibrationTest | None = None
 
 

@@ -6,6 +6,7 @@ Doors: calibrate, compare, evaluate, familiarity, folds, intervals. Begin at eva
 - compare.py      two bundles on the same photos
 - intervals.py    how precisely a share or a difference is known
 - calibrate.py    the temperature, prediction sets, and how well both work on other photos
+- calibration_error.py  confidence next to accuracy, and what of it is chance
 - familiarity.py  which photos are like the training photos
 - folds.py        photos dealt out to folds, every class evenly
 """
