@@ -139,7 +139,7 @@ def test_few_photos_leave_open_what_sets_hold():
     assert coverage_interval(0.9, 9)[1] > 0.99  # the set of every photo but the least sure
 
 
-def sure_and_right(photos: int, seed: int, too_sure: float = 0.0):
+def sure_and_right(photos: int, seed: int, too_sure: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Confidence, and answers that are right as often as that, less `too_sure`."""
     rng = np.random.default_rng(seed)
     confidence = rng.uniform(0.5, 1, photos)
@@ -152,12 +152,14 @@ def test_on_few_photos_chance_alone_makes_an_error_and_the_interval_reaches_down
     assert found.error > 0.03  # though there is none
     assert found.error < found.by_chance
     assert found.interval[0] < 0.02
-    many = calibration_error(*sure_and_right(20_000, 1), np.arange(20_000))
+    confidence, right = sure_and_right(20_000, 1)
+    many = calibration_error(confidence, right, np.arange(20_000))
     assert many.by_chance < 0.01
 
 
 def test_an_error_that_is_no_chance_is_told_from_it():
-    found = calibration_error(*sure_and_right(2000, 0, too_sure=0.15), np.arange(2000))
+    confidence, right = sure_and_right(2000, 0, too_sure=0.15)
+    found = calibration_error(confidence, right, np.arange(2000))
     assert found.by_chance < 0.04
     assert found.interval[0] > 0.1
     assert found.interval[0] < 0.15 < found.interval[1]
@@ -166,8 +168,8 @@ def test_an_error_that_is_no_chance_is_told_from_it():
 def test_copies_make_the_error_no_surer():
     confidence, right = sure_and_right(200, 0, too_sure=0.15)
     alone = calibration_error(confidence, right, np.arange(200))
-    four = calibration_error(*(np.tile(each, 4) for each in (confidence, right)),
-                             np.tile(np.arange(200), 4))  # fmt: skip
+    copied = np.tile(confidence, 4), np.tile(right, 4), np.tile(np.arange(200), 4)
+    four = calibration_error(copied[0], copied[1], copied[2])
     assert four.interval == pytest.approx(alone.interval)
     assert four.by_chance == pytest.approx(alone.by_chance)
 
@@ -237,13 +239,13 @@ def test_the_report_shows_it_in_words_and_as_a_picture(calibrated):
     environment.filters["picture"] = lambda content, kind: f"data:image/{kind},"
     place = Path(calibration_report.__file__).with_name("templates") / "calibration.html.j2"
     template = environment.from_string(place.read_text())
-    shown = {"reliability": picture, "error": "1.9 % (or so)", "caveats": ["With a grain of salt."]}
-    page = template.render(calibration=calibrated.calibration, **shown)
+    more = {"reliability": picture, "error": "1.9 % (or so)", "caveats": ["With a grain of salt."]}
+    page = template.render(calibration=calibrated.calibration, **more)
     assert "are made to contain the true class of 90 % of photos" in page
     assert "data:image/png" in page
     assert "to 1.9 % (or so).</p>" in page
     assert "<p>With a grain of salt.</p>" in page
-    assert template.render(calibration=None, **shown).strip() == ""
+    assert template.render(calibration=None, **more).strip() == ""
     table = environment.from_string(place.with_name("heads.html.j2").read_text())
     row = {"kind": "svm", "name": "linear SVM", "settings": {"C": 1}, "seconds": 1.0,
            "validation_accuracy": 0.5, "validation_accuracy_interval": [0.4, 0.6],
