@@ -15,6 +15,7 @@ network makes of the photo is compared with what it made of training photos, in 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -106,10 +107,14 @@ class LayerClasses:
         scaled = (vectors - self.mean) / self.scale
         inside = scaled @ self.directions
         white = inside @ self.whitening
-        lengths = np.square(white).sum(axis=1, keepdims=True)
-        squares = lengths + np.square(self.centres).sum(axis=1) - 2 * white @ self.centres.T
-        outside = np.square(scaled).sum(axis=1) - np.square(inside).sum(axis=1)
-        return np.maximum(np.stack([squares.min(axis=1), outside], axis=1), 0)
+        squares = self._centre_squares - 2 * (white @ self.centres.T)
+        nearest_class = squares.min(axis=1) + _squares(white)
+        outside = _squares(scaled) - _squares(inside)
+        return np.maximum(np.stack([nearest_class, outside], axis=1), 0)
+
+    @cached_property
+    def _centre_squares(self) -> np.ndarray:
+        return _squares(self.centres)
 
 
 class NearClasses:
@@ -158,6 +163,12 @@ def place(features: np.ndarray, directions: np.ndarray) -> np.ndarray:
 def nearest(cosines: np.ndarray, neighbours: int) -> np.ndarray:
     """Return the k-th largest cosine of each row."""
     return np.partition(cosines, -neighbours, axis=1)[:, -neighbours]
+
+
+def _squares(vectors: np.ndarray) -> np.ndarray:
+    """Return the squared length (N,) of each row."""
+    squares: np.ndarray = np.einsum("nd,nd->n", vectors, vectors)
+    return squares
 
 
 def _check_finite(*arrays: np.ndarray) -> None:
