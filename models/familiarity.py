@@ -79,9 +79,9 @@ class LayerClasses:
 
     mean: np.ndarray  # (D,) float32, of all photos
     scale: np.ndarray  # (D,) spread within the classes
-    directions: np.ndarray  # (D, R) orthonormal: those in which scaled vectors vary most
-    whitening: np.ndarray  # (R, R) after which the classes are round, with a spread of 1
-    centres: np.ndarray  # (K, R) of the classes, whitened
+    directions: np.ndarray  # (D, R) orthonormal, uncorrelated within the classes
+    spreads: np.ndarray  # (R,) within the classes, along these
+    centres: np.ndarray  # (K, R) of the classes, in these spreads
     weights: np.ndarray  # (2,) of what lies within the directions and outside: their mean is 1
 
     def check(self) -> None:
@@ -91,11 +91,11 @@ class LayerClasses:
         shapes = tuple(array.shape for array in arrays)
         wide, few = self.directions.shape if self.directions.ndim == 2 else (0, 0)
         classes = len(self.centres) if self.centres.ndim else 0
-        if shapes != ((wide,), (wide,), (wide, few), (few, few), (classes, few), (2,)) or not (
+        if shapes != ((wide,), (wide,), (wide, few), (few,), (classes, few), (2,)) or not (
             wide and classes
         ):
             raise ValueError(f"arrays of shape {', '.join(map(str, shapes))} do not fit")
-        if not (self.scale > 0).all():
+        if not ((self.scale > 0).all() and (self.spreads > 0).all()):
             raise ValueError("a scale that is not above 0")
 
     def parts(self, vectors: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ class LayerClasses:
         """
         scaled = (vectors - self.mean) / self.scale
         inside = scaled @ self.directions
-        white = inside @ self.whitening
+        white = inside / self.spreads
         squares = self._centre_squares - 2 * (white @ self.centres.T)
         nearest_class = squares.min(axis=1) + _squares(white)
         outside = _squares(scaled) - _squares(inside)

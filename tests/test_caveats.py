@@ -29,7 +29,8 @@ def manifest(training: dict, photos: int = 60, **changes) -> Manifest:
 def test_it_is_said_what_sets_made_on_few_photos_may_hold():
     (sentence,) = caveats(manifest({"fine_tune": "no"}))
     assert "made for 90 % on 60 photos" in sentence
-    assert "may hold the true class of 81.3 % to 96.1 %" in sentence
+    assert "holds the true class of 81.3 % to 96.1 %" in sentence
+    assert "The predicted class belongs to every set" in sentence
 
 
 def test_photos_that_chose_the_epoch_and_fitted_the_temperature_are_named():

@@ -173,10 +173,11 @@ def test_what_is_written_is_what_is_read_and_answered_by(colours, tmp_path):
 def test_arrays_that_make_no_sense_are_refused_when_the_bundle_is_opened(colours, tmp_path):
     good = colours.familiarity.arrays()
     broken = {
-        "do not fit": good | {"whitening0": good["whitening0"][:2]},
+        "do not fit": good | {"spreads0": good["spreads0"][:2]},
         "arrays of shape .* do not fit": good | {"centres0": good["centres0"][:0]},
         "not finite": good | {"mean0": good["mean0"] * np.float32(np.nan)},
         "a scale that is not above 0": good | {"scale0": 0 * good["scale0"]},
+        "a scale that is not above": good | {"spreads0": 0 * good["spreads0"]},
         "weights0 is not among its arrays": {k: v for k, v in good.items() if k != "weights0"},
     }
     for number, (reason, arrays) in enumerate(broken.items()):

@@ -119,9 +119,9 @@ def fit_layer(vectors: np.ndarray, labels: np.ndarray) -> LayerClasses:
     inside = scaled @ directions
     centres = class_means(inside, which)
     rest = inside - centres[which]
-    variances, axes = eigh(rest.T @ rest / len(rest) + SHRINKAGE * np.eye(few))
-    whitening = axes / np.sqrt(variances)
-    arrays = (mean, scale, directions, whitening, centres @ whitening, np.ones(2))
+    variances, axes = eigh(rest.T @ rest / len(rest))
+    spreads = np.sqrt(np.maximum(variances, 0) + SHRINKAGE)
+    arrays = (mean, scale, directions @ axes, spreads, centres @ axes / spreads, np.ones(2))
     return LayerClasses(*(np.ascontiguousarray(array, np.float32) for array in arrays))
 
 

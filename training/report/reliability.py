@@ -68,8 +68,9 @@ def caveats(manifest: Manifest) -> list[str]:
         low, high = map(percent, calibration.coverage_interval)
         found.append(
             f"The prediction sets were made for {percent(sets.coverage, 0)} on {photos}. By the "
-            f"luck of which photos these were, they may hold the true class of {low} to {high} of "
-            "all further photos like them (95 % interval); more validation photos narrow this."
+            f"luck of which photos these were, their threshold holds the true class of {low} to "
+            f"{high} of all further photos like them (95 % interval); more validation photos "
+            "narrow this. The predicted class belongs to every set, so the sets may hold more."
         )
     tuning = manifest.training.get("fine_tuning") or {}
     if not tuning.get("kept"):
