@@ -108,7 +108,7 @@ def test_what_was_measured_of_it_is_what_evaluate_measures(run):
         if hashlib.sha256(data).hexdigest() in sides["test"]
     ]
     measured = manifest.calibration.test.familiarity
-    assert np.median(scores) == pytest.approx(measured.median_familiarity, abs=1e-3)
+    assert np.median(np.array(scores)) == pytest.approx(measured.median_familiarity, abs=1e-3)
 
 
 def test_the_same_seed_gives_the_same_network_from_the_cache_and_without(run, tmp_path):
