@@ -5,7 +5,7 @@ from models.bundles.manifest import CalibrationFacts, PredictionSet, Reliability
 from models.images import Framing
 from training.report.reliability import caveats, error_in_words
 
-TUNED = {"kept": True, "keep": "best"}
+TUNED = {"kept": True, "hyperparameters": {"keep": "best"}}
 
 
 def manifest(training: dict, photos: int = 60, **changes) -> Manifest:
@@ -42,8 +42,8 @@ def test_photos_that_chose_the_epoch_and_fitted_the_temperature_are_named():
 
 
 def test_photos_that_chose_nothing_are_not_accused():
-    last = {"fine_tune": "yes", "fine_tuning": {"kept": True, "keep": "last"}}
-    unused = {"fine_tune": "auto", "fine_tuning": {"kept": False, "keep": "best"}}
+    last = {"fine_tune": "yes", "fine_tuning": TUNED | {"hyperparameters": {"keep": "last"}}}
+    unused = {"fine_tune": "auto", "fine_tuning": TUNED | {"kept": False}}
     for training in (last, unused, {}):
         assert len(caveats(manifest(training))) == 1  # of the sets alone
 

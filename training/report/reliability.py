@@ -75,7 +75,8 @@ def caveats(manifest: Manifest) -> list[str]:
     tuning = manifest.training.get("fine_tuning") or {}
     if not tuning.get("kept"):
         return found
-    chosen = ["the epoch that was kept"] * (tuning.get("keep") == "best")
+    keep = tuning.get("hyperparameters", {}).get("keep")
+    chosen = ["the epoch that was kept"] * (keep == "best")
     chosen += ["whether to keep the trained blocks"] * (
         manifest.training.get("fine_tune") == "auto"
     )
