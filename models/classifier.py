@@ -72,6 +72,8 @@ class Classifier:
         self._threads = threads
         self._lock = threading.Lock()
         self._graphs: dict[str, Graph] = {}
+        known = self.manifest.thresholds.familiarity
+        self._compared = [known.output] if known else []  # outputs that photos are compared by
         self.predictor = self._graph("predict.onnx")  # photos -> logits
         self.familiarity = self._read_familiarity()
         self.prediction_set = self.manifest.thresholds.prediction_set
@@ -99,8 +101,8 @@ class Classifier:
         """
         if self.familiarity is None:
             return Reading(self.predict(photo[None])[0], None)
-        logits, features = self._run("predict.onnx", photo[None], ["logits", "features"])
-        return Reading(softmax(logits)[0], float(self.familiarity.score(features)[0]))
+        logits, vector = self._run("predict.onnx", photo[None], ["logits", *self._compared])
+        return Reading(softmax(logits)[0], float(self.familiarity.score(vector)[0]))
 
     def describe(self, reading: Reading, top: int) -> dict[str, Any]:
         """Write an answer in plain types, as the service and `predict` give it.
@@ -133,8 +135,8 @@ class Classifier:
         """
         for layer in layers:
             self.layer(layer)
-        extra = ["features"] if self.familiarity else []
-        logits, *maps = self._run("layers.onnx", photo[None], ["logits", *layers, *extra])
+        asked = ["logits", *layers, *self._compared]
+        logits, *maps = self._run("layers.onnx", photo[None], asked)
         familiarity = float(self.familiarity.score(maps.pop())[0]) if self.familiarity else None
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
         reading = Reading(softmax(logits)[0], familiarity)
@@ -193,11 +195,11 @@ class Classifier:
 
     def _read_familiarity(self) -> Familiarity | None:
         """What the bundle knows of its training photos. Raises BundleError."""
-        if not self.manifest.thresholds.familiarity:
+        if not self._compared:
             return None
         grey = np.full((1, self.framing.size, self.framing.size, 3), 127, np.float32)
-        features = self.predictor.run(grey, ["features"])[0].shape[-1]
-        return read_familiarity(self.bundle, features)
+        width = self.predictor.run(grey, self._compared)[0].shape[-1]
+        return read_familiarity(self.bundle, width)
 
     @property
     def coverage(self) -> float | None:
@@ -220,9 +222,9 @@ class Classifier:
         except Exception as error:  # the runtime's own exceptions have no common base
             raise BundleError(self.bundle.path, f"{name} does not load: {error}") from error
         self._try(graph, name)
-        missing = set(self.layers) - set(graph.outputs) if name == "layers.onnx" else set()
-        if missing:
-            reason = f"{name} has no layer {min(missing)!r}, which the manifest names"
+        needed = {"layers.onnx": {*self.layers, *self._compared}, "predict.onnx": self._compared}
+        if missing := set(needed.get(name, ())) - set(graph.outputs):
+            reason = f"{name} has no output {min(missing)!r}, which the manifest needs"
             raise BundleError(self.bundle.path, reason)
         return graph
 

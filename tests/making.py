@@ -87,12 +87,16 @@ def write_defects(folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def colour_graph(sharpness: float = SHARPNESS) -> bytes:
-    """An ONNX graph: `features` is the mean red, green and blue; `logits` a share of that."""
+def colour_graph(sharpness: float = SHARPNESS, pooled: bool = False) -> bytes:
+    """An ONNX graph: `features` is the mean red, green and blue; `logits` a share of that.
+
+    Args:
+        pooled: whether the features leave it as `pooled` too.
+    """
     nodes = [
         helper.make_node("ReduceMean", ["image", "axes"], ["features"], keepdims=0),
         helper.make_node("Mul", ["features", "sharpness"], ["logits"]),
-    ]
+    ] + [helper.make_node("Identity", ["features"], ["pooled"])] * pooled
     constants = [
         numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
         numpy_helper.from_array(np.float32(sharpness), "sharpness"),
@@ -100,7 +104,7 @@ def colour_graph(sharpness: float = SHARPNESS) -> bytes:
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", "S", "S", 3])
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3])
-        for name in ("logits", "features")
+        for name in ("logits", "features", *["pooled"] * pooled)
     ]
     graph = helper.make_graph(nodes, "colours", [image], outputs, constants)
     imports = [helper.make_opsetid("", 20)]
@@ -108,10 +112,10 @@ def colour_graph(sharpness: float = SHARPNESS) -> bytes:
     return model.SerializeToString()
 
 
-def colour_bundle(target: Path, sharpness: float = SHARPNESS) -> Path:
+def colour_bundle(target: Path, sharpness: float = SHARPNESS, pooled: bool = False) -> Path:
     """A bundle around `colour_graph`, with the classes red, green and blue."""
     with new_bundle(target) as folder:
-        (folder / "predict.onnx").write_bytes(colour_graph(sharpness))
+        (folder / "predict.onnx").write_bytes(colour_graph(sharpness, pooled))
         manifest = Manifest(
             name=target.name,
             class_names=list(COLOURS),

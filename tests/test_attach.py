@@ -4,7 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from models.building.attach import attach_to_keras, attach_to_onnx, head_graph, keep_outputs
+from models.building.attach import (
+    attach_to_keras,
+    attach_to_onnx,
+    head_graph,
+    keep_outputs,
+    pool_layers,
+)
 from models.building.backbones import find_backbone
 from models.building.export import to_onnx
 from models.building.graph import map_tensors
@@ -73,6 +79,24 @@ def test_the_attached_graph_answers_as_keras_does(kind, maps, backbone, photos):
     features = network.run(photos, ["features"])[0]
     alone = Graph(head_graph(HEADS[kind])).run(features, ["logits"])[0]
     assert np.abs(alone - logits).max() < 1e-4
+
+
+@pytest.mark.parametrize("maps", [True, False])
+def test_mean_maps_of_layers_leave_the_graph_in_order_with_the_features_last(
+    maps, backbone, photos
+):
+    graph = to_onnx(backbone, {"features": backbone.output} | map_tensors(backbone))
+    names = ["block2_relu", "block1_relu"]
+    network = Graph(attach_to_onnx(pool_layers(graph, names), HEADS["one layer"], maps))
+    tensors = map_tensors(backbone)
+    asked = keras.Model(backbone.input, [*(tensors[name] for name in names), backbone.output])
+    *layers, features = (np.asarray(answer) for answer in asked(photos))
+    expected = np.concatenate([*(each.mean(axis=(1, 2)) for each in layers), features], axis=1)
+    np.testing.assert_allclose(network.run(photos, ["pooled"])[0], expected, atol=1e-4)
+    assert network.run(photos, ["logits"])[0].shape == (
+        len(photos),
+        HEADS["one layer"][0].bias.size,
+    )
 
 
 def test_a_dense_layer_inside_the_backbone_keeps_its_weights(photos, tmp_path):

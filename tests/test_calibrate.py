@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
+from scipy.stats import beta
 
 from models.building.head import DenseLayer, UnitLength
 from models.bundles.manifest import PredictionSet, Thresholds
@@ -20,6 +21,8 @@ from training.evaluation.calibrate import (
     reliability,
     scale_head,
 )
+from training.evaluation.calibration_error import calibration_error
+from training.evaluation.intervals import coverage_interval
 from training.heads.calibrated_head import CalibratedHead, calibrate_head
 from training.heads.fit import fit_head
 from training.heads.forward import apply_head
@@ -117,6 +120,60 @@ def test_prediction_sets_hold_the_truth_as_often_as_they_promise(coverage):
     assert coverage - 0.01 < np.mean(shares) < coverage + 0.02
 
 
+def test_what_sets_hold_in_truth_lies_in_the_interval_19_times_in_20():
+    low, high = coverage_interval(0.9, photos=60)
+    assert (low, high) == pytest.approx(beta(55, 6).interval(0.95))  # the 55th of 60, by 61 * 0.9
+    others, truth = drawn(5000, 999)
+    chances, inside = softmax(others, axis=1), []
+    for seed in range(200):
+        logits, labels = drawn(60, seed)
+        least = least_probability(softmax(logits, axis=1), labels, 0.9)
+        inside.append(low <= (chances[np.arange(5000), truth] >= least).mean() <= high)
+    assert np.mean(inside) > 0.91  # 0.95 but for 200 draws, and the 5,000 that judge them
+
+
+def test_few_photos_leave_open_what_sets_hold():
+    widths = [np.ptp(coverage_interval(0.9, photos)) for photos in (20, 200, 2000)]
+    assert widths[0] > 0.2
+    assert widths[2] < 0.03
+    assert coverage_interval(0.9, 9)[1] > 0.99  # the set of every photo but the least sure
+
+
+def sure_and_right(photos: int, seed: int, too_sure: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence, and answers that are right as often as that, less `too_sure`."""
+    rng = np.random.default_rng(seed)
+    confidence = rng.uniform(0.5, 1, photos)
+    return confidence, rng.random(photos) < confidence - too_sure
+
+
+def test_on_few_photos_chance_alone_makes_an_error_and_the_interval_reaches_down():
+    confidence, right = sure_and_right(80, 0)
+    found = calibration_error(confidence, right, np.arange(80))
+    assert found.error > 0.03  # though there is none
+    assert found.error < found.by_chance
+    assert found.interval[0] < 0.02
+    confidence, right = sure_and_right(20_000, 1)
+    many = calibration_error(confidence, right, np.arange(20_000))
+    assert many.by_chance < 0.01
+
+
+def test_an_error_that_is_no_chance_is_told_from_it():
+    confidence, right = sure_and_right(2000, 0, too_sure=0.15)
+    found = calibration_error(confidence, right, np.arange(2000))
+    assert found.by_chance < 0.04
+    assert found.interval[0] > 0.1
+    assert found.interval[0] < 0.15 < found.interval[1]
+
+
+def test_copies_make_the_error_no_surer():
+    confidence, right = sure_and_right(200, 0, too_sure=0.15)
+    alone = calibration_error(confidence, right, np.arange(200))
+    copied = np.tile(confidence, 4), np.tile(right, 4), np.tile(np.arange(200), 4)
+    four = calibration_error(copied[0], copied[1], copied[2])
+    assert four.interval == pytest.approx(alone.interval)
+    assert four.by_chance == pytest.approx(alone.by_chance)
+
+
 def test_nine_photos_are_the_fewest_for_nine_in_ten():
     probabilities = np.full((9, 2), 0.5)
     assert least_probability(probabilities, np.zeros(9, int), 0.9) == 0.5
@@ -144,8 +201,11 @@ def calibrated() -> CalibratedHead:
 def test_calibration_sets_and_familiarity_are_measured_on_test_photos(calibrated, tmp_path):
     test = calibrated.calibration.test
     assert calibrated.calibration.photos == 360  # validation, and training by cross-fitting
+    low, high = calibrated.calibration.coverage_interval
+    assert low < 0.9 < high
     after = test.after.expected_calibration_error
     assert after < 0.05
+    assert test.after.error_interval[0] <= after <= test.after.error_interval[1]
     assert after <= test.before.expected_calibration_error + 0.005
     assert test.prediction_sets.coverage == pytest.approx(0.9, abs=0.03)
     assert test.familiarity.like_training > 0.9
@@ -179,10 +239,13 @@ def test_the_report_shows_it_in_words_and_as_a_picture(calibrated):
     environment.filters["picture"] = lambda content, kind: f"data:image/{kind},"
     place = Path(calibration_report.__file__).with_name("templates") / "calibration.html.j2"
     template = environment.from_string(place.read_text())
-    page = template.render(calibration=calibrated.calibration, reliability=picture)
+    more = {"reliability": picture, "error": "1.9 % (or so)", "caveats": ["With a grain of salt."]}
+    page = template.render(calibration=calibrated.calibration, **more)
     assert "are made to contain the true class of 90 % of photos" in page
     assert "data:image/png" in page
-    assert template.render(calibration=None, reliability=None).strip() == ""
+    assert "to 1.9 % (or so).</p>" in page
+    assert "<p>With a grain of salt.</p>" in page
+    assert template.render(calibration=None, **more).strip() == ""
     table = environment.from_string(place.with_name("heads.html.j2").read_text())
     row = {"kind": "svm", "name": "linear SVM", "settings": {"C": 1}, "seconds": 1.0,
            "validation_accuracy": 0.5, "validation_accuracy_interval": [0.4, 0.6],

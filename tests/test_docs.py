@@ -34,7 +34,7 @@ OF_OTHERS = (
     "--python-platform",
     "--only-binary",
 )  # curl, docker, ...
-OF_BENCHMARKS = ("--picture", "--recipes", "--rows", "--seeds", "--few")
+OF_BENCHMARKS = ("--picture", "--recipes", "--rows", "--seeds", "--few", "--own")
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
 
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from models.bundle import MANIFEST, Bundle, Manifest, seal
 from models.classifier import Classifier
 from models.errors import BundleError
-from models.familiarity import FILE, Familiarity
+from models.familiarity import FILE, NearPhotos
 from service.app import create_app
 from service.settings import Settings
 from tests.making import believe_colours, colour_bundle, picture
@@ -33,7 +33,7 @@ def believed(tmp_path_factory):
 def test_familiarity_is_the_cosine_to_the_kth_nearest_photo():
     photos = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
     for neighbours, expected in ((1, [1, 0.8]), (2, [0.8, 0.6]), (3, [0, 0])):
-        known = Familiarity(np.eye(2, dtype=np.float32), photos, neighbours, 0.5)
+        known = NearPhotos(np.eye(2, dtype=np.float32), photos, neighbours, 0.5)
         asked = np.array([[0, 7], [3, 0]], np.float32)  # the length does not count
         scores = known.score(asked)
         assert scores[0] == pytest.approx(expected[0])
@@ -41,7 +41,7 @@ def test_familiarity_is_the_cosine_to_the_kth_nearest_photo():
 
 
 def test_features_that_are_all_zero_are_familiar_to_nothing():
-    known = Familiarity(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32), 1, 0.5)
+    known = NearPhotos(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32), 1, 0.5)
     assert known.score(np.zeros((1, 2), np.float32)).tolist() == [0]
 
 

@@ -79,6 +79,38 @@ def test_what_is_served_is_what_was_measured(run):
     assert np.abs(graph.run(pixels, ["logits"])[0] - logits).max() < 1e-3
 
 
+def test_it_knows_photos_by_the_cut_and_its_features_in_the_pass_that_is_made_anyway(run):
+    import keras
+
+    folder, _, manifest = run
+    known = manifest.thresholds.familiarity
+    assert known.layers == ["block1_relu", "features"]  # the cut, and what the head reads
+    classifier = Classifier(Bundle(folder / "tuned"))
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    network = keras_model(folder / "tuned")
+    layers = [network.get_layer(name).output for name in ("block1_relu", "pool")]
+    maps, features = keras.Model(network.input, layers)(pixels[None].astype("float32"))
+    vector = np.concatenate([np.asarray(maps).mean(axis=(1, 2)), np.asarray(features)], axis=1)
+    expected = classifier.familiarity.score(vector)[0]
+    assert classifier.read(pixels).familiarity == pytest.approx(expected, abs=1e-3)
+    looked = classifier.look(pixels, ["block2_relu"])  # the other graph, with maps to draw
+    assert looked.reading.familiarity == pytest.approx(expected, abs=1e-3)
+    assert not classifier.describe(classifier.read(pixels), top=1)["in_distribution"]
+
+
+def test_what_was_measured_of_it_is_what_evaluate_measures(run):
+    folder, _, manifest = run
+    classifier, photos = Classifier(Bundle(folder / "tuned")), find_photos(folder / "photos").photos
+    sides = json.loads((folder / "tuned" / "split.json").read_text())["sides"]
+    scores = [
+        classifier.read(classifier.decode(data)).familiarity
+        for data in (photo.path.read_bytes() for photo in photos)
+        if hashlib.sha256(data).hexdigest() in sides["test"]
+    ]
+    measured = manifest.calibration.test.familiarity
+    assert np.median(np.array(scores)) == pytest.approx(measured.median_familiarity, abs=1e-3)
+
+
 def test_the_same_seed_gives_the_same_network_from_the_cache_and_without(run, tmp_path):
     folder, config, manifest = run
     for name, cache in (("again", config.cache), ("fresh", tmp_path / "cache")):

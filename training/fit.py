@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.bundle import Manifest, check_target
+from training.evaluation.layer_distances import choose_compared
 from training.features.backbone import Compiled, build, compile_backbone, compile_network
 from training.heads.fitted_head import FittedHead
 from training.heads.train import train_head
@@ -112,4 +113,5 @@ def _compile_again(
     with stages.stage("compile the trained network"):
         fresh = build(config)
         fresh.set_weights(tuned.backbone.get_weights())
-        return compile_network(fresh, tuned.identity, compiled.photos)
+        again = compile_network(fresh, tuned.identity, compiled.photos)
+        return again.comparing(choose_compared(again.layers, tuned.cut))

@@ -17,6 +17,7 @@ from training.doctor.examine import examine
 from training.doctor.exclusions import leave_out
 from training.doctor.near_copies import near_copies_of
 from training.doctor.suspects import suspects_of
+from training.evaluation.layer_distances import Pooled
 from training.features.backbone import Compiled
 from training.features.cache import FeatureCache
 from training.features.compute import Features, compute_features
@@ -180,8 +181,13 @@ def prepare_again(
     vectors = np.zeros((len(photos), again.vectors.shape[1]), np.float32)
     for row in rows:
         vectors[row] = vector_of[data.features.digests[row]]
-    features = replace(data.features, vectors=vectors)
-    return replace(data, features=features, remembered=remembered)
+    width = compiled.features.shape[1]
+    features, pooled = replace(data.features, vectors=vectors[:, -width:]), None
+    if compiled.compared:
+        channels = {layer.name: layer.channels for layer in compiled.layers}
+        widths = [*(channels[name] for name in compiled.compared), width]
+        pooled = Pooled([*compiled.compared, "features"], widths, vectors)
+    return replace(data, features=features, remembered=remembered, pooled=pooled)
 
 
 def features_of(
@@ -191,11 +197,11 @@ def features_of(
     if cache.renewed:
         stages.say(f"the cache {cache.path.name} could not be read and was made anew")
     watched = choose_layers(compiled.layers, config.layers) if config.insight else []
-    graph = Graph(compiled.graph_with(["features", *(layer.name for layer in watched)]))
+    graph = Graph(compiled.graph_with([compiled.vector, *(layer.name for layer in watched)]))
     with stages.counted("compute features", len(listing.photos), "photos") as advance:
         summaries = LayerSummaries(watched) if watched else None
         features = compute_features(
-            listing.photos, graph, cache, config.workers, advance, summaries
+            listing.photos, graph, cache, config.workers, advance, summaries, compiled.vector
         )
     if not features.photos:
         reason = features.skipped[0].reason

@@ -7,6 +7,7 @@ import numpy as np
 
 from training.doctor.examine import Checkup
 from training.evaluation.evaluate import measure
+from training.evaluation.layer_distances import Pooled
 from training.features.backbone import Compiled
 from training.features.compute import Features
 from training.heads.calibrated_head import CalibratedHead, calibrate_head
@@ -35,6 +36,7 @@ class Dataset:
     skipped: list[Skipped]
     checkup: Checkup | None  # what the data doctor found
     remembered: list[int]  # training photos that new ones are compared with
+    pooled: Pooled | None = None  # mean maps of a fine-tuned network's layers, to compare by
 
     def side(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Return (n, F) float32 features and (n,) int labels of train, validation or test."""
@@ -55,6 +57,7 @@ class Dataset:
     def _sides(self, rows: list[int], seed: int) -> Sides:
         train, train_labels = self.some(rows)
         validation, validation_labels = self.side("validation")
+        pooled = self.pooled
         return Sides(
             train=train,
             train_labels=train_labels,
@@ -62,6 +65,7 @@ class Dataset:
             validation_labels=validation_labels,
             classes=len(self.class_names),
             seed=seed,
+            compared=(pooled.of(rows), pooled.of(self.split.validation)) if pooled else None,
         )
 
 
@@ -100,7 +104,8 @@ def measure_head(
         test, labels = data.side("test")
         units = data.units[data.split.test]
         calibrated = calibrate_head(head, data.remembered_sides(config.seed), config.coverage)
-        calibrated = calibrated.measured(test, labels, units)
+        pooled = data.pooled.vectors[data.split.test] if data.pooled else None
+        calibrated = calibrated.measured(test, labels, units, pooled)
         probabilities = apply_head(calibrated.layers, test)
         metrics = measure(probabilities, labels, data.class_names, units)
     return Trained(compiled, data, head, calibrated, probabilities, metrics)

@@ -29,15 +29,37 @@ def head_names(head: Head) -> list[str]:
     return [f"head_{kind}{number}" for number, kind in enumerate(kinds, start=1)] + ["logits"]
 
 
+def pool_layers(backbone: bytes, names: Sequence[str]) -> bytes:
+    """Add an output `pooled`: the mean maps of these layers, one after another, then `features`.
+
+    Args:
+        backbone: a graph with an output `features`, and one for each of these layers.
+    """
+    model = onnx.load_from_string(backbone)
+    graph, writer = model.graph, GraphWriter("/pooled/")
+    source = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in graph.output}
+    means = [writer.node("GlobalAveragePool", [source[name]]) for name in names]
+    flat = writer.node("Flatten", [writer.node("Concat", means, axis=1)], axis=1)
+    writer.rename(writer.node("Concat", [flat, source["features"]], axis=1), "pooled")
+    width = sum(shapes[name][1].dim_value for name in [*names, "features"])
+    graph.node.extend(writer.nodes)
+    graph.output.append(
+        onnx.helper.make_tensor_value_info("pooled", onnx.TensorProto.FLOAT, ["N", width])
+    )
+    return bytes(model.SerializeToString())
+
+
 def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
     """Write the whole network as a graph with `logits` and `features`, with its maps or not.
 
     Args:
-        backbone: a graph with an output `features`, and one for each mapped layer.
+        backbone: a graph with an output `features`, perhaps one `pooled`, and one for each
+            mapped layer.
     """
     model = onnx.load_from_string(backbone)
     if not maps:
-        _drop_outputs(model.graph, ["features"])
+        _drop_outputs(model.graph, ["features", "pooled"])
     graph = model.graph
     writer = GraphWriter("/head/")
     logits = _write_head(writer, "features", head)

@@ -40,7 +40,7 @@ _NOT_SHOWN = (
 )
 
 
-ANSWERS = ("logits", "features")  # outputs of the exported graphs; no map may take their names
+ANSWERS = ("logits", "features", "pooled")  # outputs of the graphs; no map may take their names
 
 
 def mapped_layers(network: keras.Model) -> list[LayerEntry]:

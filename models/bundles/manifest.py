@@ -94,13 +94,29 @@ class PredictionSet(_Strict):
 
 
 class FamiliarityThreshold(_Strict):
-    """From which familiarity on a photo is like those of training."""
+    """From which familiarity on a photo is like those of training, and what that is.
 
-    neighbours: int = Field(ge=1, le=1_000_000)
+    One of the first two is set: features are compared with the nearest training photos, or the
+    mean maps of layers with the classes.
+    """
+
+    neighbours: int | None = Field(None, ge=1, le=1_000_000)
+    layers: list[Text] | None = Field(None, min_length=1, max_length=100)
     least: Number
     missed: Share | None = None  # share of the judged photos below it
     set_on: Text | None = None  # the side these photos stood on
     photos: Count | None = None  # how many they were
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "FamiliarityThreshold":
+        if (self.neighbours is None) == (self.layers is None):
+            raise ValueError("expected neighbours or layers, one of the two")
+        return self
+
+    @property
+    def output(self) -> str:
+        """The graphs' output that photos are compared by."""
+        return "pooled" if self.layers else "features"
 
 
 class Thresholds(_Strict):
@@ -125,6 +141,8 @@ class Reliability(_Strict):
     """How often the network is right when it says it is so sure."""
 
     expected_calibration_error: Share
+    error_interval: Interval | None = None  # of 95 %
+    error_by_chance: Share | None = None  # that one without error would stay below, of 20 times 19
     bins: list[ReliabilityBin]
 
 
@@ -161,6 +179,7 @@ class CalibrationFacts(_Strict):
     method: Text
     temperature: float = Field(gt=0, allow_inf_nan=False)
     photos: Count  # that it was fitted on
+    coverage_interval: Interval | None = None  # of 95 %, of what sets fitted on so many hold
     test: CalibrationTest | None = None
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from models.building.head import DenseLayer, Head
 from models.bundles.manifest import CalibrationFacts, PredictionSet
 from models.classifier import softmax
-from training.evaluation.intervals import share_interval
+from training.evaluation.calibration_error import BINS, bin_of, calibration_error
+from training.evaluation.intervals import coverage_interval, share_interval
 from training.settings.config import FitConfig
 
-BINS = 10  # of the reliability diagram, equally wide in confidence
 PRIOR = 1.0  # spread of log temperature that is expected: decides only where photos are few
 LOG_RANGE = 12.0  # searched on both sides of 1: cosines need 0.03, squared distances 100
 
@@ -50,7 +50,12 @@ def calibrate(
     probabilities = softmax(logits / temperature)
     least = least_probability(probabilities, labels, coverage)
     chosen = None if least is None else PredictionSet(coverage=coverage, least_probability=least)
-    facts = CalibrationFacts(method="temperature", temperature=temperature, photos=len(labels))
+    facts = CalibrationFacts(
+        method="temperature",
+        temperature=temperature,
+        photos=len(labels),
+        coverage_interval=coverage_interval(coverage, len(labels)) if chosen else None,
+    )
     return Calibration(scale_head(head, temperature), facts, chosen)
 
 
@@ -122,24 +127,29 @@ def reliability(
     Returns:
         `bins`: for each with photos `low`, `high`, `photos`, the mean `confidence` in the
         predicted class, and the `accuracy` with its 95 % interval; `expected_calibration_error`:
-        the mean distance of the two, by photos (Naeini et al. 2015).
+        the mean distance of the two, by photos; its `error_interval`, and the `error_by_chance`
+        that a network without error would stay below (see `calibration_error`).
     """
     units = np.arange(len(labels)) if units is None else units
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    bins, error = [], 0.0
+    place, bins = bin_of(confidence), []
     for number in range(BINS):
         here = place == number
         photos, hits = int(here.sum()), int(right[here].sum())
         if photos:
             mean = float(confidence[here].mean())
-            error += abs(hits - mean * photos) / len(labels)
             bins.append({
                 "low": number / BINS, "high": (number + 1) / BINS, "photos": photos,
                 "confidence": mean, "accuracy": hits / photos,
                 "accuracy_interval": share_interval(right[here], units[here]),
             })  # fmt: skip
-    return {"expected_calibration_error": error, "bins": bins}
+    found = calibration_error(confidence, right, units)
+    return {
+        "expected_calibration_error": found.error,
+        "error_interval": found.interval,
+        "error_by_chance": found.by_chance,
+        "bins": bins,
+    }
 
 
 def measure_sets(

@@ -1,9 +1,10 @@
 """Fit what `models/familiarity.py` compares photos with: the features of training photos.
 
-The score was chosen on the clothing photos, each candidate with a threshold that 3 % of the
-validation photos miss. On noise, digits, pages of text and flat colours the k nearest
-neighbours flag every photo; Mahalanobis distance on raw features misses 6 % of the digits and
-most flat colours, ViM the flat colours, energy and the largest probability nearly everything.
+For a frozen backbone; `layer_distances.py` is for a fine-tuned one. The score was chosen on the
+clothing photos, each candidate with a threshold that 3 % of the validation photos miss. On noise,
+digits, pages of text and flat colours the k nearest neighbours flag every photo; Mahalanobis
+distance on raw features misses 6 % of the digits and most flat colours, ViM the flat colours,
+energy and the largest probability nearly everything.
 """
 
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from models.bundles.manifest import FamiliarityThreshold
-from models.familiarity import FILE, Familiarity, nearest, place
+from models.familiarity import FILE, Familiarity, NearPhotos, nearest, place
 from training.evaluation.folds import turns
 from training.evaluation.intervals import share_interval
 
@@ -35,7 +36,7 @@ class FittedFamiliarity:
 
     def write(self, folder: Path) -> None:
         """Write the arrays into a bundle."""
-        arrays = {"directions": self.familiarity.directions, "photos": self.familiarity.photos}
+        arrays: dict[str, Any] = self.familiarity.arrays()
         np.savez(folder / FILE, allow_pickle=False, **arrays)
 
 
@@ -74,12 +75,21 @@ def fit_familiarity(
         np.fill_diagonal(cosines, -np.inf)
         neighbours = min(neighbours, len(photos) - 1)
         scores, judged = nearest(cosines, neighbours), "train"
-    rank = max(0, int(missed * (len(scores) + 1)) - 1)
-    least = float(np.sort(scores)[rank])
+    least = least_of(scores, missed)
     threshold = FamiliarityThreshold(
         neighbours=neighbours, least=least, missed=missed, set_on=judged, photos=len(scores)
     )
-    return FittedFamiliarity(Familiarity(directions, photos, neighbours, least), threshold)
+    return FittedFamiliarity(NearPhotos(directions, photos, neighbours, least), threshold)
+
+
+def least_of(scores: np.ndarray, missed: float) -> float:
+    """Find the familiarity from which on a photo is like those of training.
+
+    Args:
+        scores: (N,) of photos held out, N 1 or more; missed: share that may lie below.
+    """
+    rank = max(0, int(missed * (len(scores) + 1)) - 1)
+    return float(np.sort(scores)[rank])
 
 
 def measure_familiarity(

@@ -4,6 +4,7 @@ import math
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import betaincinv
 
 
 def wilson(right: float, photos: int, confidence: float = 0.95) -> list[float]:
@@ -30,6 +31,22 @@ def share_interval(hits: np.ndarray, units: np.ndarray) -> list[float]:
     """
     independent = len(np.unique(units))
     return wilson(independent * float(np.mean(hits)), independent)
+
+
+def coverage_interval(coverage: float, photos: int, confidence: float = 0.95) -> list[float]:
+    """Return the interval [low, high] of what a threshold, set for `coverage`, covers in truth.
+
+    Split conformal prediction keeps its promise on the mean over all draws of the photos that
+    the threshold is set on. With those of one draw, the share of further photos that it covers
+    follows Beta(k, n + 1 - k) (Vovk 2012, arXiv:1209.2673; Angelopoulos & Bates 2021,
+    arXiv:2107.07511, section 3.2).
+
+    Args:
+        photos: n; ceil((n + 1) * coverage), which is k, is n or less.
+    """
+    rank = math.ceil((photos + 1) * coverage)
+    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+    return [float(betaincinv(rank, photos + 1 - rank, tail)) for tail in tails]
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

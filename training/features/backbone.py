@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from typing import Any
 import numpy as np
 
 from models import building
-from models.building.attach import attach_to_keras, attach_to_onnx, head_graph, keep_outputs
+from models.building.attach import (
+    attach_to_keras,
+    attach_to_onnx,
+    head_graph,
+    keep_outputs,
+    pool_layers,
+)
 from models.building.backbones import weights_identity
 from models.building.head import Head
 from models.bundle import LayerEntry, writing
@@ -52,10 +58,20 @@ class Compiled:
     photos: np.ndarray  # (P, S, S, 3) uint8, to compare the forms on
     features: np.ndarray  # (P, F) float32, as Keras computes them for these photos
     maps: float  # largest difference of a mapped layer between the two forms, on these
+    compared: Sequence[str] = ()  # layers whose mean maps the graph answers too, as `pooled`
 
     def graph_with(self, outputs: Sequence[str]) -> bytes:
         """Return the graph with these outputs only: ONNX Runtime then computes no more."""
         return keep_outputs(self.graph, outputs)
+
+    def comparing(self, layers: Sequence[str]) -> "Compiled":
+        """Return the same with an output `pooled`: mean maps of these layers, then `features`."""
+        return replace(self, graph=pool_layers(self.graph, layers), compared=layers)
+
+    @property
+    def vector(self) -> str:
+        """The output that is kept of each photo; its last F numbers are the features."""
+        return "pooled" if self.compared else "features"
 
 
 def compile_network(backbone: Any, identity: str, photos: np.ndarray) -> Compiled:

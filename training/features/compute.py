@@ -38,7 +38,7 @@ class Features:
     """Pooled features of every readable photo."""
 
     photos: list[Photo]
-    vectors: np.ndarray  # (N, F) float32
+    vectors: np.ndarray  # (N, F) float32, or of another output of the graph
     digests: list[bytes]  # SHA-256 of each file
     skipped: list[Skipped]
     computed: int  # photos that were not in the cache
@@ -67,6 +67,7 @@ class _Reader:
     limits: Limits
     known: dict[bytes, np.ndarray]  # digest -> features
     watched: LayerSummaries | None
+    vector: str
 
     def read(self, photo: Photo) -> _Result:
         """Read one photo; a photo that cannot be read has a reason instead of features."""
@@ -80,7 +81,7 @@ class _Reader:
             if digest in self.known:
                 return _Result(photo, stamp, digest, self.known[digest])
             decoded = decode_photo(data, self.framing, self.limits)
-            outputs = ["features", *(self.watched.names if self.watched else ())]
+            outputs = [self.vector, *(self.watched.names if self.watched else ())]
             pixels = decoded.pixels[None]
             vector, *maps = (output[0] for output in self.graph.run(pixels, outputs))
             record = self.watched.write(maps) if self.watched else b""
@@ -97,15 +98,17 @@ def compute_features(
     workers: int,
     progress: Callable[[int], None] = lambda done: None,
     watched: LayerSummaries | None = None,
+    vector: str = "features",
 ) -> Features:
     """Compute features for every readable photo; those in the cache are read from there.
 
     Args:
-        graph: a backbone with an output `features`, and one for each layer of `watched`.
-        cache: for this backbone; its framing and limits are those of the photos.
+        graph: a backbone with the output `vector`, and one for each layer of `watched`.
+        cache: for this backbone and output; its framing and limits are those of the photos.
         workers: threads; the graph itself should use one core.
         progress: called with the number of photos just finished.
         watched: layers whose summaries of each photo the cache must have.
+        vector: the output that is kept of each photo.
 
     Raises:
         StorageError: the cache cannot be written.
@@ -114,7 +117,7 @@ def compute_features(
     if watched:
         whole = cache.digests_with(watched)
         vectors = {digest: vector for digest, vector in vectors.items() if digest in whole}
-    reader = _Reader(graph, cache.framing, cache.limits, vectors, watched)
+    reader = _Reader(graph, cache.framing, cache.limits, vectors, watched, vector)
     found: list[_Result] = []
     unread: list[Photo] = []
     for photo in photos:

@@ -16,6 +16,7 @@ from models.building.head import Head
 from models.bundles.manifest import CalibrationFacts, CalibrationTest, Thresholds
 from training.evaluation.calibrate import both, calibrate, measure_sets, reliability
 from training.evaluation.familiarity import FittedFamiliarity, fit_familiarity, measure_familiarity
+from training.evaluation.layer_distances import fit_distances
 from training.heads.fit import cross_logits
 from training.heads.fitted_head import FittedHead
 from training.heads.forward import apply_head
@@ -39,12 +40,17 @@ class CalibratedHead:
             self.familiarity.write(folder)
 
     def measured(
-        self, features: np.ndarray, labels: np.ndarray, units: np.ndarray | None = None
+        self,
+        features: np.ndarray,
+        labels: np.ndarray,
+        units: np.ndarray | None = None,
+        pooled: np.ndarray | None = None,
     ) -> "CalibratedHead":
         """Add to `calibration` how the head does on test photos.
 
         Args:
             features: (N, F); labels: (N,) int; units: as in `evaluate.measure`.
+            pooled: (N, D) mean maps, where familiarity goes by these.
         """
         after = apply_head(self.layers, features)
         facts = {
@@ -55,7 +61,7 @@ class CalibratedHead:
         if sets:
             facts["prediction_sets"] = measure_sets(after, labels, sets, units)
         if known:
-            scores = known.familiarity.score(features)
+            scores = known.familiarity.score(features if pooled is None else pooled)
             facts["familiarity"] = measure_familiarity(scores, known.familiarity.least, units)
         test = CalibrationTest.model_validate(facts)
         return replace(self, calibration=self.calibration.model_copy(update={"test": test}))
@@ -74,7 +80,12 @@ def calibrate_head(
         (head.logits(sides.validation), sides.validation_labels),
     )
     fitted = calibrate(head.layers, *held, coverage)
-    familiarity = fit_familiarity(sides.train, sides.train_labels, sides.validation, sides.seed)
+    labels, seed = sides.train_labels, sides.seed
+    if sides.compared:
+        train, validation = sides.compared
+        familiarity = fit_distances(train, labels, validation, seed)
+    else:
+        familiarity = fit_familiarity(sides.train, labels, sides.validation, seed)
     thresholds = Thresholds(
         prediction_set=fitted.prediction_set,
         familiarity=familiarity.threshold if familiarity else None,

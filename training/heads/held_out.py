@@ -12,6 +12,7 @@ from models.classifier import softmax
 from training.evaluation.calibrate import fit_temperature
 from training.evaluation.folds import turns
 from training.evaluation.intervals import wilson
+from training.evaluation.layer_distances import Pooled
 from training.heads.fitted_head import HeldOutScores
 from training.heads.forward import head_logits
 from training.heads.kinds import HeadKind, Samples, Solver
@@ -31,6 +32,7 @@ class Sides:
     validation_labels: np.ndarray  # (M,) int
     classes: int  # K: labels are 0 to K - 1
     seed: int = 0
+    compared: tuple[Pooled, Pooled] | None = None  # of both sides, if fine-tuned: to know photos by
 
 
 class HeldOut:

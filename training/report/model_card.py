@@ -15,6 +15,7 @@ from training.photos.listing import Skipped, left_out_as_json
 from training.report.cost import WATTS_PER_CORE, watt_hours
 from training.report.page import TEMPLATES
 from training.report.quantities import duration, energy, percent, settings_in_words
+from training.report.reliability import caveats, error_in_words
 from training.report.summary import ClassRow, class_rows, class_sizes, classes_counted, untested
 from training.sides.class_sizes import is_uneven
 
@@ -53,13 +54,13 @@ def write_model_card(path: Path, manifest: Manifest, skipped: Sequence[Skipped])
         left_out=max(0, len(rows) - CLASSES_LISTED),
         classes=classes_counted(manifest)[:CLASSES_LISTED],
         reasons=left_out_as_json(skipped)[:REASONS_LISTED],
-        limits=limits(manifest, rows),
+        limits=limits(manifest, rows) + caveats(manifest),
         licence=licence(manifest),
         settings=settings_in_words(training),
         seconds=sum(training.get("seconds", {}).values()),
         energy=energy(watt_hours(sum(training.get("cpu_seconds", {}).values()))),
         watts=WATTS_PER_CORE,
-        calibration=_numbers(manifest.calibration),
+        calibration=_calibration_rows(manifest.calibration),
     )
     path.write_bytes(page.encode("utf-8", "replace"))  # a file's name may be no Unicode
 
@@ -121,8 +122,20 @@ def code(text: object) -> str:
     return "`" + " ".join(str(text).replace("`", "'").split()) + "`"
 
 
-def _numbers(calibration: CalibrationFacts | None) -> list[tuple[str, str]]:
-    """Return the plain numbers of the calibration, under their names in the manifest."""
-    known = calibration.model_dump() if calibration else {}
-    numbers = [(name, v) for name, v in known.items() if isinstance(v, int | float)]
-    return [(name, f"{v:.4g}" if isinstance(v, float) else f"{v:,}") for name, v in numbers]
+def _calibration_rows(calibration: CalibrationFacts | None) -> list[tuple[str, str]]:
+    """Name what the calibration did, and how precisely that is known."""
+    if calibration is None:
+        return []
+    rows = [
+        ("calibration: temperature", f"{calibration.temperature:.4g}"),
+        ("calibration: photos", f"{calibration.photos:,}"),
+    ]
+    if test := calibration.test:
+        rows.append(("calibration error", error_in_words(test.after)))
+        if sets := test.prediction_sets:
+            low, high = map(percent, sets.coverage_interval)
+            made = (
+                f"{percent(sets.coverage)} ({low} to {high}); made for {percent(sets.promised, 0)}"
+            )
+            rows.append(("true class in the prediction set", made))
+    return rows

@@ -1,11 +1,12 @@
-"""Draw how often the network is right at each confidence: the report's reliability diagram."""
+"""Show how far the probabilities can be trusted: the report's reliability diagram, and words."""
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from models.bundles.manifest import CalibrationTest, Manifest
+from models.bundles.manifest import CalibrationTest, Manifest, Reliability
 from training.report.drawings import as_png
 from training.report.page import Section, environment
+from training.report.quantities import percent
 
 
 def draw_reliability(test: CalibrationTest) -> bytes:
@@ -47,11 +48,54 @@ def draw_reliability(test: CalibrationTest) -> bytes:
     return as_png(figure)
 
 
+def error_in_words(found: Reliability) -> str:
+    """Write the calibration error, its interval, and what chance alone would show."""
+    error = percent(found.expected_calibration_error)
+    if found.error_interval is None or found.error_by_chance is None:
+        return error  # measured by an earlier version
+    low, high = map(percent, found.error_interval)
+    chance = percent(found.error_by_chance)
+    return f"{error} (95 % interval {low} to {high}; by chance alone up to {chance})"
+
+
+def caveats(manifest: Manifest) -> list[str]:
+    """List, in sentences, why the calibration may be worse than it looks."""
+    calibration, found = manifest.calibration, []
+    if calibration is None:
+        return []
+    photos = f"{calibration.photos:,} photos"
+    if (sets := manifest.thresholds.prediction_set) and calibration.coverage_interval:
+        low, high = map(percent, calibration.coverage_interval)
+        found.append(
+            f"The prediction sets were made for {percent(sets.coverage, 0)} on {photos}. By the "
+            f"luck of which photos these were, their threshold holds the true class of {low} to "
+            f"{high} of all further photos like them (95 % interval); more validation photos "
+            "narrow this. The predicted class belongs to every set, so the sets may hold more."
+        )
+    tuning = manifest.training.get("fine_tuning") or {}
+    if not tuning.get("kept"):
+        return found
+    keep = tuning.get("hyperparameters", {}).get("keep")
+    chosen = ["the epoch that was kept"] * (keep == "best")
+    chosen += ["whether to keep the trained blocks"] * (
+        manifest.training.get("fine_tune") == "auto"
+    )
+    if chosen:
+        found.append(
+            f"The {photos} that the temperature and the sets were fitted on also chose "
+            f"{' and '.join(chosen)}: the network does a little better on them than on others, "
+            "so it may be surer of itself than it should be. The test photos chose nothing."
+        )
+    return found
+
+
 def calibration_section(manifest: Manifest) -> Section:
     """Render the section on how far the probabilities can be trusted."""
     test = manifest.calibration.test if manifest.calibration else None
     content = environment().get_template("calibration.html.j2").render(
         calibration=manifest.calibration,
         reliability=draw_reliability(test) if test else None,
+        error=error_in_words(test.after) if test else "",
+        caveats=caveats(manifest),
     )  # fmt: skip
     return Section("How far to trust it", "belief", Markup(content))
