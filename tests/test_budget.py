@@ -4,8 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from training.fine_tuning.budget import AFTERWARDS_S, MARGIN, Plan, measure_step, plan_within
-from training.settings.hyperparameters import Hyperparameters
+from training.fine_tuning.budget import (
+    AFTERWARDS_S,
+    MARGIN,
+    Plan,
+    enough_epochs,
+    measure_step,
+    plan_within,
+)
+from training.settings.hyperparameters import FEW_STEPS, Hyperparameters
 
 
 @pytest.mark.parametrize("left_s", [100, 300, 600, 1200, 3600])
@@ -20,6 +27,13 @@ def test_more_time_means_more_epochs():
     assert epochs == sorted(epochs)
     assert epochs[0] == 1
     assert epochs[-1] > 10
+
+
+def test_few_photos_are_trained_on_for_enough_steps():
+    assert enough_epochs(8, photos=100, batch=32) == 75  # 4 steps an epoch
+    assert enough_epochs(8, photos=5, batch=32) == FEW_STEPS
+    assert enough_epochs(8, photos=3000, batch=32) == 8
+    assert plan_within(600, 100, 20, 0.006, 0.013, most=75) == Plan(8, 75)
 
 
 def test_many_validation_photos_leave_less_time_to_train():

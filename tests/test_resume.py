@@ -91,10 +91,10 @@ def some_views(cache):
     return any(rows(path, "rows") > 0 for path in cache.glob("views-*.rows"))
 
 
-def two_epochs(cache):
+def some_epochs(cache):
     for path in cache.glob("run-*.npz"):
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            return len(json.loads(str(file["facts"]))["epochs"]) == 2
+            return 1 <= len(json.loads(str(file["facts"]))["epochs"]) <= 4
     return False
 
 
@@ -105,7 +105,7 @@ def weights(bundle):
 
 
 @pytest.mark.parametrize(("ready", "more"), [
-    (some_features, {}), (some_views, TUNE), (two_epochs, TUNE),
+    (some_features, {}), (some_views, TUNE), (some_epochs, TUNE),
 ], ids=["while features are cached", "while views are cached", "in epoch 3 of 6"])  # fmt: skip
 def test_a_killed_fit_ends_as_an_unbroken_one(ready, more, photos, unbroken, tmp_path):
     whole = unbroken(more)

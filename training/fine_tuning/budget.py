@@ -1,5 +1,6 @@
 """How many views and epochs fit into the minutes a person has."""
 
+import math
 import time
 from dataclasses import dataclass, replace
 
@@ -7,9 +8,9 @@ import keras
 import numpy as np
 
 from models.runtime import Graph
-from training.settings.hyperparameters import Hyperparameters
+from training.settings.hyperparameters import FEW_STEPS, Hyperparameters
 
-MOST_EPOCHS = 16
+MOST_EPOCHS = 16  # but for photos so few that they make few steps
 MOST_VIEWS = 8
 AFTERWARDS_S = 35.0  # exporting, measuring and writing what was trained
 MARGIN = 0.9  # of the time that is left: machines are not always equally quick
@@ -30,20 +31,33 @@ class Plan:
         return replace(usual, epochs=self.epochs)
 
 
-def plan_within(left_s: float, photos: int, validation: int, view_s: float, step_s: float) -> Plan:
+def enough_epochs(usual: int, photos: int, batch: int) -> int:
+    """Count the epochs that make FEW_STEPS steps, or the `usual` ones if those are more."""
+    return max(usual, math.ceil(FEW_STEPS / math.ceil(photos / batch)))
+
+
+def plan_within(
+    left_s: float,
+    photos: int,
+    validation: int,
+    view_s: float,
+    step_s: float,
+    most: int = MOST_EPOCHS,
+) -> Plan:
     """Plan the most epochs, each with about a view of its own, that `left_s` seconds allow.
 
     Args:
         photos: number of training photos; validation: of photos tried after each epoch.
         view_s: for one view of one photo; step_s: for one photo in a training step.
+        most: epochs.
     """
     usable = MARGIN * (left_s - AFTERWARDS_S)
-    for epochs in range(MOST_EPOCHS, 0, -1):
+    for epochs in range(most, 0, -1):
         views = min(MOST_VIEWS, max(2, epochs))
         for count in range(views, 1, -1):
             caching_s = (count * photos + validation) * view_s
             training_s = epochs * (photos + VALIDATING * validation) * step_s
-            if caching_s + training_s <= usable and 2 * count >= epochs:
+            if caching_s + training_s <= usable and 2 * count >= min(epochs, MOST_EPOCHS):
                 return Plan(count, epochs)
     return Plan(2, 1)
 

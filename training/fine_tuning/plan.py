@@ -4,7 +4,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.fine_tuning.budget import Plan, measure_step, measure_view, plan_within
+from training.fine_tuning.budget import (
+    MOST_EPOCHS,
+    Plan,
+    enough_epochs,
+    measure_step,
+    measure_view,
+    plan_within,
+)
 from training.fine_tuning.cut import Upper, choose_cut, cut_network, later_cut
 from training.fine_tuning.products import usual_precision
 from training.fine_tuning.start import Start
@@ -34,7 +41,10 @@ def plan_tuning(start: Start, config: FitConfig, stages: Stages) -> Planned:
     usual = config.hyperparameters(BLOCKS)
     cut = choose_cut(start.layers, config.cut)
     if config.minutes is None:
-        plan = Plan(config.random_views.views, usual.epochs)
+        epochs = usual.epochs
+        if config.epochs is None:
+            epochs = enough_epochs(epochs, len(start.split.train), usual.batch)
+        plan = Plan(config.random_views.views, epochs)
         return Planned(cut_start(start, config, cut), plan)
     name = start.store_name(config, cut)
     kept = Checkpoint(config.cache, ("plan", config.minutes, usual, name, start.content()))
@@ -61,16 +71,18 @@ def plan_until(ends: float, start: Start, config: FitConfig, cut: str) -> tuple[
     cuts = [cut]
     if config.cut is None and (after := later_cut(start.layers, cut)):
         cuts.append(after)
+    batch, photos = config.hyperparameters(BLOCKS).batch, len(start.split.train)
     for name in cuts:
         upper = cut_start(start, config, name)
         view_s = measure_view(upper.lower, config.workers)
-        step_s = measure_step(upper.model, config.hyperparameters(BLOCKS).batch)
+        step_s = measure_step(upper.model, batch)
         plan = plan_within(
             ends - time.monotonic(),
-            photos=len(start.split.train),
+            photos=photos,
             validation=len(start.split.validation),
             view_s=view_s,
             step_s=step_s,
+            most=enough_epochs(MOST_EPOCHS, photos, batch),
         )
         if plan.epochs >= ENOUGH_EPOCHS:
             break

@@ -1,12 +1,13 @@
 """The training loop: how a neural head, or the upper blocks of a backbone, are trained.
 
 One loop for both. After each epoch the network is tried on validation photos, the best epoch
-or the last one is kept, and the whole state is written down: a killed run goes on where it was
-and ends with the same weights, because everything random is drawn from the seed and the epoch's
-number.
+or the last one is kept, and the whole state is written down, unless that would take much longer
+than the epochs: a killed run goes on where it was and ends with the same weights, because
+everything random is drawn from the seed and the epoch's number.
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from training.optimisation.training_set import TrainingSet
 from training.settings.hyperparameters import Hyperparameters
 
 VALIDATION_BATCH = 64
+SAVING = 0.1  # most of the time that goes into writing the state down; few photos train quickly
 
 Weights = list[np.ndarray]  # of the trainable variables, in order
 
@@ -57,6 +59,7 @@ def train(
         progress(steps * len(run.curves.epochs))
         for epoch in run.curves.epochs:
             observe(epoch)
+    next_save = 0.0
     for number in range(len(run.curves.epochs), hyperparameters.epochs):
         if run.curves.stopped:
             break
@@ -65,8 +68,12 @@ def train(
         curves = run.curves
         curves.stopped = _why_stop(curves, hyperparameters)
         observe(curves.epochs[-1])
-        if checkpoint:
+        last = curves.stopped or number + 1 == hyperparameters.epochs
+        if checkpoint and (last or time.monotonic() >= next_save):
+            began = time.monotonic()
             checkpoint.save(curves.as_json(), run.state())
+            ended = time.monotonic()
+            next_save = ended + (ended - began) / SAVING
     _assign(model.trainable_variables, run.kept)
     run.curves.stopped = run.curves.stopped or "all epochs were done"
     return run.curves
