@@ -5,9 +5,10 @@ The part of the backbone below the cut is frozen, so each view of a photo goes t
 ImageNet statistics, which small batches would overwrite, and learns its scales and offsets.
 
 The head begins at zero and learns together with the blocks: one that tells the training photos
-apart already leaves the blocks hardly a gradient. Where photos are so few that training makes
-fewer than FEW_STEPS steps, a head from zero spoils the blocks before it is of use; it begins as
-it was trained on the plain features (Kumar et al. 2022, arXiv:2202.10054).
+apart already leaves the blocks hardly a gradient. In fewer than FEW_STEPS steps a head from zero
+spoils the blocks before it is of use: few photos are gone through more often, and where a person
+asks for fewer, the head begins as it was trained on the plain features (Kumar et al. 2022,
+arXiv:2202.10054).
 """
 
 import hashlib

@@ -125,5 +125,5 @@ BLOCKS = Hyperparameters(  # of the upper blocks; see docs/measurements.md for w
     keep="last",  # the rate ends at zero: the last epoch is the best but for luck
     patience=0,
 )
-FEW_STEPS = 300  # of training the upper blocks: below, photos are too few for a head from zero
+FEW_STEPS = 300  # of training the upper blocks: fewer are too few for a head from zero
 BLOCKS_FEW_STEPS = replace(BLOCKS, keep="best")  # where fewer are made
