@@ -1,0 +1,48 @@
+"""Pooling: over windows, and over the whole map."""
+
+from collections.abc import Callable
+from typing import Any
+
+from models.building.writers.convolutions import pads
+from models.building.writers.writer import Writer
+
+
+def _pool(kind: str) -> Callable[[Writer, Any, str], str]:
+    def write(w: Writer, layer: Any, x: str) -> str:
+        window = tuple(layer.pool_size)
+        around = pads(layer, window, (1, 1))
+        return w.node(kind, [x], kernel_shape=window, strides=layer.strides, pads=around)
+
+    return write
+
+
+def _adaptive(kind: str) -> Callable[[Writer, Any, str], str]:
+    def write(w: Writer, layer: Any, x: str) -> str:
+        window = []
+        for size, wanted in zip(layer.input.shape[1:3], layer.output.shape[1:3], strict=True):
+            if size % wanted:
+                raise KeyError(f"{size} positions to {wanted}, which do not divide them")
+            window.append(size // wanted)
+        return w.node(kind, [x], kernel_shape=window, strides=window)
+
+    return write
+
+
+def _global(kind: str) -> Callable[[Writer, Any, str], str]:
+    def write(w: Writer, layer: Any, x: str) -> str:
+        axes = [2, 3] if len(layer.input.shape) == 4 else [1]
+        return w.node(kind, [x, w.integers(axes)], keepdims=int(layer.keepdims))
+
+    return write
+
+
+WRITERS: dict[str, Callable[..., str]] = {
+    "AdaptiveAveragePooling2D": _adaptive("AveragePool"),
+    "AdaptiveMaxPooling2D": _adaptive("MaxPool"),
+    "AveragePooling2D": _pool("AveragePool"),
+    "GlobalAveragePooling1D": _global("ReduceMean"),
+    "GlobalAveragePooling2D": _global("ReduceMean"),
+    "GlobalMaxPooling1D": _global("ReduceMax"),
+    "GlobalMaxPooling2D": _global("ReduceMax"),
+    "MaxPooling2D": _pool("MaxPool"),
+}
