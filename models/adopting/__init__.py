@@ -17,6 +17,5 @@ from it, flat; the weights are read with h5py after checks.
 - assemble.py      one flat network, layer after layer
 - shape.py         what a network reads: images, or something else
 - rebuild.py       the graph of a model and of models inside it
-- ending.py        the last activation taken off, and the head that follows the features
 - front.py         the layers in front: size, grey, channel order, scaling
 """

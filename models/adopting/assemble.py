@@ -20,7 +20,7 @@ from models.errors import AdoptError
 
 MOST_NUMBERS = 200_000_000  # of one layer's answer to one photo
 # Names that the bundle's own layers and outputs have.
-RESERVED = re.compile(r"image|scaling|logits|features|input_size|head_(dense|unit)\d+")
+RESERVED = re.compile(r"image|scaling|logits|features|input_(size|shape)|head_(dense|unit)\d+")
 # Layers that leave pixels as they are, only elsewhere or scaled.
 _PASSIVE = ("Rescaling", "Normalization", "Resizing", "CenterCrop", "Cropping2D", "Reshape",
             "ZeroPadding2D", "Permute")  # fmt: skip
@@ -197,8 +197,9 @@ class Assembly:
         kernel = np.zeros((1, 1, count, len(channels)), np.float32)
         kernel[0, 0, list(channels), range(len(channels))] = 1.0
         layer = layers.Conv2D(
-            len(channels), 1, use_bias=False, name=self.name(path), dtype="float32"
-        )
+            len(channels), 1, use_bias=False, dtype="float32",
+            name=self.name([*path[:-1], f"scaling_{path[-1]}"]),
+        )  # fmt: skip
         output = layer(source)
         layer.set_weights([kernel])
         self._kept.append(output)

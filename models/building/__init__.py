@@ -10,5 +10,7 @@ Doors: attach, backbones, export, graph, head, network. Begin at network.py.
 - head.py               the weights of a head, before it is part of a network
 - attach.py             a head put on a written backbone, without Keras
 - export.py             Keras network -> ONNX
-- onnx_layers.py        one kind of layer after the other;  onnx_graph.py  the graph they go into
+- onnx_layers.py        the table of layers that can be written, from the files of writers/
+- onnx_graph.py         the graph they go into
+- ending.py             the head of somebody's network, as plain numbers
 """

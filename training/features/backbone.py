@@ -38,7 +38,8 @@ from training.settings.recipe import name_of
 
 # The code that decides what a network is, in models/building.
 CODE = ("efficientnet_lite", "flatten", "graph", "network", "export", "onnx_graph", "onnx_layers",
-        "state_dict")  # fmt: skip
+        "state_dict", "writers/activations", "writers/convolutions", "writers/merging",
+        "writers/normalisations", "writers/pooling", "writers/shapes", "writers/writer")  # fmt: skip
 
 
 @dataclass(frozen=True)
