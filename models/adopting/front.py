@@ -85,9 +85,7 @@ def numbers(scaling: str) -> tuple[Any, Any]:
     return 1 / std, -mean / std
 
 
-def put_in_front(
-    image: Any, shape: Sequence[int], front: Front, resize: str
-) -> keras.KerasTensor:
+def put_in_front(image: Any, shape: Sequence[int], front: Front, resize: str) -> keras.KerasTensor:
     """Turn a square photo into a network's input.
 
     Args:

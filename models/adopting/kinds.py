@@ -66,9 +66,7 @@ KINDS: dict[str, Kind] = {
     "Maximum": Kind(),
     "Minimum": Kind(),
     "Multiply": Kind(),
-    "Normalization": Kind(
-        ("axis", "mean", "variance", "invert"), weights=("mean", "variance")
-    ),
+    "Normalization": Kind(("axis", "mean", "variance", "invert"), weights=("mean", "variance")),
     "PReLU": Kind(("shared_axes",), weights=("alpha",)),
     "Permute": Kind(("dims",)),
     "RMSNormalization": Kind(("axis", "epsilon"), weights=("scale",)),
@@ -160,10 +158,16 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str], ...] = (
         ),
         "it reads volumes or videos; networks of single images are adopted",
     ),
-    (("Lambda",), "its Python code would have to be run: replace it by built-in layers such as "
-                  "Rescaling or Resizing, and save the model again"),  # fmt: skip
-    (("KerasLayer",), "its network lies at TensorFlow Hub, not in the file: rebuild it with the "
-                      "same network from keras.applications, copy the weights, save it again"),
+    (
+        ("Lambda",),
+        "its Python code would have to be run: replace it by built-in layers such as "
+        "Rescaling or Resizing, and save the model again",
+    ),  # fmt: skip
+    (
+        ("KerasLayer",),
+        "its network lies at TensorFlow Hub, not in the file: rebuild it with the "
+        "same network from keras.applications, copy the weights, save it again",
+    ),
     (
         ("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"),
         "its network is not made of Keras' layers: rebuild it with built-in ones",

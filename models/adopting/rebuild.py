@@ -144,6 +144,8 @@ class _Graph:
             raise AdoptError("two layers of one model have the same name")
         self.places = dict(zip(self.entries, places, strict=True))
         self.made: dict[str, list[list[Any]]] = {name: [] for name in self.entries}
+        self.totals: dict[str, int] = {}
+        self.shifted: set[str] = set()
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """Make every call once its inputs exist. Raises AdoptError where some never do."""
@@ -159,6 +161,7 @@ class _Graph:
             for name, entry in self.entries.items()
             if name not in given
         }
+        self._count(waiting)
         while waiting:
             before = sum(map(len, waiting.values())), len(waiting)
             for name in list(waiting):
@@ -168,28 +171,50 @@ class _Graph:
                     del waiting[name]
             if (sum(map(len, waiting.values())), len(waiting)) == before:
                 raise AdoptError(f"layer {next(iter(waiting))!r} waits for an input that is none")
-        return [self._find(one) for one in _listed(self.config.get("output_layers"))]
+        return [self._find(self._output(one)) for one in _listed(self.config.get("output_layers"))]
+
+    def _count(self, calls: dict[str, list[Call]]) -> None:
+        """Note how often each layer is called, and which models count one call too many.
+
+        Keras 2 counts the building of a model as its first call.
+        """
+        self.totals = {name: len(found) for name, found in calls.items()}
+        highest: dict[str, int] = {}
+        for found in calls.values():
+            for one in (one for call in found for one in call.references()):
+                highest[one.layer] = max(highest.get(one.layer, 0), one.call)
+        self.shifted = {
+            name
+            for name, most in highest.items()
+            if name in self.entries and self._is_model(name) and most >= self.totals.get(name, 1)
+        }
+
+    def _output(self, one: Reference) -> Reference:
+        """Return an output of the whole with the number of its call; functional models count one."""
+        self._of(one.layer)
+        functional = self.entries[one.layer].get("class_name") in ("Functional", "Model")
+        if self._is_model(one.layer) and (functional or one.call >= self.totals.get(one.layer, 1)):
+            return replace(one, call=max(0, one.call - 1 + (one.layer in self.shifted)))
+        return replace(one, call=one.call + (one.layer in self.shifted))
 
     def _of(self, name: str) -> list[list[Any]]:
         if name not in self.made:
             raise AdoptError(f"a model refers to a layer {name[:80]!r} that it does not have")
         return self.made[name]
 
+    def _place(self, one: Reference) -> int:
+        """Return which of the calls so far a reference means."""
+        return one.call - (one.layer in self.shifted)
+
     def _ready(self, call: Call) -> bool:
-        for one in call.references():
-            made = self._of(one.layer)
-            if not made or (len(made) <= one.call and not self._is_model(one.layer)):
-                return False
-        return True
+        return all(len(self._of(one.layer)) > self._place(one) for one in call.references())
 
     def _is_model(self, name: str) -> bool:
         return "layers" in settings_of(self.entries[name])
 
     def _find(self, one: Reference) -> Any:
-        """Return an output; a model inside may count one call that was none (Keras 2)."""
-        made, call = self._of(one.layer), one.call
-        if self._is_model(one.layer) and call >= len(made):
-            call -= 1
+        """Return an output of a call that was made."""
+        made, call = self._of(one.layer), self._place(one)
         if not 0 <= call < len(made) or not 0 <= one.output < len(made[call]):
             raise AdoptError(f"layer {one.layer!r} has no output that a model refers to")
         return made[call][one.output]

@@ -60,7 +60,9 @@ def read_input_shape(config: dict[str, Any], size: int | None) -> tuple[int, ...
         inner = _resized_to(config, 0)
         if inner is None:
             raise AdoptError("the network takes images of any size: say which, with --size")
-        sides = [wanted if side is None else side for side, wanted in zip(sides, inner, strict=True)]
+        sides = [
+            wanted if side is None else side for side, wanted in zip(sides, inner, strict=True)
+        ]
     if size and any(side != size for side in sides):
         raise AdoptError(f"--size is {size}; the network reads {sides[0]} x {sides[1]} px only")
     if not all(isinstance(side, int) and 1 <= side <= LARGEST_PX for side in sides):
@@ -80,7 +82,9 @@ def _shape_of(entry: dict[str, Any], depth: int) -> list[int | None] | None:
             names = _names(config.get("input_layers"))
             if len(names) != 1:
                 raise AdoptError(f"the network has {len(names)} inputs; expected one, the image")
-            first = [one for one in layers if names[0] in (one.get("name"), settings_of(one).get("name"))]
+            first = [
+                one for one in layers if names[0] in (one.get("name"), settings_of(one).get("name"))
+            ]
         found = _shape_of(first[0], depth + 1) if first else None
         built = entry.get("build_config")
         said = [config.get("build_input_shape")]

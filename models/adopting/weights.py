@@ -116,7 +116,9 @@ class KerasPlace:
             if path.startswith(container)
         }
         numbers = sorted(
-            int(match[1] or 0) for one in found if (match := re.fullmatch(stem + r"(?:_(\d+))?", one))
+            int(match[1] or 0)
+            for one in found
+            if (match := re.fullmatch(stem + r"(?:_(\d+))?", one))
         )
         if place >= len(numbers):
             return None
@@ -138,14 +140,14 @@ class LegacyPlace:
     file: ModelFile
     group: str | None  # of a layer at the top; None: the top itself
     inner: tuple[str, ...]  # names of models and layers inside that group
-    used: dict[str, set[str]] = field(default_factory=dict)  # arrays that a layer has taken
+    taken: dict[str, tuple[str, ...]] = field(default_factory=dict)  # array -> the layer it went to
 
     def inside(self, members: Sequence[Member]) -> list[Place]:
         """Return a group for each layer at the top; below, only its name."""
         if self.group is None:
-            return [LegacyPlace(self.file, one.name, (), self.used) for one in members]
+            return [LegacyPlace(self.file, one.name, (), self.taken) for one in members]
         return [
-            LegacyPlace(self.file, self.group, (*self.inner, one.name), self.used)
+            LegacyPlace(self.file, self.group, (*self.inner, one.name), self.taken)
             for one in members
         ]
 
@@ -154,20 +156,20 @@ class LegacyPlace:
         paths = self.file.groups.get(self.group or "", [])
         if not self.inner:
             return self._own(paths, wanted, layer)
-        used = self.used.setdefault(self.group or "", set())
         arrays = []
         for one in wanted:
-            path = self._best([path for path in paths if path not in used], one)
+            owner = (*self.inner, one.name)  # a layer that is called twice takes the same again
+            free = [path for path in paths if self.taken.get(path, owner) == owner]
+            again = [path for path in free if path in self.taken]
+            path = self._best(again or free, one)
             if path is None:
                 raise AdoptError(f"layer {layer!r} has no {one.name} of {one.shape} in the file")
-            used.add(path)
+            self.taken[path] = owner
             arrays.append(self.file.arrays[path])
         _check(arrays, wanted, layer)
         return arrays
 
-    def _own(
-        self, paths: Sequence[str], wanted: Sequence[Wanted], layer: str
-    ) -> list[np.ndarray]:
+    def _own(self, paths: Sequence[str], wanted: Sequence[Wanted], layer: str) -> list[np.ndarray]:
         """Return the arrays of a layer that has a group of its own."""
         floats = [path for path in paths if path in self.file.arrays]
         by_name = {_variable(path): path for path in floats}

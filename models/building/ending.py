@@ -17,7 +17,17 @@ from models.building.head import DenseLayer, Head
 from models.errors import AdoptError
 
 # Activations that a head may have, as `training/heads/forward.py` computes them.
-HEAD_ACTIVATIONS = ("linear", "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "tanh")
+HEAD_ACTIVATIONS = (
+    "linear",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "sigmoid",
+    "tanh",
+)
 _POOLS = (layers.GlobalAveragePooling2D,)
 
 

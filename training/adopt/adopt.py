@@ -73,9 +73,7 @@ def adopt(
     known = match_labels(listing.photos, class_names)
     listing.photos = [replace(photo, label=known[photo.label]) for photo in listing.photos]
     with stages.stage("try every scaling"):
-        trial = try_fronts(
-            source, listing.photos, class_names, run.framing, run.limits, declared
-        )
+        trial = try_fronts(source, listing.photos, class_names, run.framing, run.limits, declared)
     front = _choose(trial, declared, class_names, stages)
     _warn_of_two(front, source, stages)
     facts = _facts(source, front, config) | {"tried": trial.as_json()}
@@ -129,9 +127,7 @@ def _warn_of_two(front: Front, source: Source, stages: Stages) -> None:
         )
 
 
-def _choose(
-    trial: Trial, declared: Front | None, class_names: list[str], stages: Stages
-) -> Front:
+def _choose(trial: Trial, declared: Front | None, class_names: list[str], stages: Stages) -> Front:
     """Say how each scaling did, and choose: what was declared, else the best."""
     stages.say(f"accuracy on {trial.photos} photos, by what is done to the pixels:")
     for attempt in trial.attempts:

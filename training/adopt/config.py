@@ -62,7 +62,9 @@ class MeasureConfig(FitConfig):
 
     adopted: str = "adopted"  # name of the network
     square: Framing = field(default_factory=lambda: Framing(224))
-    chosen: dict[str, Any] = field(default_factory=dict)  # the settings of `adopt`, for the manifest
+    chosen: dict[str, Any] = field(
+        default_factory=dict
+    )  # the settings of `adopt`, for the manifest
 
     @property
     def row(self) -> Backbone:
