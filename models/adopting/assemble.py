@@ -15,7 +15,7 @@ import numpy as np
 from keras import layers
 
 from models.adopting.settings import read_activation, read_settings
-from models.adopting.weights import Place, wanted_of
+from models.adopting.weights import Place, pair, wanted_of
 from models.errors import AdoptError
 
 MOST_NUMBERS = 200_000_000  # of one layer's answer to one photo
@@ -112,6 +112,8 @@ class Assembly:
             arrays = [arrays[0].reshape(1, 1, -1, 1)]
         if kind == "ThresholdedReLU":
             kind, settings = "ReLU", {"threshold": settings.get("threshold", 1.0)}
+        if kind.startswith("Adaptive"):
+            kind, settings = _plain_pooling(kind, settings, tensors[0].shape, name)
         layer = self._make(kind, settings, self.name(path), name)
         output = self._call(layer, tensors, name)
         if arrays:
@@ -220,6 +222,22 @@ class Assembly:
             number += 1
         self._names.add(f"{found}_{number}")
         return f"{found}_{number}"
+
+
+def _plain_pooling(
+    kind: str, settings: dict[str, Any], shape: Sequence[int], name: str
+) -> tuple[str, dict[str, Any]]:
+    """Write an adaptive pooling as one by windows of one size. Raises AdoptError."""
+    wanted = pair(settings.get("output_size", 1))
+    if len(shape) != 4 or any(
+        one < 1 or s % one for s, one in zip(shape[1:3], wanted, strict=True)
+    ):
+        raise AdoptError(
+            f"layer {name!r} ({kind}) makes {wanted[0]} x {wanted[1]} positions, which do not "
+            f"divide those of its input, {tuple(shape[1:3])}: use pooling by windows"
+        )
+    window = [size // one for size, one in zip(shape[1:3], wanted, strict=True)]
+    return kind.removeprefix("Adaptive"), {"pool_size": window, "strides": window}
 
 
 def is_tensor(value: Any) -> bool:

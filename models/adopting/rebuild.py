@@ -42,6 +42,8 @@ def rebuild(file: ModelFile, size: int | None = None) -> Rebuilt:
     Raises:
         AdoptError: a layer cannot be read, or the network is none of images.
     """
+    if file.config.get("class_name") not in MODELS:
+        raise _unknown(str(file.config.get("class_name")), file.config, "the model")
     shape = read_input_shape(file.config, size)
     image = keras.Input(shape, name="image")
     builder = _Builder(Assembly(image, file.is_old))

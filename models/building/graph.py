@@ -42,11 +42,6 @@ _NOT_SHOWN = (
     layers.Reshape,
     layers.Dropout,
 )
-_BY_SHAPE = (  # layers whose stride is what they leave of the positions
-    layers.Resizing,
-    layers.AdaptiveAveragePooling2D,
-    layers.AdaptiveMaxPooling2D,
-)
 
 
 ANSWERS = ("logits", "features")  # outputs of the exported graphs; no map may take their names
@@ -168,7 +163,7 @@ def _reach(network: keras.Model) -> dict[int, tuple[float, int]]:
         elif isinstance(operation, (layers.UpSampling2D, layers.Conv2DTranspose)):
             factor = getattr(operation, "size", None) or operation.strides
             stride /= factor[0]
-        elif isinstance(operation, _BY_SHAPE):
+        elif isinstance(operation, layers.Resizing):
             step = tensors[0].shape[1] / output.shape[1]
             field += round((max(step, 1) - 1) * stride)
             stride *= step

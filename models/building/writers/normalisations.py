@@ -52,8 +52,9 @@ def _layer_norm(w: Writer, layer: Any, x: str) -> str:
 
 def _rms_norm(w: Writer, layer: Any, x: str) -> str:
     rank = len(layer.input.shape)
-    if not (isinstance(layer.axis, int) and is_last(layer.axis, rank)):
-        raise KeyError(f"axis {layer.axis}")
+    axes = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
+    if len(axes) != 1 or not is_last(axes[0], rank):
+        raise KeyError(f"axes {axes}")
     axis = w.integers([1 if rank == 4 else rank - 1])
     power = w.node("ReduceMean", [w.node("Mul", [x, x]), axis], keepdims=1)
     size = w.node("Sqrt", [w.node("Add", [power, w.constant(layer.epsilon)])])

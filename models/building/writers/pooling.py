@@ -16,18 +16,6 @@ def _pool(kind: str) -> Callable[[Writer, Any, str], str]:
     return write
 
 
-def _adaptive(kind: str) -> Callable[[Writer, Any, str], str]:
-    def write(w: Writer, layer: Any, x: str) -> str:
-        window = []
-        for size, wanted in zip(layer.input.shape[1:3], layer.output.shape[1:3], strict=True):
-            if size % wanted:
-                raise KeyError(f"{size} positions to {wanted}, which do not divide them")
-            window.append(size // wanted)
-        return w.node(kind, [x], kernel_shape=window, strides=window)
-
-    return write
-
-
 def _global(kind: str) -> Callable[[Writer, Any, str], str]:
     def write(w: Writer, layer: Any, x: str) -> str:
         axes = [2, 3] if len(layer.input.shape) == 4 else [1]
@@ -37,8 +25,6 @@ def _global(kind: str) -> Callable[[Writer, Any, str], str]:
 
 
 WRITERS: dict[str, Callable[..., str]] = {
-    "AdaptiveAveragePooling2D": _adaptive("AveragePool"),
-    "AdaptiveMaxPooling2D": _adaptive("MaxPool"),
     "AveragePooling2D": _pool("AveragePool"),
     "GlobalAveragePooling1D": _global("ReduceMean"),
     "GlobalAveragePooling2D": _global("ReduceMean"),
