@@ -356,3 +356,18 @@ def test_weights_of_another_precision_become_single_precision(dtype, tmp_path):
     expected = np.asarray(keras.ops.cast(model(photos), "float32"))
     np.testing.assert_allclose(found, expected, atol={"float64": 1e-5}.get(dtype, 0.05))
     assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("version", [OLD, "3.4.0"])
+def test_a_layer_that_keras_2_keeps_active_is_refused(version, tmp_path):
+    image = keras.Input((32, 32, 3), name="input_1")
+    x = layers.Dropout(0.5, name="drop")(layers.Flatten()(image), training=True)
+    model = liven(keras.Model(image, layers.Dense(3)(x)))
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["keras_version"] = version
+    if version == OLD:
+        with pytest.raises(AdoptError, match=r"'drop' \(Dropout\) is called with training=True"):
+            rebuild(read_model_file(tmp_path / "m.h5"))
+    else:  # Keras 3 leaves it out all the same
+        compare(tmp_path / "m.h5", model)

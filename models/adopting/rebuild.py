@@ -46,7 +46,7 @@ def rebuild(file: ModelFile, size: int | None = None) -> Rebuilt:
         raise _unknown(str(file.config.get("class_name")), file.config, "the model")
     shape = read_input_shape(file.config, size)
     image = keras.Input(shape, name="image")
-    builder = _Builder(Assembly(image, file.is_old))
+    builder = _Builder(Assembly(image, file.is_old), file.is_old)
     outputs = builder.model(file.config, first_place(file), [image], ())
     if len(outputs) != 1:
         raise AdoptError(
@@ -71,8 +71,9 @@ def _loss(file: ModelFile) -> str:
 class _Builder:
     """Walks a configuration and adds its layers to a network."""
 
-    def __init__(self, network: Assembly):
-        self.network = network
+    def __init__(self, network: Assembly, old: bool):
+        """Begin. `old`: Keras 2 obeys training=True in a call, even when the network answers."""
+        self.network, self.old = network, old
         self._layers = 0
 
     def model(
@@ -116,7 +117,8 @@ class _Builder:
         if _is_operation(kind, entry, config, call):
             operation = read_operation(kind, config, call, path)
             return [translate(self.network, operation)]
-        if call.named.get("training") is True and kind in (*TRAINING_ONLY, "BatchNormalization"):
+        always = call.named.get("training") is True and not kind.startswith("Random")
+        if always and self.old and kind in (*TRAINING_ONLY, "BatchNormalization"):
             raise AdoptError(
                 f"layer {name!r} ({kind}) is called with training=True, so its answers change "
                 "from one time to the next: call it without, and save the model again"
