@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from models.adopting.model_file import read_model_file
+from models.adopting.files.model_file import read_model_file
 from models.adopting.rebuild import rebuild
 from models.building.export import to_onnx
 from models.building.graph import mapped_layers
 from models.runtime import Graph
-from tests.foreign import liven, photos_for
+from tests.foreign_files import liven, photos_for
 from tests.test_families import FAMILIES, shorten
 from tests.test_families import find_backbone as find
 

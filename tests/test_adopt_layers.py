@@ -1,24 +1,25 @@
 """Every layer of Keras is written in ONNX as Keras computes it, or refused by its name."""
 
 import inspect
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
+from models.adopting.files.model_file import read_model_file
 from models.adopting.kinds import ALIASES, FOREIGN, KINDS, TRAINING_ONLY, refusal
-from models.adopting.model_file import read_model_file
 from models.adopting.rebuild import rebuild
 from models.building.export import to_onnx
 from models.building.onnx_layers import WRITERS
 from models.errors import AdoptError, ExportError
 from models.runtime import Graph
-from tests.foreign import liven
+from tests.foreign_files import liven
 
 MAP = (9, 7, 6)
 # kind -> how it is made, and the shape of its input, where that is no map
-EXAMPLES = {
+EXAMPLES: dict[str, list[Callable[[], layers.Layer]]] = {
     "Activation": [lambda name=name: layers.Activation(name) for name in (
         "relu", "relu6", "sigmoid", "tanh", "elu", "selu", "celu", "gelu", "silu", "mish",
         "softplus", "softsign", "exponential", "leaky_relu", "softmax", "log_softmax", "linear",

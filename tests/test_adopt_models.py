@@ -6,12 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from models.adopting.model_file import read_model_file
+from models.adopting.files.model_file import read_model_file
 from models.adopting.rebuild import rebuild
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.inside import explain, look_inside
-from tests.foreign import CLASSES, MODELS, liven, photos_for, save
+from tests.foreign import MODELS
+from tests.foreign_files import CLASSES, liven, photos_for, save
 from training.adopt.adopt import adopt
 from training.adopt.config import AdoptConfig
 from training.settings.console import Stages

@@ -256,11 +256,9 @@ def check(
 
 @_command
 @click.argument("model", type=FOLDER)
-@click.option("--labels", required=True, metavar="FILE|a,b,c",
-              help="Class names in the order of the answers: a file, or names with commas.")  # fmt: skip
+@click.option("--labels", required=True, help="File of class names, or names with commas.")
 @click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
-@click.option("--photos", type=FOLDER,
-              help="Labelled photos to find the scaling by and to measure the model on.")  # fmt: skip
+@click.option("--photos", type=FOLDER, help="Labelled photos to measure the model on.")
 @settings(of=AdoptConfig)
 @summary
 @quiet
@@ -274,18 +272,13 @@ def adopt(
     **chosen: Any,
 ) -> None:
     """Turn MODEL, a .keras or .h5 file of any Keras image classifier, into a bundle."""
-    config, stages = AdoptConfig(**chosen), Stages(quiet)
+    config = AdoptConfig(**chosen)
     load_keras()
     from training.adopt.adopt import adopt as run
+    from training.adopt.adopt import in_words
 
-    manifest = run(model, labels, out, photos, config, stages)
-    test = manifest.metrics.get("test")
-    line = f"saved {out}: {len(manifest.class_names)} classes"
-    if test:
-        line += f", accuracy {test['accuracy']:.3f} on {test['photos']} photos"
-    else:
-        line += "; without --photos it has predictions, maps and saliency only"
-    finish([line], summary, bundle_facts(out, manifest))
+    manifest = run(model, labels, out, photos, config, Stages(quiet))
+    finish([f"saved {out}: {in_words(manifest)}"], summary, bundle_facts(out, manifest))
 
 
 def main() -> None:

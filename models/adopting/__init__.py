@@ -1,21 +1,21 @@
 """Read a Keras model that somebody else saved, as text and numbers; nothing in it is executed.
 
-Keras' own loader is not used: it executes what a file says, and refuses many older ones.
-The configuration's text is read against a list of built-in layers, and the network built anew
-from it, flat; the weights are read with h5py after checks.
+Keras' own loader is not used: it executes what a file says, and refuses many older ones. The
+file's text is read against a list of built-in layers, and the network built anew from it, flat;
+its weights are read with h5py after checks. Begin at rebuild.py.
 
-- file_kinds.py    what a file is, by its first bytes
-- archive.py       the three members of a `.keras` file, checked before any is read
-- hdf5.py          the numbers of an HDF5 file, checked likewise
-- child.py         both in a process of its own, with limits on memory and time
-- model_file.py    starts that process; what came out of it
-- kinds.py         the built-in layers that are read, with the settings that count
-- settings.py      one layer's settings: known ones kept, older spellings translated
-- arguments.py     what a layer was called with
-- operations.py    arithmetic between layers, as layers
-- weights.py       which numbers belong to which layer
-- assemble.py      one flat network, layer after layer
-- shape.py         what a network reads: images, or something else
-- rebuild.py       the graph of a model and of models inside it
-- front.py         the layers in front: size, grey, channel order, scaling
+- files/             a file on disk -> text and arrays, in a process of its own
+- kinds.py           the built-in layers that are read, with the settings that count
+- entries.py         the entries of a configuration: models and layers
+- shape.py           what a network reads: images, or something else
+- settings.py        one layer's settings: known ones kept, older spellings translated
+- arguments.py       what a layer was called with
+- wanted.py          the arrays that a layer needs
+- weights.py         where a `.keras` file has them;  legacy_weights.py  where a legacy file does
+- assemble.py        one flat network, layer after layer
+- operations.py      arithmetic between layers, as layers
+- functional.py      a functional model's calls, each once its inputs exist
+- rebuild.py         the whole: models inside models become part of one network
+- refusals.py        why a layer is refused
+- front.py           the layers in front: size, grey, channel order, scaling
 """

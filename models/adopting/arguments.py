@@ -120,7 +120,9 @@ def _decode(value: Any, name: str, depth: int = 0) -> Any:
         return value
     if isinstance(value, list):
         return [_decode(item, name, depth + 1) for item in value[:MOST]]
-    kind, inner = (value.get("class_name"), value.get("config")) if isinstance(value, dict) else ()
+    if not isinstance(value, dict):
+        raise AdoptError(f"layer {name!r} was called with what cannot be read")
+    kind, inner = value.get("class_name"), value.get("config")
     if kind == "__keras_tensor__" and isinstance(inner, dict):
         return _old_reference(inner.get("keras_history"), name)
     if kind in ("__tensor__", "__numpy__") and isinstance(inner, dict):

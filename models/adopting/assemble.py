@@ -15,7 +15,8 @@ import numpy as np
 from keras import layers
 
 from models.adopting.settings import read_activation, read_settings
-from models.adopting.weights import Place, pair, wanted_of
+from models.adopting.wanted import pair, wanted_of
+from models.adopting.weights import Place
 from models.errors import AdoptError
 
 MOST_NUMBERS = 200_000_000  # of one layer's answer to one photo

@@ -162,7 +162,7 @@ _FOREIGN: tuple[tuple[tuple[str, ...], str], ...] = (
         ("Lambda",),
         "its Python code would have to be run: replace it by built-in layers such as "
         "Rescaling or Resizing, and save the model again",
-    ),  # fmt: skip
+    ),
     (
         ("KerasLayer",),
         "its network lies at TensorFlow Hub, not in the file: rebuild it with the "

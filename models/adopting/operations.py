@@ -55,7 +55,8 @@ def read_operation(kind: str, config: dict[str, Any], call: Call, path: Sequence
         function = "getitem"
     function = str(function or config.get("name")).rpartition(".")[2].strip("_").lower()
     settings = {key: value for key, value in config.items() if key not in ("name", "function")}
-    tensors, others = [], []
+    tensors: list[Any] = []
+    others: list[Any] = []
     for item in _flat(call.args):
         (tensors if is_tensor(item) else others).append(item)
     for key, value in call.named.items():

@@ -19,7 +19,14 @@ HARMLESS = frozenset(
     }
 )
 HARMLESS_ENDINGS = ("_initializer", "_regularizer", "_constraint")
-EMPTY = (None, False, 0, "", [], {})  # of a feature that is not in use, such as quantization
+EMPTY: tuple[Any, ...] = (
+    None,
+    False,
+    0,
+    "",
+    [],
+    {},
+)  # of a feature that is not in use, such as quantization
 UNUSED = ("quantization_config", "lora_rank", "lora_alpha", "quantization_mode")
 FUNCTIONS = frozenset(
     {
@@ -41,7 +48,8 @@ def read_settings(kind: str, config: Any, name: str) -> dict[str, Any]:
     """
     if not isinstance(config, dict):
         raise AdoptError(f"layer {name!r} ({kind}) has no settings that can be read")
-    known, found = KINDS[kind], {}
+    known: Kind = KINDS[kind]
+    found: dict[str, Any] = {}
     for key, value in config.items():
         place = known.renamed.get(key, key)
         if place in known.keys:

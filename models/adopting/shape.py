@@ -2,27 +2,11 @@
 
 from typing import Any
 
+from models.adopting.entries import MODELS, layers_of, settings_of
 from models.errors import AdoptError
 
-MODELS = ("Sequential", "Functional", "Model")
 LARGEST_PX = 4096
 TEXT = ("Embedding", "TextVectorization")
-
-
-def settings_of(entry: Any) -> dict[str, Any]:
-    """Return the settings of a layer or model; the oldest files have a list of layers there."""
-    config = entry.get("config") if isinstance(entry, dict) else None
-    if isinstance(config, list):
-        return {"layers": config, "name": "sequential"}
-    return config if isinstance(config, dict) else {}
-
-
-def layers_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the layers of a model. Raises AdoptError where there are none."""
-    found = settings_of(entry).get("layers")
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise AdoptError(f"a model of class {str(entry.get('class_name'))[:60]!r} has no layers")
-    return found
 
 
 def read_input_shape(config: dict[str, Any], size: int | None) -> tuple[int, ...]:
@@ -50,9 +34,9 @@ def read_input_shape(config: dict[str, Any], size: int | None) -> tuple[int, ...
             "Flatten layer in front, with an Input of height, width and channels, and save it again"
         )
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
-        channels = f" with {shape[-1]} channels" if len(shape) == 3 else ""
+        colours = f" with {shape[-1]} channels" if len(shape) == 3 else ""
         raise AdoptError(
-            f"the network reads arrays of shape {tuple(shape)}{channels}; expected images of grey "
+            f"the network reads arrays of shape {tuple(shape)}{colours}; expected images of grey "
             "(1 channel) or RGB (3 channels), channels last"
         )
     sides = [size if side is None else side for side in shape[:2]]
@@ -65,9 +49,10 @@ def read_input_shape(config: dict[str, Any], size: int | None) -> tuple[int, ...
         ]
     if size and any(side != size for side in sides):
         raise AdoptError(f"--size is {size}; the network reads {sides[0]} x {sides[1]} px only")
-    if not all(isinstance(side, int) and 1 <= side <= LARGEST_PX for side in sides):
+    known = [side for side in sides if isinstance(side, int) and 1 <= side <= LARGEST_PX]
+    if len(known) != 2:
         raise AdoptError(f"the network reads images of {sides[0]} x {sides[1]} px")
-    return (*sides, *shape[2:])
+    return (*known, *(channels or 0 for channels in shape[2:]))
 
 
 def _shape_of(entry: dict[str, Any], depth: int) -> list[int | None] | None:

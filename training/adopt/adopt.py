@@ -81,6 +81,14 @@ def adopt(
     return write_measured(source, front, listing, class_names, out, run, stages)
 
 
+def in_words(manifest: Manifest) -> str:
+    """Say in a line what an adopted bundle can do."""
+    line = f"{len(manifest.class_names)} classes"
+    if test := manifest.metrics.get("test"):
+        return f"{line}, accuracy {test['accuracy']:.3f} on {test['photos']} photos"
+    return f"{line}; without --photos it has predictions, maps and saliency only"
+
+
 def _say_what_it_is(source: Source, class_names: list[str], stages: Stages) -> None:
     """Say what was read, and check that there is a name for each class."""
     ending, shape = source.ending, source.shape

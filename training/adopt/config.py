@@ -62,14 +62,12 @@ class MeasureConfig(FitConfig):
 
     adopted: str = "adopted"  # name of the network
     square: Framing = field(default_factory=lambda: Framing(224))
-    chosen: dict[str, Any] = field(
-        default_factory=dict
-    )  # the settings of `adopt`, for the manifest
+    chosen: dict[str, Any] = field(default_factory=dict)  # what `adopt` settled
 
     @property
     def row(self) -> Backbone:
         """A row for the adopted network, which stands in no table."""
-        return Backbone(self.adopted, self.square.size, "", 8, "none")
+        return Backbone(self.adopted, self.square.size, "inside", smallest=8)
 
     @property
     def framing(self) -> Framing:

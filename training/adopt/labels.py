@@ -107,7 +107,7 @@ def _from_structure(found: Any, path: Path) -> list[str]:
         items = [one.get("name", one.get("label")) if isinstance(one, dict) else one
                  for one in found]  # fmt: skip
         if all(isinstance(one, str) for one in items):
-            return [one.strip() for one in items]
+            return [str(one).strip() for one in items]
     if isinstance(found, dict) and found:
         by_index = _by_index(found)
         if by_index is not None:
@@ -130,7 +130,7 @@ def _by_index(found: dict[Any, Any]) -> dict[int, str] | None:
     if all(str(key).strip().isdigit() for key in found) and all(
         isinstance(value, str) for value in found.values()
     ):
-        return {int(key): value.strip() for key, value in found.items()}
+        return {int(key): str(value).strip() for key, value in found.items()}
     if all(type(value) is int for value in found.values()):
         return {value: str(key).strip() for key, value in found.items()}
     return None

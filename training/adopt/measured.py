@@ -53,4 +53,4 @@ def write_measured(
         data = replace(data, class_names=class_names, labels=labels)
         head = FittedHead(source.ending.head, HeadRecord("adopted", "its own head"))
         trained = measure_head(compiled, data, head, config, stages)
-        return write_bundle(listing.source or out, out, config, stages, trained, cache)
+        return write_bundle(listing.source, out, config, stages, trained, cache)

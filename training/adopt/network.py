@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from models.adopting.files.model_file import read_model_file
 from models.adopting.front import Front, put_in_front
-from models.adopting.model_file import read_model_file
 from models.adopting.rebuild import Rebuilt, rebuild
 from models.building.ending import Ending, split_ending
 from models.building.export import to_onnx

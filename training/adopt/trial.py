@@ -73,7 +73,8 @@ def match_labels(photos: Sequence[Photo], names: Sequence[str]) -> dict[str, str
     Raises:
         PhotosError: a label that the network does not know.
     """
-    exact, alike = set(names), {}
+    exact = set(names)
+    alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(_letters(name), []).append(name)
     found, strange = {}, []

@@ -34,7 +34,7 @@ def _centre(w: Writer, layer: Any, x: str) -> str:
 
 def _resize_to(w: Writer, layer: Any, x: str, how: str) -> str:
     """Write what TensorFlow's resizing does: pixel centres at halves, no antialiasing."""
-    _, height, width, channels = layer.output.shape
+    _, height, width, _ = layer.output.shape
     if layer.input.shape[1:3] == (height, width):
         return x
     kinds = {

@@ -1,4 +1,4 @@
-"""`python -m models.adopting.child MODEL FOLDER`: read a hostile file in a process of its own.
+"""Read a hostile file in its own process: `python -m models.adopting.files.child MODEL FOLDER`.
 
 Whatever a file does to the libraries that open it happens here, where memory and time have an
 end. What comes out is text and plain arrays: `model.json` and `arrays.npz` in FOLDER, or the
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from models.adopting.archive import unpack
-from models.adopting.file_kinds import find_kind
-from models.adopting.hdf5 import Numbers, read_numbers
+from models.adopting.files.archive import unpack
+from models.adopting.files.file_kinds import find_kind
+from models.adopting.files.hdf5 import Numbers, read_numbers
 from models.errors import AdoptError
 
 CPU_S = 300
@@ -42,7 +42,8 @@ def read(path: Path, folder: Path) -> dict[str, Any]:
             config["compile_config"] = _json(numbers.training.encode(), "its training_config")
         known = {"format": "hdf5", "version": numbers.version, "config": config}
     keys = {name: f"a{number}" for number, name in enumerate(numbers.arrays)}
-    np.savez(folder / "arrays.npz", **{keys[name]: a for name, a in numbers.arrays.items()})
+    arrays: dict[str, Any] = {keys[name]: array for name, array in numbers.arrays.items()}
+    np.savez(folder / "arrays.npz", **arrays)
     return known | {
         "keys": keys,
         "shapes": numbers.shapes,

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from models.adopting.file_kinds import find_kind
+from models.adopting.files.file_kinds import find_kind
 from models.errors import AdoptError
 
 WALL_S = 600
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _run(path: Path, folder: Path) -> None:
         "OMP_NUM_THREADS": "1",
         "HDF5_PLUGIN_PRELOAD": "::",  # load no filter from anywhere
     }
-    words = [sys.executable, "-m", "models.adopting.child", str(path.absolute()), str(folder)]
+    words = [sys.executable, "-m", "models.adopting.files.child", str(path.absolute()), str(folder)]
     try:
         done = subprocess.run(
             words, cwd=ROOT, env=environment, capture_output=True, timeout=WALL_S, check=False
