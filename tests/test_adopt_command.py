@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from keras import layers
 from PIL import Image
 
-from models.adopting.front import Front, numbers
+from models.building.scalings import Front, numbers
 from models.errors import AdoptError, SettingError
 from tests.colours import colour_model, run_adopt
 from tests.foreign import oblong

@@ -17,5 +17,4 @@ its weights are read with h5py after checks. Begin at rebuild.py.
 - functional.py      a functional model's calls, each once its inputs exist
 - rebuild.py         the whole: models inside models become part of one network
 - refusals.py        why a layer is refused
-- front.py           the layers in front: size, grey, channel order, scaling
 """

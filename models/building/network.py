@@ -12,11 +12,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from models.adopting.front import CAFFE_MEAN_BGR, TORCH_MEAN, TORCH_STD
 from models.building.backbones import Backbone
 from models.building.efficientnet_lite import efficientnet_lite, load_embedded
 from models.building.flatten import graft
 from models.building.head import DenseLayer, Head
+from models.building.scalings import CAFFE_MEAN_BGR, TORCH_MEAN, TORCH_STD
 from models.building.state_dict import read_state_dict
 from models.errors import SettingError, WeightsUnreadable
 

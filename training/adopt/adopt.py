@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from models.adopting.front import Front
+from models.building.scalings import Front
 from models.bundle import Bundle, Manifest, check_target, new_bundle, seal
 from models.errors import SettingError
 from models.examine import examine

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from models.adopting.front import Front
 from models.building.backbones import Backbone
+from models.building.scalings import Front
 from models.errors import SettingError
 from models.images import SIZES_PX, Framing
 from training.settings.config import FitConfig

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.adopting.front import Front
+from models.building.scalings import Front
 from models.bundle import Manifest
 from training.adopt.config import MeasureConfig
 from training.adopt.network import Source, check_answers, compile_source

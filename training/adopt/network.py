@@ -15,11 +15,12 @@ import keras
 import numpy as np
 
 from models.adopting.files.model_file import read_model_file
-from models.adopting.front import Front, put_in_front
 from models.adopting.rebuild import Rebuilt, rebuild
 from models.building.ending import Ending, split_ending
 from models.building.export import to_onnx
 from models.building.flatten import graft
+from models.building.front import put_in_front
+from models.building.scalings import Front
 from models.classifier import softmax
 from models.errors import ParityError
 from models.images import Framing

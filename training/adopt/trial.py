@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from models.adopting.front import SCALINGS, Front
+from models.building.scalings import SCALINGS, Front
 from models.classifier import softmax
 from models.errors import ImageError, PhotosError
 from models.images import Framing, Limits, decode_image

@@ -47,7 +47,7 @@ WRITERS = (
     "writer",
 )
 CODE = ("efficientnet_lite", "flatten", "graph", "network", "export", "onnx_graph", "onnx_layers",
-        "state_dict", *(f"writers/{name}" for name in WRITERS))  # fmt: skip
+        "state_dict", "scalings", *(f"writers/{name}" for name in WRITERS))  # fmt: skip
 
 
 @dataclass(frozen=True)
