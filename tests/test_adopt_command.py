@@ -150,6 +150,15 @@ def test_a_regression_is_refused(tmp_path):
         run_adopt(model, tmp_path, labels="a,b", scaling="raw")
 
 
+def test_a_network_that_tells_nothing_apart_is_refused(tmp_path):
+    model = colour_model()
+    for weight in model.weights:
+        weight.assign(np.zeros(weight.shape))
+    with pytest.raises(AdoptError, match="with the same numbers"):
+        run_adopt(model, tmp_path, scaling="raw")
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_several_outputs_are_refused(tmp_path):
     image = keras.Input((32, 32, 3))
     x = layers.Flatten()(image)

@@ -22,7 +22,7 @@ from models.building.flatten import graft
 from models.building.front import put_in_front
 from models.building.scalings import Front
 from models.classifier import softmax
-from models.errors import ParityError
+from models.errors import AdoptError, ParityError
 from models.images import Framing
 from models.parity import parity_limit
 from models.runtime import Graph
@@ -122,9 +122,15 @@ def check_answers(
 
     Raises:
         ParityError: it is too large for the size of the logits.
+        AdoptError: the network answers all pictures alike.
     """
     expected = source.own_answers(photos, front, framing.resize)
     (logits,) = Graph(files["predict.onnx"]).run(photos, ["logits"])
+    if np.array_equal(logits, np.broadcast_to(logits[0], logits.shape)):
+        raise AdoptError(
+            f"{source.path.name} answers noise, slopes and plain colours with the same numbers "
+            f"({front}): its training failed, or its pixels are scaled otherwise"
+        )
     limit = max(SAME, min(1.0, parity_limit(logits)))
     difference = float(np.abs(softmax(logits) - expected).max())
     if not difference <= limit:
