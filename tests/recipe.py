@@ -12,12 +12,13 @@ from keras import layers
 SIZE = 64
 
 
-def pretend_pretrained(base_model: keras.Model, dataset) -> None:
-    """Give the backbone statistics of real photos: without weights it has none."""
-    for layer in base_model.layers:
-        layer.momentum = 0.0
-    for images, _ in dataset.take(1):
-        base_model(images / 127.5 - 1, training=True)
+def small_backbone() -> keras.Model:
+    """Build what stands for the guide's Xception: convolutions and batch normalisation."""
+    image = x = keras.Input((SIZE, SIZE, 3))
+    for channels in (8, 16, 16):
+        x = layers.Conv2D(channels, 3, strides=2, padding="same", use_bias=False)(x)
+        x = layers.ReLU()(layers.BatchNormalization()(x))
+    return keras.Model(image, x, name="backbone")
 
 
 def main(photos: str, model_file: str) -> None:
@@ -26,11 +27,7 @@ def main(photos: str, model_file: str) -> None:
     dataset = keras.utils.image_dataset_from_directory(
         photos, image_size=(SIZE, SIZE), batch_size=16, label_mode="binary", seed=1
     )
-    base_model = keras.applications.MobileNetV2(
-        weights=None, input_shape=(SIZE, SIZE, 3), include_top=False, alpha=0.35
-    )
-    pretend_pretrained(base_model, dataset)
-    base_model.trainable = False
+    base_model = small_backbone()
     data_augmentation = keras.Sequential(
         [layers.RandomFlip("horizontal"), layers.RandomRotation(0.1)]
     )
@@ -42,12 +39,14 @@ def main(photos: str, model_file: str) -> None:
     x = layers.Dropout(0.2)(x)
     outputs = layers.Dense(1)(x)
     model = keras.Model(inputs, outputs)
-    model.compile(
-        optimizer=keras.optimizers.Adam(1e-2),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=[keras.metrics.BinaryAccuracy()],
-    )
-    model.fit(dataset, epochs=25, verbose=0)
+    for epochs, trainable, rate in ((2, False, 1e-2), (20, True, 1e-2)):  # the head, then all
+        base_model.trainable = trainable
+        model.compile(
+            optimizer=keras.optimizers.Adam(rate),
+            loss=keras.losses.BinaryCrossentropy(from_logits=True),
+            metrics=[keras.metrics.BinaryAccuracy()],
+        )
+        model.fit(dataset, epochs=epochs, verbose=0)
     model.save(model_file)
 
 

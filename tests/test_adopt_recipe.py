@@ -82,7 +82,7 @@ def test_the_recipe_is_served_and_looked_into(made):
     client = create_app([place / "pets"]).test_client()
     photo = (place / "photos/cat/0.jpg").read_bytes()
     body = client.post("/activations", data=photo).json
-    assert len(body["layers"]) > 5
+    assert len(body["layers"]) == 3
     assert body["predictions"][0]["label"] in ("cat", "dog")
     assert client.post("/saliency", data=photo, headers=JSON).json["method"] == "position"
     assert client.get("/models/pets/report").status_code == 200
