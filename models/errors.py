@@ -16,6 +16,7 @@ LayerscopeError
 ├── WeightsUnreadable     pretrained weights that cannot be had or do not fit
 ├── ExportError           a network that cannot be written as ONNX
 │   └── ParityError       it was, and does not answer as Keras does
+├── AdoptError            a model file of somebody else's that cannot be adopted
 ├── BundleError           a saved model that is missing, damaged or of another schema
 ├── PhotosError           a folder or list of photos nothing can be learnt from
 ├── SettingError          a setting out of its range, or two that contradict each other
@@ -164,6 +165,12 @@ class ParityError(ExportError):
             f"the ONNX graph's {what} differ from Keras' by {difference:.2g}, more than "
             f"{limit:.3g}; nothing was saved: please report the backbone and the versions",
         )
+
+
+class AdoptError(LayerscopeError):
+    """A model file that cannot be adopted: the text says why, and what to do."""
+
+    code = "model_unusable"
 
 
 class BundleError(LayerscopeError):

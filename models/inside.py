@@ -105,6 +105,15 @@ def explain(classifier: Classifier, photo: np.ndarray, label: str | None, method
     return Inside(answer.reading, index, [], heat)
 
 
+def default_method(classifier: Classifier) -> str:
+    """Return how saliency is computed where nothing else is asked for.
+
+    By position where the head reads the mean of the last maps; else by occlusion, which is exact
+    for any head, and takes a run of the network for each part of the photo.
+    """
+    return "position" if classifier.pooled_layer else "occlusion"
+
+
 def class_index(classifier: Classifier, probabilities: np.ndarray, label: str | None) -> int:
     """Return the index of a class by its name; None stands for the most probable one."""
     if label is None:

@@ -12,7 +12,7 @@ from models import mosaic
 from models.bundles.manifest import LayerEntry
 from models.classifier import Classifier
 from models.errors import UnknownChannel
-from models.inside import Inside, LayerAnswer, explain, look_inside
+from models.inside import Inside, LayerAnswer, default_method, explain, look_inside
 from models.insight import LayerInsight
 from service.errors import Busy
 from service.incoming.asking import number, said_by, settings, shelf, wants_json
@@ -46,7 +46,7 @@ def all_activations(name: str | None) -> dict[str, Any]:
 def saliency(name: str | None) -> Response | dict[str, Any]:
     """Which parts of the posted photo speak for a class: laid over it, or numbers."""
     classifier = shelf().find(name)
-    method = request.args.get("method", "position")
+    method = request.args.get("method", default_method(classifier))
     pixels = decode(classifier, photo_in(request), settings().limits)
     if method == "occlusion" and not _occlusions.acquire(blocking=False):
         raise Busy("another photo is being covered part by part; try again in 3 seconds", 3)

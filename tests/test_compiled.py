@@ -200,7 +200,7 @@ def named_before_and_after(tmp_path, monkeypatch, pattern, replacement):
     config = FitConfig(backbone="tiny", cache=tmp_path)
     before, folder = CompiledStore(config).path, tmp_path / "building"
     shutil.copytree(building.__path__[0], folder)
-    code = folder / "onnx_layers.py"
+    code = folder / "writers" / "activations.py"
     edited = re.sub(pattern, replacement, code.read_text(encoding="utf-8"))
     assert edited != code.read_text(encoding="utf-8")
     code.write_text(edited, encoding="utf-8")

@@ -116,13 +116,14 @@ def shared(x):
 
 
 REFUSED = {  # the layer's name must stand in the message
-    "UpSampling2D": ("it", lambda x: layers.UpSampling2D(name="it")(x)),
-    "Softmax": ("it", lambda x: layers.Softmax(name="it")(x)),
+    "bicubic UpSampling2D": ("it", lambda x: layers.UpSampling2D(2, None, "bicubic", name="it")(x)),
+    "Softmax of rows": ("it", lambda x: layers.Softmax(1, name="it")(x)),
     "a nested model": ("it", lambda x: keras.Sequential([layers.Conv2D(2, 3)], name="it")(x)),
-    "an odd activation": ("it", lambda x: layers.Conv2D(2, 3, activation="softmax", name="it")(x)),
-    "ReLU with a threshold": ("it", lambda x: layers.ReLU(threshold=0.5, name="it")(x)),
-    "Concatenate of rows": ("it", lambda x: layers.Concatenate(1, name="it")([x, x])),
-    "Reshape to maps": ("it", lambda x: layers.Reshape((3, 27, 3), name="it")(x)),
+    "an odd activation": (
+        "it",
+        lambda x: layers.Conv2D(2, 3, activation="sparsemax", name="it")(x),
+    ),
+    "Concatenate of photos": ("it", lambda x: layers.Concatenate(0, name="it")([x, x])),
     "BatchNormalization of rows": ("it", lambda x: layers.BatchNormalization(1, name="it")(x)),
     "LayerNormalization of rows": ("it", lambda x: layers.LayerNormalization(1, name="it")(x)),
     "Normalization inverted": (

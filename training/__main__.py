@@ -19,11 +19,13 @@ from models.bundle import Bundle
 from models.classifier import Classifier
 from models.cores import usable_cores
 from models.errors import LayerscopeError
+from training.adopt.config import AdoptConfig
 from training.command_output import bundle_facts, finish, left_out_facts, summary
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
 from training.settings.options import settings
 from training.settings.printable import printable
+from training.settings.quiet import load_keras
 
 FOLDER = click.Path(path_type=Path)
 SEARCH_SETTINGS = (
@@ -250,6 +252,33 @@ def check(
         "notes": checkup.notes,
     }
     finish([*checkup.in_words(), saved], summary, facts | left_out_facts(skipped))
+
+
+@_command
+@click.argument("model", type=FOLDER)
+@click.option("--labels", required=True, help="File of class names, or names with commas.")
+@click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
+@click.option("--photos", type=FOLDER, help="Labelled photos to measure the model on.")
+@settings(of=AdoptConfig)
+@summary
+@quiet
+def adopt(
+    model: Path,
+    labels: str,
+    out: Path,
+    photos: Path | None,
+    summary: Path | None,
+    quiet: bool,
+    **chosen: Any,
+) -> None:
+    """Turn MODEL, a .keras or .h5 file of any Keras image classifier, into a bundle."""
+    config = AdoptConfig(**chosen)
+    load_keras()
+    from training.adopt.adopt import adopt as run
+    from training.adopt.adopt import in_words
+
+    manifest = run(model, labels, out, photos, config, Stages(quiet))
+    finish([f"saved {out}: {in_words(manifest)}"], summary, bundle_facts(out, manifest))
 
 
 def main() -> None:

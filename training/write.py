@@ -68,7 +68,7 @@ def write_bundle(
                 (folder / "search" / name).write_bytes(content)
         insight = None
         if config.insight:
-            material = Material(data.features, split, config.framing, config)
+            material = Material(data.features, split, config.framing, config, data.class_names)
             watched = choose_layers(trained.compiled.layers, config.layers)
             insight = write_insight(folder, watched, material, cache, stages)
         with stages.stage("gather what the report shows"):

@@ -1,6 +1,7 @@
 """Building: a pretrained network in Keras, and its way to ONNX. The service has no part of it.
 
-Doors: attach, backbones, export, graph, head, network. Begin at network.py.
+Doors: attach, backbones, ending, export, flatten, front, graph, head, network, scalings.
+Begin at network.py.
 
 - backbones.py          the table of pretrained networks, and where their weights come from
 - efficientnet_lite.py  the embedded backbone;  state_dict.py  reads its weights
@@ -10,5 +11,8 @@ Doors: attach, backbones, export, graph, head, network. Begin at network.py.
 - head.py               the weights of a head, before it is part of a network
 - attach.py             a head put on a written backbone, without Keras
 - export.py             Keras network -> ONNX
-- onnx_layers.py        one kind of layer after the other;  onnx_graph.py  the graph they go into
+- onnx_layers.py        the table of layers that can be written, from the files of writers/
+- onnx_graph.py         the graph they go into
+- front.py              the layers in front of somebody's network;  scalings.py  as numbers
+- ending.py             the head of somebody's network, as plain numbers
 """

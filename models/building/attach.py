@@ -18,9 +18,7 @@ import onnx
 
 from models.building.head import DenseLayer, Head, UnitLength
 from models.building.onnx_graph import GraphWriter
-from models.building.onnx_layers import activation, unit_length
-
-POOL = "pool"  # the backbone's last layer
+from models.building.writers.activations import activation, unit_length
 
 
 def head_names(head: Head) -> list[str]:
@@ -100,13 +98,13 @@ def attach_to_keras(backbone: bytes, head: Head) -> bytes:
     """Write the whole network as a .keras file.
 
     Args:
-        backbone: a .keras file of a functional network whose output is that of `pool`.
+        backbone: a .keras file of a functional network from photos to features.
     """
     with zipfile.ZipFile(io.BytesIO(backbone)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     description = json.loads(members["config.json"])
     config = description["config"]
-    source, width = POOL, _widths(head)[0]
+    source, width = _output_layer(config), _widths(head)[0]
     with_weights = io.BytesIO(members["model.weights.h5"])
     with h5py.File(with_weights, "r+") as weights:
         counts = Counter(layer["class_name"] for layer in config["layers"])
@@ -129,6 +127,12 @@ def attach_to_keras(backbone: bytes, head: Head) -> bytes:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content)  # no time of day: equal bytes
     return whole.getvalue()
+
+
+def _output_layer(config: dict[str, Any]) -> str:
+    """Name the layer whose output is that of a functional network with one output."""
+    output = config["output_layers"]
+    return str(output[0] if isinstance(output[0], str) else output[0][0])
 
 
 def _widths(head: Head) -> tuple[int, int]:

@@ -28,6 +28,7 @@ _ENDS_A_UNIT = (
     layers.ReLU,
     layers.LeakyReLU,
     layers.PReLU,
+    layers.ELU,
     layers.Activation,
 )
 _NOT_SHOWN = (
@@ -36,6 +37,9 @@ _NOT_SHOWN = (
     layers.Normalization,
     layers.ZeroPadding2D,
     layers.Cropping2D,
+    layers.Resizing,
+    layers.CenterCrop,
+    layers.Reshape,
     layers.Dropout,
 )
 
@@ -61,7 +65,7 @@ def mapped_layers(network: keras.Model) -> list[LayerEntry]:
     found = []
     for operation in network.operations:
         output = operation.output
-        if isinstance(operation, _NOT_SHOWN) or operation.name == "scaling":
+        if isinstance(operation, _NOT_SHOWN) or operation.name.startswith("scaling"):
             continue
         if isinstance(output, (list, tuple)) or len(output.shape) != 4:
             continue
@@ -159,6 +163,10 @@ def _reach(network: keras.Model) -> dict[int, tuple[float, int]]:
         elif isinstance(operation, (layers.UpSampling2D, layers.Conv2DTranspose)):
             factor = getattr(operation, "size", None) or operation.strides
             stride /= factor[0]
+        elif isinstance(operation, layers.Resizing):
+            step = tensors[0].shape[1] / output.shape[1]
+            field += round((max(step, 1) - 1) * stride)
+            stride *= step
         elif spatial and len(output.shape) != 4:
             field = size  # pooled or flattened: the whole photo
         reach[id(output)] = (stride, field)

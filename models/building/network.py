@@ -16,12 +16,9 @@ from models.building.backbones import Backbone
 from models.building.efficientnet_lite import efficientnet_lite, load_embedded
 from models.building.flatten import graft
 from models.building.head import DenseLayer, Head
+from models.building.scalings import CAFFE_MEAN_BGR, TORCH_MEAN, TORCH_STD
 from models.building.state_dict import read_state_dict
 from models.errors import SettingError, WeightsUnreadable
-
-CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # of ImageNet; keras/applications/imagenet_utils.py
-TORCH_MEAN = (0.485, 0.456, 0.406)
-TORCH_STD = (0.229, 0.224, 0.225)
 
 
 def build_backbone(backbone: Backbone, size: int, weights: str, seed: int = 0) -> keras.Model:

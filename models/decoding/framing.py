@@ -9,7 +9,7 @@ from models.errors import SettingError
 
 SIZES_PX = (8, 2048)  # of the network's square input, least and most
 FRACTIONS = (0.1, 1.0)  # of the shorter side that a crop keeps, likewise
-Resize = Literal["crop", "squash"]
+Resize = Literal["crop", "squash", "pad"]
 Box = tuple[float, float, float, float]  # left, top, right, bottom in px
 
 
@@ -18,7 +18,8 @@ class Framing:
     """How a photo meets the network's square; recorded in every saved model.
 
     `crop` takes the centred square whose side is `fraction` of the shorter side; `squash`
-    takes the whole photo and changes its proportions.
+    takes the whole photo and changes its proportions; `pad` takes it whole and as it is, with
+    black beside it.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # read from a manifest
@@ -32,8 +33,8 @@ class Framing:
         if not SIZES_PX[0] <= self.size <= SIZES_PX[1]:
             expected = f"{SIZES_PX[0]} to {SIZES_PX[1]}"
             raise SettingError(f"size is {self.size} px; expected {expected}")
-        if self.resize not in ("crop", "squash"):
-            raise SettingError(f"resize is {self.resize!r}; expected crop or squash")
+        if self.resize not in ("crop", "squash", "pad"):
+            raise SettingError(f"resize is {self.resize!r}; expected crop, squash or pad")
         if not FRACTIONS[0] <= self.fraction <= FRACTIONS[1]:
             expected = f"{FRACTIONS[0]:g} to {FRACTIONS[1]:g}"
             raise SettingError(f"fraction is {self.fraction}; expected {expected}")
@@ -42,7 +43,7 @@ class Framing:
 
     def box(self, width: int, height: int) -> Box:
         """The part of a width x height photo that is kept."""
-        if self.resize == "squash":
+        if self.resize != "crop":
             return 0.0, 0.0, float(width), float(height)
         side = max(1.0, min(width, height) * self.fraction)
         return (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2
@@ -54,7 +55,8 @@ def place(target: Framing | int, width: int, height: int) -> tuple[Box, tuple[in
     Args:
         target: a framing, or the longest side in px of the whole photo.
     """
-    if isinstance(target, Framing):
+    if isinstance(target, Framing) and target.resize != "pad":
         return target.box(width, height), (target.size, target.size)
-    scale = min(1.0, target / max(width, height))
+    longest = max(width, height)
+    scale = target.size / longest if isinstance(target, Framing) else min(1.0, target / longest)
     return (0, 0, width, height), (max(1, round(width * scale)), max(1, round(height * scale)))

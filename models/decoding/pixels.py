@@ -66,6 +66,10 @@ def finish(
     image = image.convert("RGB")
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
+    if isinstance(target, Framing) and target.resize == "pad":
+        square = Image.new("RGB", (target.size, target.size))
+        square.paste(image, ((target.size - image.width) // 2, (target.size - image.height) // 2))
+        image = square
     picture.image = image
     return picture
 

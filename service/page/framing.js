@@ -4,8 +4,9 @@ const SIDE_PX = 448; // of the drawing: sharp on a dense screen, small in memory
 
 /** @returns {{left: number, top: number, width: number, height: number}} shares of the photo */
 export function seenPart({ resize, fraction }, width, height) {
-  if (resize !== "crop") return { left: 0, top: 0, width: 1, height: 1 };
-  const side = fraction * Math.min(width, height);
+  if (resize === "squash") return { left: 0, top: 0, width: 1, height: 1 };
+  // Padded, the square is larger than the photo: what lies outside of it stays black.
+  const side = resize === "pad" ? Math.max(width, height) : fraction * Math.min(width, height);
   const [wide, high] = [side / width, side / height];
   return { left: (1 - wide) / 2, top: (1 - high) / 2, width: wide, height: high };
 }

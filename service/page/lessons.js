@@ -70,12 +70,21 @@ const METHODS = {
     + "model used, not whether the model is right.",
 };
 
+const NO_POSITIONS = " Its head does not read the mean of the last maps, so no position of theirs "
+  + "can be left out: patches of the photo are covered instead.";
+
+/** Whether there is saliency by position: else the service answers one 0. */
+export function hasPositions({ saliency }) {
+  return saliency.map.length > 1 || saliency.map[0].length > 1;
+}
+
 /** What the saliency on view shows. */
-export function methodWords({ label, saliency }, finer) {
-  if (saliency.map.flat().every((drop) => drop <= 0)) {
-    return `No part of this photo speaks for “${label}”: without any of them its score rises.`;
+export function methodWords(look, finer) {
+  const found = finer ? look.finer : look.saliency; // undefined: still on its way
+  if (found?.map.flat().every((drop) => drop <= 0)) {
+    return `No part of this photo speaks for “${look.label}”: without any of them its score rises.`;
   }
-  return METHODS[finer ? "occlusion" : "position"];
+  return METHODS[finer ? "occlusion" : "position"] + (hasPositions(look) ? "" : NO_POSITIONS);
 }
 
 /** Write the sentences that never change into the page. */

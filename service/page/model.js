@@ -23,7 +23,8 @@ export function showModel(model) {
     ["Classes", count(model.classes)],
   ];
   if (model.backbone) facts.splice(1, 0, ["Backbone", model.backbone]);
-  if (model.accuracy !== null) facts.push(["Test accuracy", percent(model.accuracy)]);
+  const measured = model.accuracy !== null;
+  facts.push(["Test accuracy", measured ? percent(model.accuracy) : "not measured"]);
   byId("facts").replaceChildren(...pairs(facts));
   const names = model.class_names.slice(0, NAMES_SHOWN).map((name) => name.split(",")[0]);
   const more = model.classes - names.length;

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { byId } from "./element.js";
 import { levelsOf, paint } from "./ember.js";
 import { layOver } from "./framing.js";
-import { methodWords, trustWords } from "./lessons.js";
+import { hasPositions, methodWords, trustWords } from "./lessons.js";
 import { saveButtons } from "./save.js";
 
 let shown = null; // {model, looks, frames}
@@ -39,6 +39,9 @@ export function showSaliency(model, looks, frames) {
   clearSaliency();
   shown = { model, looks, frames };
   byId("saliency").hidden = false;
+  const [look] = looks;
+  finer = !hasPositions(look);
+  byId("saliency-finer").hidden = finer; // there is no other way then
   describe();
 }
 
@@ -67,6 +70,7 @@ async function describe() {
     for (const each of looks) {
       each.finer ??= await api.occlusion(model.name, each.photo.blob, look.label, signal);
       signal.throwIfAborted();
+      byId("saliency-words").textContent = methodWords(look, finer);
       lay();
     }
   } catch (error) {

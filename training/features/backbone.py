@@ -43,8 +43,17 @@ from training.settings.quiet import load_keras
 from training.settings.recipe import name_of
 
 # The code that decides what a network is, in models/building.
+WRITERS = (
+    "activations",
+    "convolutions",
+    "merging",
+    "normalisations",
+    "pooling",
+    "shapes",
+    "writer",
+)
 CODE = ("efficientnet_lite", "flatten", "graph", "network", "export", "onnx_graph", "onnx_layers",
-        "state_dict")  # fmt: skip
+        "state_dict", "scalings", *(f"writers/{name}" for name in WRITERS))  # fmt: skip
 
 
 @dataclass(frozen=True)

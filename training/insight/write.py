@@ -46,10 +46,18 @@ TRUST_PHOTOS = 12  # to test the saliency on
 class Material:
     """Photos with their sides and labels, and how they become the network's input."""
 
-    def __init__(self, features: Features, split: Split, framing: Framing, config: FitConfig):
+    def __init__(
+        self,
+        features: Features,
+        split: Split,
+        framing: Framing,
+        config: FitConfig,
+        class_names: Sequence[str] | None = None,
+    ):
+        """Gather it. `class_names`: in the network's order; None: that of `class_indices`."""
         self.photos, self.digests = features.photos, features.digests
         self.split = split
-        self.class_names, self.labels = class_indices(split, features.photos)
+        self.class_names, self.labels = class_indices(split, features.photos, class_names)
         self.framing = framing
         self.limits, self.workers, self.seed = config.limits, config.workers, config.seed
 

@@ -21,6 +21,10 @@ FEW_PHOTOS = 200  # tested; below, the interval is wider than 10 points at 80 % 
 WIDE = 0.1  # of the interval of accuracy
 OFTEN = 0.1  # of a class's test photos taken for one other class, 3 at least
 NAMED = 5  # classes in a sentence; the others are counted
+OTHERS_PHOTOS = (
+    "Whether it was trained on these photos is not known from its file: if it was, these numbers "
+    "are too good."
+)
 UNSOLVED = 0.95  # accuracy above which there is little to gain
 
 
@@ -108,17 +112,8 @@ def summarise_run(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> Summa
     Args:
         verdicts: on the learning curves, where there was gradient descent.
     """
-    metrics, counts = manifest.metrics["test"], manifest.data["photos"]
-    tuning = manifest.training.get("fine_tuning")
-    untrained = manifest.training.get("weights") == "none"
-    made = (
-        f"A classifier of {len(manifest.class_names):,} classes: the "
-        f"{'network' if untrained else 'pretrained network'} {manifest.backbone['name']} at "
-        f"{manifest.image.size} px{', its weights drawn at random,' * untrained} with a head "
-        f"({manifest.head.get('kind', 'of its own')}) trained on {counts['train']:,} photos"
-    )
-    if tuning:
-        made += f", and its layers after {tuning['cut']} trained too" * (tuning["best"] >= 0)
+    metrics = manifest.metrics["test"]
+    made = _made(manifest)
     low, high = metrics["accuracy_interval"]
     right = round(metrics["accuracy"] * metrics["photos"])
     photos, independent = metrics["photos"], metrics["independent_photos"]
@@ -131,7 +126,30 @@ def summarise_run(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> Summa
     )
     if missing := untested(metrics, quoted):
         quality += f" No test photo shows {missing}: these numbers do not cover it."
+    if manifest.training.get("adopted"):
+        quality += f" {OTHERS_PHOTOS}"
     return Summary(made + ".", quality, next_steps(manifest, verdicts)[:MOST_STEPS])
+
+
+def _made(manifest: Manifest) -> str:
+    """Say what the network is and how it came about, in one sentence without its end."""
+    training, counts = manifest.training, manifest.data["photos"]
+    classes, size = f"{len(manifest.class_names):,} classes", manifest.image.size
+    if adopted := training.get("adopted"):
+        return (
+            f"A classifier of {classes}, adopted from {adopted}: trained elsewhere, it reads "
+            f"photos at {size} px. Nothing of it was changed; its probabilities were calibrated"
+        )
+    untrained, tuning = training.get("weights") == "none", training.get("fine_tuning")
+    made = (
+        f"A classifier of {classes}: the "
+        f"{'network' if untrained else 'pretrained network'} {manifest.backbone['name']} at "
+        f"{size} px{', its weights drawn at random,' * untrained} with a head "
+        f"({manifest.head.get('kind', 'of its own')}) trained on {counts['train']:,} photos"
+    )
+    if tuning:
+        made += f", and its layers after {tuning['cut']} trained too" * (tuning["best"] >= 0)
+    return made
 
 
 def next_steps(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> list[str]:
@@ -169,7 +187,9 @@ def next_steps(manifest: Manifest, verdicts: Sequence[Verdict] = ()) -> list[str
             f"The classes are uneven ({min(counts):,} to {max(counts):,} photos): "
             "trust balanced accuracy, and collect photos of the rare ones."
         )
-    if manifest.training.get("fine_tune", "no") == "no" and metrics["accuracy"] < UNSOLVED:
+    ours = not manifest.training.get("adopted")
+    tuned = manifest.training.get("fine_tune", "no") != "no"
+    if ours and not tuned and metrics["accuracy"] < UNSOLVED:
         steps.append(
             "Train the upper blocks too (--fine-tune auto): they are kept only if validation "
             "photos gain."

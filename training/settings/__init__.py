@@ -1,6 +1,7 @@
 """Settings: what can be chosen for a run, with its range, and the progress that is shown.
 
-Doors: config, console, hyperparameters, options, printable, quiet, recipe. Begin at config.py.
+Doors: config, console, hyperparameters, options, printable, quiet, recipe, setting.
+Begin at config.py.
 
 - config.py           the settings of every command; contradictions refused
 - hyperparameters.py  defaults and ranges of training, of a neural head, of random views

@@ -60,12 +60,15 @@ def fingerprint(split: Split, photos: list[Photo], digests: list[bytes]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def class_indices(split: Split, photos: list[Photo]) -> tuple[list[str], np.ndarray]:
+def class_indices(
+    split: Split, photos: list[Photo], names: Sequence[str] | None = None
+) -> tuple[list[str], np.ndarray]:
     """The classes that are trained on, in order of name, and the index of each photo's.
 
-    A label that training never sees has the index -1.
+    A label that training never sees has the index -1. `names`: of a network that is there
+    already, in its order.
     """
-    names = sorted({photos[index].label for index in split.train})
+    names = list(names) if names else sorted({photos[index].label for index in split.train})
     known = {name: index for index, name in enumerate(names)}
     return names, np.array([known.get(photo.label, -1) for photo in photos])
 

@@ -1,0 +1,18 @@
+"""Good model files, to be spoilt, and how a refusal is checked."""
+
+from pathlib import Path
+
+import pytest
+
+from models.adopting.files.model_file import read_model_file
+from models.adopting.rebuild import rebuild
+from models.errors import AdoptError
+
+
+def refused(path: Path, *words: str) -> str:
+    """See that a file is refused with these words; returns the whole text."""
+    with pytest.raises(AdoptError) as caught:
+        rebuild(read_model_file(path))
+    for word in words:
+        assert word in str(caught.value)
+    return str(caught.value)
