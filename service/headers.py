@@ -8,7 +8,8 @@ from service.errors import REQUEST_ID
 from service.settings import Settings
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-EXPOSED = "X-Request-ID, Retry-After"
+VERSION = "X-Model-Version"  # of answers that are pictures
+EXPOSED = f"X-Request-ID, {VERSION}, Retry-After"
 PREFLIGHT_S = 600  # that a browser may remember what it is allowed
 
 # What an answer that is no page needs: it is never shown, framed, or run as one.

@@ -15,7 +15,7 @@ from models.errors import UnknownChannel
 from models.inside import Inside, LayerAnswer, default_method, explain, look_inside
 from models.insight import LayerInsight
 from service.errors import Busy
-from service.incoming.asking import number, said_by, settings, shelf, wants_json
+from service.incoming.asking import drawing, number, said_by, settings, shelf, wants_json
 from service.incoming.uploads import decode, photo_in
 
 bp = Blueprint("inside", __name__)
@@ -57,7 +57,7 @@ def saliency(name: str | None) -> Response | dict[str, Any]:
             _occlusions.release()
     if wants_json(request.accept_mimetypes):
         return said_by(classifier) | _saliency(classifier, found, method)
-    return Response(mosaic.png(mosaic.lay_over(pixels, found.heat)), mimetype="image/png")
+    return drawing(classifier, mosaic.png(mosaic.lay_over(pixels, found.heat)))
 
 
 @bp.get("/layers", defaults={"name": None})

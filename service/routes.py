@@ -14,7 +14,7 @@ from models.classifier import Classifier
 from models.errors import SettingError
 from models.inside import LayerAnswer, class_index, effects_of
 from models.natural_order import natural_order
-from service.incoming.asking import choice, number, said_by, settings, shelf, wants_json
+from service.incoming.asking import choice, drawing, number, said_by, settings, shelf, wants_json
 from service.incoming.channels import choose_channels
 from service.incoming.uploads import decode, decode_all, photo_in, photos_in
 
@@ -82,7 +82,7 @@ def activations(name: str | None, layer: str) -> Response | dict[str, Any]:
         sheet = mosaic.draw_over(photo, shown, brightest, colours)
     else:
         sheet = mosaic.draw(shown, tile, brightest=mosaic.peak(maps) if one_scale else 1.0)
-    return Response(mosaic.png(sheet, colours), mimetype="image/png")
+    return drawing(classifier, mosaic.png(sheet, colours))
 
 
 @bp.get("/models")

@@ -150,6 +150,14 @@ def test_a_host_is_the_same_in_large_letters_and_with_its_last_dot(tiny_bundle):
         assert code(asked.get("/models", headers={"Host": host})) == (400, "host_not_allowed")
 
 
+def test_a_host_may_be_an_ipv6_address(tiny_bundle):
+    asked = client(tiny_bundle, allow_hosts=("[::1]", "photos.example"))
+    for host in ("[::1]", "[::1]:8000", "[0:0::1]:80", "photos.example:80"):
+        assert asked.get("/models", headers={"Host": host}).status_code == 200, host
+    for host in ("[::2]", "::1", "[::1", "[::1]x", "[::1].evil.example", "[]", "[evil]"):
+        assert code(asked.get("/models", headers={"Host": host})) == (400, "host_not_allowed")
+
+
 def test_nothing_is_redirected_to_the_host_that_was_sent(tiny_bundle):
     asked = client(tiny_bundle)
     for path in ("//page", "//evil.example/page", "/predict//", "/models//x"):

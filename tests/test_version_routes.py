@@ -41,6 +41,8 @@ def test_every_route_answers_below_the_version_that_is_served(copied):
         refused = client.post(f"/models/colours/versions/2{name}", data=RED)
         assert refused.status_code == 404
         assert refused.json["error"]["code"] == "unknown_version"
+    for name in ("/activations/block1_relu", "/saliency"):  # a picture names it in its header
+        assert client.post(f"/models/colours{name}", data=RED).headers["X-Model-Version"] == "1"
     unknown = client.get("/models/birds/versions/1/layers")
     assert unknown.json["error"]["code"] == "unknown_model"
 

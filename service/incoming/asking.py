@@ -1,10 +1,13 @@
 """What every route asks of the request and of the application."""
 
-from flask import current_app, g, request
+from urllib.parse import quote
+
+from flask import Response, current_app, g, request
 from werkzeug.datastructures import MIMEAccept
 
 from models.classifier import Classifier
 from models.errors import SettingError
+from service.headers import VERSION
 from service.settings import Settings
 from service.shelf import Shelf
 
@@ -40,6 +43,13 @@ def choice(name: str, *known: str) -> str:
 def said_by(classifier: Classifier) -> dict[str, str]:
     """Who answers: the model and its version."""
     return {"model": classifier.name, "version": classifier.manifest.version}
+
+
+def drawing(classifier: Classifier, png: bytes) -> Response:
+    """A picture; its header says which version of the model it was drawn by."""
+    return Response(
+        png, mimetype="image/png", headers={VERSION: quote(classifier.manifest.version)}
+    )
 
 
 def wants_json(accepted: MIMEAccept) -> bool:

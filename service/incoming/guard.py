@@ -27,6 +27,7 @@ from service.settings import Settings
 ADMITTED = "layerscope.admitted"  # in the WSGI environment: has been checked
 OPEN = ("/v2/health/",)  # asked by whoever watches the service, under any name, without a key
 SHORTEST_KEY = 16
+_IN_BRACKETS = re.compile(r"\[([0-9a-f:.]+)\](?::\d{1,5})?")
 _LAST_DOT = re.compile(r"\.(?=(?::\d*)?\Z)")
 
 
@@ -45,7 +46,7 @@ class Guard:
             return
         host = environ.get("HTTP_HOST", "")
         hosts = self._settings.allow_hosts
-        if hosts and not host_is_trusted(plain_host(host), [plain_host(one) for one in hosts]):
+        if hosts and not is_allowed(plain_host(host), [plain_host(one) for one in hosts]):
             raise HostRefused(
                 f"this service does not answer for the host {host[:100]!r} (--allow-host)"
             )
@@ -127,6 +128,22 @@ def sent_key(environ: dict[str, Any]) -> str:
 def plain_host(host: str) -> str:
     """A host in small letters and without the dot that may end its name; the port stays."""
     return _LAST_DOT.sub("", host.lower())
+
+
+def is_allowed(host: str, hosts: list[str]) -> bool:
+    """Whether `host`, as a request names it, is one of `hosts`; ports do not count."""
+    if not host.startswith("["):
+        return host_is_trusted(host, [one for one in hosts if not one.startswith("[")] or [""])
+    return in_brackets(host) in {in_brackets(one) for one in hosts} - {None}
+
+
+def in_brackets(host: str) -> ipaddress.IPv6Address | None:
+    """The IPv6 address of `[address]` or `[address]:port`; None: it is none."""
+    found = _IN_BRACKETS.fullmatch(host)
+    try:
+        return ipaddress.IPv6Address(found[1]) if found else None
+    except ValueError:
+        return None
 
 
 def address(client: str) -> str:
