@@ -62,7 +62,7 @@ COPY requirements-service.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
         -r requirements-service.txt
 
-# All of models/ but models/building/, which only training needs.
+# All of models/ but building/ and adopting/, which only training needs.
 COPY LICENSE NOTICE ./
 COPY models/*.py models/
 COPY models/bundles/ models/bundles/

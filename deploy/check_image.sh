@@ -195,8 +195,8 @@ check_service() {
         echo "error: with its base that is more than $LARGEST_SERVICE_MB MB" >&2
         exit 1
     fi
-    if [[ -e $place/app/models/building ]]; then
-        echo "error: the image must not hold models/building, which only training needs" >&2
+    if [[ -e $place/app/models/building || -e $place/app/models/adopting ]]; then
+        echo "error: the image must not hold models/building or adopting: only training needs them" >&2
         exit 1
     fi
     "$place/venv/bin/python" - <<'PYTHON'

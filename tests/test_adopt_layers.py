@@ -1,9 +1,7 @@
 """Every layer of Keras is written in ONNX as Keras computes it, or refused by its name."""
 
 import inspect
-import re
 from collections.abc import Callable
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -296,10 +294,3 @@ def test_a_layer_of_channels_first_is_refused(axis, tmp_path):
             rebuild(read_model_file(path))
     else:
         assert rebuild(read_model_file(path)).network.output_shape == (None, 108)
-
-
-def test_the_documentation_lists_what_is_read_and_what_is_left_out():
-    page = (Path(__file__).parent.parent / "docs/adopt.md").read_text(encoding="utf-8")
-    rows = dict(re.findall(r"^\| (read|left out) \| (.*) \|$", page, re.M))
-    assert rows["read"].split(", ") == sorted(KINDS)
-    assert rows["left out"].split(", ") == sorted(TRAINING_ONLY)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import click
 import pytest
 
+from models.adopting.kinds import KINDS, TRAINING_ONLY
 from service.__main__ import main as service
 from tests.conftest import encode_photo, paint_photo
 from tests.serving import ROOT
@@ -237,3 +238,9 @@ def test_the_python_page_shows_an_answer_its_maps_and_its_saliency(tmp_path, ins
     photo, maps, saliency = ast.literal_eval(shown.replace(") (", "), ("))
     assert photo == (32, 32, 3)
     assert maps[:2] == saliency
+
+
+def test_the_page_on_adopting_lists_the_layers_that_are_read_and_left_out():
+    rows = dict(re.findall(r"^\| (read|left out) \| (.*) \|$", text_of("docs/adopt.md"), re.M))
+    assert rows["read"].split(", ") == sorted(KINDS)
+    assert rows["left out"].split(", ") == sorted(TRAINING_ONLY)
