@@ -95,7 +95,7 @@ FILE = {"size": 1, "sha256": "0" * 64}
         ({"image": {"size": 4, "resize": "crop", "fraction": 1}}, "size is 4 px"),
         (
             {"image": {"size": 32, "resize": "stretch", "fraction": 1}},
-            "image.resize: Input should be 'crop' or 'squash'",
+            "image.resize: Input should be 'crop', 'squash' or 'pad'",
         ),
         ({"files": {"model.keras": {"size": 1}}}, r"files\.model\.keras\.sha256: "),
         *(

@@ -16,6 +16,7 @@ from models.runtime import Graph
 from tests.making import COLOURS, write_classes
 from training.features.backbone import build
 from training.fine_tuning.cut import choose_cut, later_cut
+from training.fine_tuning.fine_tune import are_worth_keeping
 from training.fit import fit
 from training.photos.find import find_photos
 from training.settings.config import FitConfig
@@ -212,3 +213,17 @@ def test_where_training_makes_many_steps_the_head_begins_at_zero_and_the_last_ep
     assert starts_even == (steps == FEW_STEPS)
     if steps == FEW_STEPS:
         assert tuned["fine_tuning"]["best"] == steps - 1
+
+
+@pytest.mark.parametrize(
+    ("gain", "with_many", "with_few"),
+    [(0.5, True, True), (0.05, True, False), (-0.05, True, False), (-0.5, False, False)],
+)
+def test_auto_keeps_blocks_that_may_be_worth_it_and_with_few_photos_those_that_are(
+    gain, with_many, with_few
+):
+    gains = gain + np.tile([-1.0, 1.0], 50)  # one standard error is 0.1
+    assert are_worth_keeping(gains, few=False) == with_many
+    assert are_worth_keeping(gains, few=True) == with_few
+    assert are_worth_keeping(gains[:1], few=False)  # one photo says nothing
+    assert not are_worth_keeping(gains[:1], few=True)

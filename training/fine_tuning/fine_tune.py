@@ -43,6 +43,7 @@ from training.settings.console import Stages
 from training.settings.hyperparameters import (
     BLOCKS,
     BLOCKS_FEW_STEPS,
+    FEW_A_CLASS,
     FEW_STEPS,
     Hyperparameters,
 )
@@ -114,7 +115,7 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker)
         with stages.counted("train the upper blocks", steps, "steps") as advance:
             observe = observer(tracker, "blocks")
             curves = train(upper.model, training_set, hyperparameters, checkpoint, advance, observe)
-        kept = config.fine_tune != "auto" or _pays(start, upper, training_set, store, few)
+        kept = config.fine_tune != "auto" or _pays(start, upper, training_set, store)
     return Tuned(
         backbone=start.backbone,
         identity=_identity(start, upper.model),
@@ -169,19 +170,23 @@ def _training_set(start: Start, seed: int, plan: Plan, store: MapStore) -> Train
     )
 
 
-def _pays(
-    start: Start, upper: Upper, training_set: TrainingSet, store: MapStore, few: bool
-) -> bool:
-    """Compare with the frozen backbone on validation photos, photo by photo.
-
-    A difference of less than one standard error says nothing. Then the trained blocks are kept,
-    as they gain on most photos; where training made few steps, the frozen backbone is.
-    """
+def _pays(start: Start, upper: Upper, training_set: TrainingSet, store: MapStore) -> bool:
+    """Compare with the frozen backbone on validation photos, photo by photo."""
     rows = [row for row in start.split.validation if start.keys(row, 1)[0] in store.rows]
     truth = training_set.validation_labels
     frozen = calibrated_losses(head_logits(start.head, start.features.vectors[rows]), truth)
     tuned = calibrated_losses(validation_logits(upper.model, training_set), truth)
-    gains = frozen - tuned
+    few = len(training_set.labels) < FEW_A_CLASS * training_set.classes
+    return are_worth_keeping(frozen - tuned, few)
+
+
+def are_worth_keeping(gains: np.ndarray, few: bool) -> bool:
+    """Decide by the fall of the log loss of each validation photo, (V,), whether blocks are kept.
+
+    A difference of less than one standard error says nothing. Then the trained blocks are kept,
+    as they gain on most sets of photos; with few training photos a class they may lose, and the
+    frozen backbone is.
+    """
     error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
     return bool(gains.mean() > error if few else gains.mean() >= -error)
 

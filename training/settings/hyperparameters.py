@@ -126,4 +126,5 @@ BLOCKS = Hyperparameters(  # of the upper blocks; see docs/measurements.md for w
     patience=0,
 )
 FEW_STEPS = 300  # of training the upper blocks: fewer are too few for a head from zero
+FEW_A_CLASS = 20  # training photos: with fewer, trained blocks may be worse than frozen ones
 BLOCKS_FEW_STEPS = replace(BLOCKS, keep="best")  # where fewer are made
