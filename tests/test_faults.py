@@ -135,28 +135,6 @@ def test_whole_requests_are_answered_before_a_stop_though_halves_hang(tiny_bundl
         assert [read_answer(one)[0] for one in halves] == [503] * 5
 
 
-def test_a_connection_that_was_promised_to_stay_open_takes_one_more_request_at_a_stop(tiny_bundle):
-    """The promise is in a large answer that is still on its way when SIGTERM comes."""
-    path = "/activations/block1_relu?overlay=1&tile=512&channels=all"
-    noise = encode_photo(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
-    with (
-        serving(tiny_bundle, workers=1) as server,
-        server.connect(post_head(path, len(noise)) + noise, buffer=4096) as one,
-        server.connect(POST) as other,
-    ):
-        assert read_answer(other)[0] == 200
-        time.sleep(1)  # as much of it has left as the system takes
-        server.process.terminate()
-        time.sleep(0.3)
-        status, headers, body = read_answer(one)
-        assert (status, len(body) > 500_000) == (200, True)
-        assert "connection" not in headers
-        for kept in (one, other):
-            kept.sendall(POST)
-            status, headers, _ = read_answer(kept)
-            assert (status, headers["connection"]) == (200, "close")
-
-
 def test_few_descriptors_are_enough_for_honest_clients(tiny_bundle):
     import resource
 
