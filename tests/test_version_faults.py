@@ -87,9 +87,11 @@ def followed():
     follower = Follower(Catalogue(0, (), ()), theirs, published, 1)
     yield follower, ours, published, stops
     ours.close()
-    wait_for(lambda: stops, "the follower's end")
-    signal.signal(signal.SIGTERM, before)
-    theirs.close()
+    try:
+        wait_for(lambda: stops, "the follower's end")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        theirs.close()
 
 
 @pytest.mark.parametrize("message", [{}, [], {"editions": 7}, {"keep": []}])
