@@ -64,11 +64,12 @@ class Server:
         found = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(pid) for pid in found.split() if not _is_trial(pid)]
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, workers: int = 1) -> None:
+        """Wait until the server answers and has started all its workers, one after the other."""
         limit = time.monotonic() + WAIT_S
         while True:
             try:
-                if self.ask("/v2/health/ready")[0] == 200:
+                if self.ask("/v2/health/ready")[0] == 200 and len(self.workers()) >= workers:
                     return
             except OSError:
                 pass
@@ -109,7 +110,7 @@ def serving(
     process = subprocess.Popen([str(part) for part in command], cwd=ROOT, **popen)
     server = Server(port, process)
     try:
-        server.wait_until_ready()
+        server.wait_until_ready(workers)
         yield server
     finally:
         process.terminate()
