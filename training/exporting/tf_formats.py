@@ -4,7 +4,6 @@ There is no signature for encoded photos: `tf.io.decode_image` leaves a photo as
 it (EXIF), and so answers those of telephones wrongly without a word. docs/export.md has numbers.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,28 @@ from training.exporting.source import Source
 
 def write_saved_model(source: Source, folder: Path) -> str:
     """Write a version folder, as TensorFlow Serving looks for below a model's base path."""
-    network = source.network()
-    import keras
-    import tensorflow as tf
-
     version = source.bundle.manifest.version
     number = version if version.isascii() and version.isdigit() else "1"
-    archive = keras.export.ExportArchive()
-    archive.track(network)
-    image = tf.TensorSpec((None, *network.input_shape[1:]), tf.uint8, name="image")
-    archive.add_endpoint("serve", answering(network), input_signature=[image])
-    archive.write_out(str(folder / number), verbose=False)
+    save_serving(source.network(), folder / number, None, "uint8")
     return number
 
 
-def answering(network: Any) -> Callable[[Any], dict[str, Any]]:
-    """Make the function `image`, raw RGB of any type -> `probabilities`, float32."""
+def save_serving(network: Any, folder: Path, batch: int | None, kind: str) -> None:
+    """Save the signature `serving_default`: `image`, raw RGB -> `probabilities`, float32.
+
+    Args:
+        batch: photos that are answered at once; None: any number.
+        kind: the type of the pixels, `uint8` or `float32`.
+    """
+    import keras
     import tensorflow as tf
 
     def serve(image: Any) -> dict[str, Any]:
         logits = network(tf.cast(image, tf.float32), training=False)
         return {"probabilities": tf.nn.softmax(logits)}
 
-    return serve
+    image = tf.TensorSpec((batch, *network.input_shape[1:]), kind, name="image")
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint("serve", serve, input_signature=[image])
+    archive.write_out(str(folder), verbose=False)
