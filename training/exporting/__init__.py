@@ -1,8 +1,9 @@
 """Exporting: a bundle in the format of another runtime, proven there before anybody sees it.
 
-Doors: export. Begin there.
+Doors: config, export. Begin at export.py.
 
 - export.py           the story: photos, write, run, compare
+- config.py           its settings
 - proof_photos.py     the photos that an export is proven on, and calibrated on
 - source.py           what a format is written from: the bundle, its Keras network
 - formats.py          the table of formats: title, packages, writer

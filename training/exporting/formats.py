@@ -6,6 +6,7 @@ bundle's own files; SavedModel and LiteRT are made from its Keras network.
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,18 +23,15 @@ class Format:
     """One format of `--format`."""
 
     title: str
-    packages: tuple[str, ...]  # any one of these runs it, the first that is installed is named
-    feed: str  # what goes in and comes out, in Markdown
+    packages: tuple[str, ...]  # any one of them runs it
     write: Callable[[Source, Path], str]
 
     @property
     def pinned(self) -> str:
-        """The package that runs it, with the version it was proven with."""
+        """Name the package that runs it, with the version that is installed."""
         for package in self.packages:
-            try:
+            with suppress(PackageNotFoundError):
                 return f"{package}=={version(package)}"
-            except PackageNotFoundError:
-                continue
         return self.packages[0]
 
 
@@ -66,25 +64,9 @@ def write_keras(source: Source, folder: Path) -> str:
     return "model.keras"
 
 
-_FLOATS = "`image`: (N, {size}, {size}, 3) float32, raw RGB, 0 to 255. `logits`: (N, {classes}) \
-float32; their softmax is the probabilities."
-_BYTES = "`image`: ({batch}, {size}, {size}, 3) uint8, raw RGB. `probabilities`: \
-({batch}, {classes}) "
-
 WRITTEN = {
-    "onnx": Format(
-        "ONNX", ("onnxruntime",),
-        _FLOATS + " `features`: what the head reads. `metadata_props` hold the labels (JSON).",
-        write_onnx,
-    ),
-    "saved_model": Format(
-        "SavedModel", ("tensorflow-cpu", "tensorflow"),
-        "Signature `serving_default`. " + _BYTES.replace("{batch}", "N") + "float32.",
-        write_saved_model,
-    ),
-    "litert": Format(
-        "LiteRT", ("ai-edge-litert",), _BYTES.replace("{batch}", "1") + "{answer}",
-        write_litert,
-    ),
-    "keras": Format("Keras", ("keras",), _FLOATS, write_keras),
-}  # fmt: skip
+    "onnx": Format("ONNX", ("onnxruntime",), write_onnx),
+    "saved_model": Format("SavedModel", ("tensorflow-cpu", "tensorflow"), write_saved_model),
+    "litert": Format("LiteRT", ("ai-edge-litert",), write_litert),
+    "keras": Format("Keras", ("keras",), write_keras),
+}

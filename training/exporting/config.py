@@ -1,4 +1,4 @@
-"""The settings of `export`: which format, proven on which photos."""
+"""The settings of `export`: which format, proven on which photos; what cannot be written."""
 
 from dataclasses import dataclass
 from pathlib import Path
