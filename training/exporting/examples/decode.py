@@ -19,7 +19,10 @@ def decode(path: str) -> np.ndarray:
         photo = Image.alpha_composite(white, photo.convert("RGBA"))
     photo = photo.convert("RGB")
     if resize == "pad":  # with black beside it
-        return np.asarray(ImageOps.pad(photo, (size, size), Image.Resampling.BILINEAR))
+        small = ImageOps.contain(photo, (size, size), Image.Resampling.BILINEAR)
+        square = Image.new("RGB", (size, size))
+        square.paste(small, ((size - small.width) // 2, (size - small.height) // 2))
+        return np.asarray(square)
     width, height = photo.size
     side = min(photo.size) * fraction
     across, down = (side, side) if resize == "crop" else photo.size
