@@ -25,15 +25,15 @@ def save_serving(network: Any, folder: Path, batch: int | None, kind: str) -> No
         batch: photos that are answered at once; None: any number.
         kind: the type of the pixels, `uint8` or `float32`.
     """
-    import keras
     import tensorflow as tf
 
     def serve(image: Any) -> dict[str, Any]:
         logits = network(tf.cast(image, tf.float32), training=False)
         return {"probabilities": tf.nn.softmax(logits)}
 
+    # By hand, because Keras 3.15's own ExportArchive writes every weight twice.
     image = tf.TensorSpec((batch, *network.input_shape[1:]), kind, name="image")
-    archive = keras.export.ExportArchive()
-    archive.track(network)
-    archive.add_endpoint("serve", serve, input_signature=[image])
-    archive.write_out(str(folder), verbose=False)
+    module = tf.Module()
+    module.weights = [variable.value for variable in network.variables]
+    module.serve = tf.function(serve, input_signature=[image])
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
