@@ -76,7 +76,8 @@ def _run(folder: Path, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         photos, answers = Path(place) / "photos.npy", Path(place) / "answers.npz"
         np.save(photos, pixels)
         # -P: no file next to the program is taken for a package; -B: the export stays as it is
-        command = [sys.executable, "-P", "-B", program, folder.resolve(), photos, answers]
+        words = (program, folder.resolve(), photos, answers)
+        command = [sys.executable, "-P", "-B", *map(str, words)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         if done.returncode:
             last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
