@@ -8,11 +8,10 @@ from training.settings.setting import check_settings, setting
 
 TFJS = "tfjs"
 FORMATS = ("onnx", "saved_model", "litert", "keras", TFJS)
-NO_TFJS = (  # tensorflowjs 4.22.0, the last one, of 2024
-    "--format tfjs cannot be written: its converter, tensorflowjs, was last released for "
-    "TensorFlow 2.19 and would replace the installed one. For a browser use --format onnx, which "
-    "comes with a page for onnxruntime-web; or give what --format saved_model writes to "
-    "tensorflowjs_converter, in an environment of its own"
+NO_TFJS = (
+    "--format tfjs cannot be written: its converter, tensorflowjs 4.22.0, wants TensorFlow 2.19 "
+    "and would replace the installed one. For a browser use --format onnx, which comes with a "
+    "page for onnxruntime-web"
 )
 
 

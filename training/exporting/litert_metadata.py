@@ -3,7 +3,7 @@
 Two parts: a flatbuffer of the schema `metadata_schema.fbs` (identifier M001) in the model's own
 list of metadata, which says that the input is an RGB picture and that labels.txt names the
 outputs; and labels.txt itself, in a zip after the end of the model. The package that wrote
-both, tflite-support, has not been released since 2023.
+both, tflite-support, is not kept any more.
 """
 
 import io
