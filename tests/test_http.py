@@ -14,6 +14,7 @@ pytestmark = pytest.mark.alone
 
 PHOTO = encode_photo(paint_photo(48, 48))
 POST = post_head("/predict", len(PHOTO)) + PHOTO
+LONG = b"X: " + b"a" * 8_000 + b"\r\n"
 HALF = post_head("/predict", 90_000) + b"some"
 
 
@@ -90,6 +91,8 @@ def test_requests_sent_together_are_answered_in_order(server):
         (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"414"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"431"),
         (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + LONG * 9, b"431"),  # and its end does not come
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + LONG * 9 + b"\r\n", b"431"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", b"400"),
         (b"GET /models HTTP/1.1\r\n\r\n", b"400"),
         (b"GET ftp://x/models HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
@@ -121,6 +124,18 @@ def test_what_is_no_http_is_refused_in_the_one_shape(server, content, status):
 )
 def test_what_is_http_in_a_rare_form_is_answered(server, content):
     assert server.raw(content).split()[1] == b"200"
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 01 Jan 2020 00:00:00 +99999999999999", "x"],
+)
+@pytest.mark.parametrize(
+    "header", ["If-Modified-Since", "If-Unmodified-Since", "Range: bytes=0-1\r\nIf-Range"]
+)
+def test_a_condition_that_is_no_date_is_passed_over(server, header, date):
+    asked = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}: {date}\r\n\r\n"
+    assert server.raw(asked.encode()).startswith(b"HTTP/1.1 200")
 
 
 def test_empty_lines_after_a_body_leave_the_connection_idle(server):

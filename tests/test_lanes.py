@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from models.images import Limits
+from service.app import create_app
 from service.errors import Busy
-from service.network.front import is_heavy
+from service.network.front import Front, is_heavy
 from service.network.lanes import Lane
 from tests.conftest import encode_photo, paint_photo
 
@@ -109,6 +110,31 @@ def test_a_large_photo_is_heavy_wherever_its_form_begins():
         assert is_heavy(kind, form(FILE, line=line).replace(PHOTO, large), Limits()), line
     after = form(FILE, preamble=b"some words\r\n\r\n").replace(PHOTO, large)
     assert is_heavy(kind, after, Limits())
+
+
+def test_a_form_is_searched_no_further_than_its_first_kilobytes():
+    kind = {"CONTENT_TYPE": "multipart/form-data; boundary=b"}
+    assert is_heavy(kind, form(FILE + "\r\nX-Long: " + "a" * 9_000), Limits())
+    assert is_heavy(kind, form(FILE).replace(PHOTO, PHOTO + bytes(4_000_000)), Limits())
+    assert not is_heavy(kind, form(FILE).replace(PHOTO, PHOTO + bytes(3_000_000)), Limits())
+
+
+@pytest.mark.parametrize(
+    ("asked", "lane"),
+    [
+        ("POST /predict", "photos"),
+        ("POST /models/x/versions/1/predict/", "photos"),
+        ("POST /activations", "heavy"),
+        ("POST /models/x/activations/block1_relu", "heavy"),
+        ("POST /saliency", "heavy"),
+        ("GET /predict", "pages"),
+        ("GET /v2/health/ready", "health"),
+    ],
+)
+def test_what_draws_delays_no_prediction(tiny_bundle, asked, lane):
+    method, path = asked.split()
+    front = Front(create_app([tiny_bundle]))
+    assert front._lane({"REQUEST_METHOD": method, "PATH_INFO": path}).name == lane
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux'")

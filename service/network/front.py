@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.http import parse_options_header
 
-from models.decoding.decode_cost import memory_needed
+from models.decoding.decode_cost import guess_memory
 from models.errors import LayerscopeError
 from models.images import Limits
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
@@ -26,10 +26,13 @@ log = logging.getLogger(__name__)
 SMALL_BODY_BYTES = (
     1_000_000  # a body up to here is read before it is refused: the connection lives on
 )
-HEAVY_THREADS = 2  # for batches and large photos, so that they delay no small one
+HEAVY_THREADS = 2  # for batches, large photos and drawings, so that they delay no small prediction
+PART_HEAD_BYTES = 8_192  # of a form, in which the blank line behind a part's headers is looked for
+SEARCHED_BYTES = 4_000_000  # of a form whose parts are counted; a longer one is heavy in any case
 USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
 LIVE = "/v2/health/live"
 HEALTH = ("/v2/health/", "/metrics")
+PREDICT = "/predict"  # what else is posted draws, or looks into many layers: that takes longer
 Answer = tuple[int, Headers, bytes]
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 
@@ -87,7 +90,9 @@ class Front:
     def _lane(self, environ: dict[str, Any]) -> Lane:
         if environ["PATH_INFO"].startswith(HEALTH):
             return self._health
-        return self._photos if environ["REQUEST_METHOD"] == "POST" else self._pages
+        if environ["REQUEST_METHOD"] != "POST":
+            return self._pages
+        return self._photos if environ["PATH_INFO"].rstrip("/").endswith(PREDICT) else self._heavy
 
     async def _read(self, connection: Connection, receive: Any) -> bytes:
         """The whole body. Raises BodyIncomplete, BodyTooLarge."""
@@ -151,9 +156,12 @@ def is_heavy(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
     kind, options = parse_options_header(environ.get("CONTENT_TYPE", ""))
     start = 0
     if kind.lower() == "multipart/form-data":
+        if len(body) > SEARCHED_BYTES:
+            return True
         delimiter = b"--" + options.get("boundary", "").encode("ascii", "replace")
-        blank = _BLANK_LINE.search(body, max(0, body.find(delimiter)))
+        opened = max(0, body.find(delimiter))
+        blank = _BLANK_LINE.search(body, opened, opened + PART_HEAD_BYTES)
         if body.count(delimiter) > 2 or blank is None:  # one opens a part, one closes the form
             return True
         start = blank.end()  # after the headers of the part
-    return memory_needed(body, USUAL_PX, limits.pixels, start) > SMALL_PHOTO_BYTES
+    return guess_memory(body, USUAL_PX, limits.pixels, start) > SMALL_PHOTO_BYTES
