@@ -18,6 +18,7 @@ from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.errors import answer_bytes
+from service.network.parser import Parser
 
 log = logging.getLogger(__name__)
 
@@ -179,6 +180,10 @@ class Connection(ASGIProtocol):
         self._send_error_response(431, _TOO_LONG)
         self._close_transport()
         return False
+
+    def _setup_callback_parser(self) -> None:
+        super()._setup_callback_parser()
+        self._callback_parser.__class__ = Parser  # gunicorn names its own
 
     def _resume_reading(self) -> None:
         """Read on, unless requests that came ahead still wait for their answers."""
