@@ -32,6 +32,21 @@ HALF_S = 2.0  # that a stop waits for a request to arrive whole
 IDLE_S = 1.0  # and for one more, which a connection that is kept open may be about to send
 
 
+def ask_for_descriptors(connections: int) -> None:
+    """Raise this process's limit, which workers inherit, as far as is wanted and allowed.
+
+    Args:
+        connections: of a worker. The parent needs fewer: one for each model and each worker.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_DESCRIPTORS + MODELS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class NetworkWorker(ASGIWorker):
     """gunicorn's ASGI worker with deadlines, bounded memory and an orderly stop."""
 
@@ -46,19 +61,11 @@ class NetworkWorker(ASGIWorker):
         self._told_to_stop = asyncio.Event()
 
     def init_process(self) -> None:
-        """Ask for as many descriptors as are wanted; take fewer connections if there are fewer."""
+        """Take fewer connections if there are fewer descriptors than are wanted."""
         sys.setswitchinterval(SWITCH_S)
         with contextlib.suppress(OSError, AttributeError):  # no glibc
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self.settings.connections + SPARE_DESCRIPTORS + MODELS
-        if soft < wanted:
-            if hard != resource.RLIM_INFINITY:
-                wanted = min(wanted, hard)
-            with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-                soft = wanted
-        self._descriptors = soft
+        self._descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         super().init_process()
 
     @property
