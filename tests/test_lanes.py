@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from models.images import Limits
+from service.app import create_app
 from service.errors import Busy
-from service.network.front import is_heavy
+from service.network.front import Front, is_heavy
 from service.network.lanes import Lane
 from tests.conftest import encode_photo, paint_photo
 
@@ -72,6 +73,27 @@ def test_work_that_fails_gives_its_place_back():
             await lane.run(lambda: 1 / 0)
         await asyncio.sleep(0.05)
         lane.check()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "places"),
+    [("GET", "/models", 202), ("GET", "/v2/health/ready", 2_001), ("POST", "/predict", 16)],
+)
+def test_each_lane_has_its_places_and_not_one_more(method, path, places, tiny_bundle):
+    async def scenario() -> None:
+        front, go = Front(create_app([tiny_bundle])), threading.Event()
+        lane = front._lane({"REQUEST_METHOD": method, "PATH_INFO": path})
+        asking = [asyncio.create_task(lane.run(lambda: go.wait(30))) for _ in range(places - 1)]
+        await asyncio.sleep(0.05)
+        lane.check()
+        asking.append(asyncio.create_task(lane.run(lambda: go.wait(30))))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy, match=f"^{places} requests"):
+            lane.check()
+        go.set()
+        await asyncio.gather(*asking)
 
     asyncio.run(scenario())
 
