@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import encode_photo, paint_photo
-from tests.serving import Server, post_head, read_answer, serving
+from tests.serving import WAIT_S, Server, post_head, read_answer, serving
 
 pytestmark = pytest.mark.alone
 
@@ -82,6 +83,36 @@ def test_requests_sent_together_are_answered_in_order(server):
         while received.count(b"HTTP/1.1 200") < 3 or not received.endswith(b"}\n"):
             received += one.recv(65536)
     assert received.index(b"live") < received.index(b"predictions") < received.rindex(b"live")
+
+
+def test_requests_after_the_last_answer_do_not_destroy_it(server):
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"
+    with server.connect() as one, ThreadPoolExecutor(1) as sender:
+        done = sender.submit(one.sendall, get + b"Connection: close\r\n\r\n" + bytes(2_000_000))
+        status, headers, _ = read_answer(one)
+        assert (status, headers["connection"]) == (200, "close")
+        done.result(30)
+        assert one.recv(1) == b""  # an end, where a reset would raise ConnectionResetError
+
+
+def test_whoever_sends_on_after_the_last_answer_is_heard_for_a_moment_only(server):
+    with server.connect(post_head("/predict", 40_000_000)) as one:
+        assert read_answer(one)[0] == 413
+        for _ in range(WAIT_S * 20):
+            try:
+                one.sendall(b"more")
+            except ConnectionError:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the connection stays open")
+
+
+def test_a_connection_that_stays_idle_is_closed(server):
+    with server.connect(POST) as one:
+        status, headers, _ = read_answer(one)
+        assert (status, headers.get("connection")) != (200, "close")
+        assert one.recv(1) == b""  # after 5 s; the test waits 30
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,27 @@ def test_work_that_fails_gives_its_place_back():
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "places"),
+    [("GET", "/models", 202), ("GET", "/v2/health/ready", 2_001), ("POST", "/predict", 16)],
+)
+def test_each_lane_has_its_places_and_not_one_more(method, path, places, tiny_bundle):
+    async def scenario() -> None:
+        front, go = Front(create_app([tiny_bundle])), threading.Event()
+        lane = front._lane({"REQUEST_METHOD": method, "PATH_INFO": path})
+        asking = [asyncio.create_task(lane.run(lambda: go.wait(30))) for _ in range(places - 1)]
+        await asyncio.sleep(0.05)
+        lane.check()
+        asking.append(asyncio.create_task(lane.run(lambda: go.wait(30))))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy, match=f"^{places} requests"):
+            lane.check()
+        go.set()
+        await asyncio.gather(*asking)
+
+    asyncio.run(scenario())
+
+
 def form(*heads: str, line: str = "\r\n", preamble: bytes = b"") -> bytes:
     parts = [f"--b{line}{head}{line}{line}".encode() + PHOTO + line.encode() for head in heads]
     return preamble + b"".join(parts) + b"--b--\r\n"

@@ -2,9 +2,9 @@
 
 A connection is ARRIVING from the moment it is accepted, or from the first byte of a further
 request, until its request is whole; then ANSWERING, then SENDING until the last byte has left,
-then IDLE. A connection that is refused before its request is whole is LINGERING: what the
-client still sends is dropped for a moment, because closing at once would reset the connection
-and take the answer from it. Nothing here blocks or waits.
+then IDLE. A connection whose last answer has left is LINGERING: what the client still sends,
+the rest of a request or further ones, is dropped for a moment, because closing at once would
+reset the connection and take the answer from it. Nothing here blocks or waits.
 """
 
 import logging
@@ -240,11 +240,11 @@ class Connection(ASGIProtocol):
         self._safe_write(head + body)
 
     def _close_transport(self) -> None:
-        """Close; a client that still sends is listened to for a moment."""
+        """Close; a client that still sends, or may, is listened to for a moment."""
         if self._closed:
             return
         self._closed = True
-        if self.phase is not Phase.ARRIVING or self.ended:
+        if self.ended:
             self.transport.close()
             return
         self.release_all()
