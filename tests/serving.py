@@ -86,15 +86,15 @@ def post_head(path: str, length: int, *headers: str) -> bytes:
 
 def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
     """One answer from a connection: status, headers, body. Status 0: closed without one."""
-    file = connection.makefile("rb")
-    first = file.readline()
-    if not first:
-        return 0, {}, b""
-    headers = {}
-    while (line := file.readline()) not in (b"\r\n", b""):
-        name, _, value = line.decode().partition(":")
-        headers[name.lower()] = value.strip()
-    return int(first.split()[1]), headers, file.read(int(headers.get("content-length", 0)))
+    with connection.makefile("rb") as file:
+        first = file.readline()
+        if not first:
+            return 0, {}, b""
+        headers = {}
+        while (line := file.readline()) not in (b"\r\n", b""):
+            name, _, value = line.decode().partition(":")
+            headers[name.lower()] = value.strip()
+        return int(first.split()[1]), headers, file.read(int(headers.get("content-length", 0)))
 
 
 @contextmanager
