@@ -9,6 +9,7 @@ and take the answer from it. Nothing here blocks or waits.
 
 import logging
 import re
+import secrets
 import select
 import time
 from enum import Enum, auto
@@ -236,7 +237,9 @@ class Connection(ASGIProtocol):
             self._say(status, "bad_request", f"not a valid HTTP request: {message[:200]}")
 
     def _say(self, status: int, code: str, message: str) -> None:
-        head, body = answer_bytes(status, code, message)
+        request_id = secrets.token_hex(8)
+        head, body = answer_bytes(status, code, message, request_id)
+        self.worker.asgi.watch.broken(request_id, status, len(body))
         self._safe_write(head + body)
 
     def _close_transport(self) -> None:
