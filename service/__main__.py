@@ -18,7 +18,7 @@ from gunicorn.app.base import BaseApplication
 
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
-from service.config_file import PREFIX, Port, chosen, take_config
+from service.config_file import PREFIX, Port, chosen, prefer, take_config
 from service.incoming.decode_memory import DecodeMemory
 from service.incoming.guard import read_settings
 from service.logs import FORMS, Logger, choose_form, printable, say, use_form
@@ -73,9 +73,7 @@ class Server(BaseApplication):
 @click.command(
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 )
-@click.argument(
-    "bundles", nargs=-1, type=click.Path(path_type=Path), envvar=f"{PREFIX}_BUNDLES"
-)
+@click.argument("bundles", nargs=-1, type=click.Path(path_type=Path), envvar=f"{PREFIX}_BUNDLES")
 @click.option("--config", is_eager=True, callback=take_config, metavar="FILE",
               type=click.Path(path_type=Path),
               help="A TOML file of these settings; a flag or LAYERSCOPE_NAME goes before it."

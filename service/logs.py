@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-
 from gunicorn import glogging
 
 _UNSAFE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}

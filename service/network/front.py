@@ -14,8 +14,8 @@ from models.errors import LayerscopeError
 from models.images import Limits
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
 from service.headers import common_headers, new_request_id
-from service.incoming.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
 from service.health import STOPPING
+from service.incoming.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
 from service.incoming.guard import ADMITTED
 from service.network.connection import CONNECTION, Connection, Phase
 from service.network.environ import Headers, Scope, make_environ, put_body, run_wsgi
