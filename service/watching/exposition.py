@@ -5,6 +5,7 @@ prometheus-client writes the two forms and chooses between them; the numbers are
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from operator import add
 
 from flask import Blueprint, Response, current_app, request
 from prometheus_client.core import (
@@ -53,8 +54,8 @@ class Workers(Collector):
             if known is None or (known.kind in ("gauge", "worker") and not living):
                 continue
             own = (str(row),) if known.kind == "worker" else tuple(labels)
-            before = sums[name].get(own, [0.0] * len(numbers))
-            sums[name][own] = [a + b for a, b in zip(before, numbers, strict=True)]
+            before = sums[name].get(own)
+            sums[name][own] = list(map(add, before, numbers)) if before else list(numbers)
         sums["layerscope_workers"][()] = [float(sum(alive.values()))]
         sums["layerscope_models_refused"][()] = [float(len(self._shelf.refused))]
         for one in self._shelf:

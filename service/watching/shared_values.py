@@ -85,9 +85,11 @@ class SharedValues:
     def read(self) -> Iterator[Values]:
         """Every series of every row."""
         for row in range(self.rows):
-            alive, numbers = bool(self._head_of(row)[1]), self._numbers_of(row)
-            for key, start, width in self._directory(row):
-                yield Values(row, alive, key, numbers[start : start + width].tolist())
+            alive, series = bool(self._head_of(row)[1]), self._directory(row)
+            used = series[-1][1] + series[-1][2] if series else 0
+            numbers = self._numbers_of(row)[:used].tolist()
+            for key, start, width in series:
+                yield Values(row, alive, key, numbers[start : start + width])
 
     def _place(self, key: Key, width: int) -> int | None:
         """Where a series of this row begins; None: the row is full."""
