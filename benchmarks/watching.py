@@ -47,9 +47,8 @@ def main() -> None:
         began = time.perf_counter()
         size = len(generate_latest(Workers(values, Shelf([]))))
         spent = (time.perf_counter() - began) * 1000
-        print(
-            f"{when} scrape, {WORKERS} workers, {MOST_CLASSES} classes: {spent:.0f} ms, {size:,} B"
-        )
+        print(f"{when} scrape of {WORKERS} workers, {MOST_CLASSES} classes: {spent:.0f} ms")
+        print(f"    {size:,} bytes")
 
 
 def cost(access_log: bool) -> tuple[float, float]:
