@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import struct
 import threading
 import time
 import urllib.error
@@ -25,7 +27,7 @@ from service.watching.routes import template
 from service.watching.shared_values import SharedValues
 from tests.conftest import encode_photo, paint_photo
 from tests.making import COLOURS, believe_colours, colour_bundle, picture
-from tests.serving import Server, serving
+from tests.serving import Server, post_head, read_answer, serving
 from tests.watching import wait_for
 
 RED, YELLOWISH = picture(COLOURS["red"]), picture((130, 120, 5))
@@ -311,6 +313,27 @@ def test_sums_never_fall_while_workers_are_killed_and_replaced(tiny_bundle: Path
         assert wait_for(
             lambda: value(metrics_of(server), "layerscope_workers") == 2 or None, "two workers"
         )
+
+
+@pytest.mark.alone
+def test_a_request_that_is_cut_and_one_whose_client_leaves_count_once(tiny_bundle: Path):
+    photo, told = encode_photo(paint_photo(60, 80), "JPEG"), "layerscope_requests_total"
+    options = ("--read-seconds", "0.5")
+    with serving(tiny_bundle, workers=1, options=options) as server:
+        with server.connect(post_head("/predict", len(photo)) + photo[:50]) as half:
+            assert read_answer(half)[0] == 408
+        with server.connect(post_head("/predict", len(photo)) + photo[:50]) as leaving:
+            leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        found = wait_for(
+            lambda: (
+                (told, frozenset({"route": "/predict", "status": "499"}.items()))
+                in (now := metrics_of(server))
+                and now
+            ),
+            "the one that left",
+        )
+        assert value(found, told, route="(broken)", status="408") == 1
+        assert total(found, told, route="/predict") == 1
 
 
 @pytest.mark.alone

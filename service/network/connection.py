@@ -100,6 +100,11 @@ class Connection(ASGIProtocol):
         """Whether the last byte of the request has arrived."""
         return self._body_receiver is not None and bool(self._body_receiver._complete)
 
+    @property
+    def answered(self) -> bool:
+        """Whether it was cut with a word, or is gone: no answer can follow."""
+        return self._closed
+
     def cut(self, status: int, code: str, message: str) -> None:
         """End a request that is overdue or in the way: with a word while it arrives."""
         if self.phase is Phase.ARRIVING and self.heard and not self._closed:

@@ -70,6 +70,9 @@ class Front:
             try:
                 answer = await self._answer(environ, connection, receive)
             except LayerscopeError as error:
+                if connection.answered:  # it was overdue: that has been said, counted and logged
+                    status = 0
+                    return
                 answer = self._refuse(error, environ)
             status, headers, body = answer
             if environ["REQUEST_METHOD"] == "HEAD":
@@ -86,7 +89,8 @@ class Front:
                 self.watch.answered(environ, status, began)
             raise
         finally:
-            self.watch.left(environ, status, began, sent)
+            if status:
+                self.watch.left(environ, status, began, sent)
 
     async def _answer(
         self, environ: dict[str, Any], connection: Connection, receive: Any

@@ -54,7 +54,8 @@ class Watch:
             "version": known.version,
             "photos": known.photos,
             "ms": round((time.perf_counter() - began) * 1000, 2),
-            "stages_ms": {name: round(s * 1000, 2) for name, s in known.times.items()},
+            # A copy: a thread whose answer came too late may still be at work.
+            "stages_ms": {name: round(s * 1000, 2) for name, s in known.times.copy().items()},
             "bytes_in": known.received,
             "bytes_out": sent,
         }
