@@ -116,11 +116,10 @@ def prefer(context: click.Context, one: str, other: str) -> tuple[Any, Any]:
     """Two settings that exclude each other: the one of the lower source counts as not given."""
     values = {name: context.params[name] for name in (one, other)}
     sources = {name: context.get_parameter_source(name) for name in values}
-    for lower, higher in ((one, other), (other, one)):
-        if sources[lower] in SOURCES and sources[higher] in SOURCES:
-            order = list(SOURCES)
-            if order.index(sources[lower]) > order.index(sources[higher]):
-                values[lower] = () if isinstance(values[lower], tuple) else None
+    ranks = [list(SOURCES).index(source) for source in sources.values() if source in SOURCES]
+    if len(ranks) == 2 and ranks[0] != ranks[1]:
+        lower = one if ranks[0] > ranks[1] else other
+        values[lower] = () if isinstance(values[lower], tuple) else None
     return values[one], values[other]
 
 

@@ -15,7 +15,7 @@ def template(routes: Map, environ: dict[str, Any]) -> str:
     try:
         return _find(adapter, path, environ["REQUEST_METHOD"])
     except MethodNotAllowed as error:
-        return _find(adapter, path, (error.valid_methods or ["GET"])[0])
+        return _find(adapter, path, min(error.valid_methods or ["GET"]))
     except HTTPException:
         return UNKNOWN
 

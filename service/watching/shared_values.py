@@ -129,7 +129,7 @@ class SharedValues:
         begin = row * _ROW_BYTES
         return memoryview(self._memory)[begin : begin + _HEAD_BYTES].cast("Q")
 
-    def _numbers_of(self, row: int) -> memoryview:
+    def _numbers_of(self, row: int) -> "memoryview[float]":
         begin = row * _ROW_BYTES + _HEAD_BYTES
         return memoryview(self._memory)[begin : begin + NUMBERS * 8].cast("d")
 
