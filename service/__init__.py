@@ -11,6 +11,8 @@
 - health.py     is the process alive, is it ready
 - errors.py     everything that goes wrong -> one shape of answer
 - logs.py       one line a message, whatever names are in it
+- watching/    metrics, times of a request's stages, a line of the log for each request
+- config_file.py  settings from the environment and a file
 - network/      a gunicorn worker that reads requests whole, and admits as many as it can answer
 - finite_json.py  answers hold no number that JSON has not
 - app.py        puts these together;  __main__.py runs them under gunicorn

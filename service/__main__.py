@@ -18,17 +18,21 @@ from gunicorn.app.base import BaseApplication
 
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
+from service.config_file import PREFIX, Port, chosen, prefer, take_config
 from service.incoming.decode_memory import DecodeMemory
 from service.incoming.guard import read_settings
-from service.logs import Logger, printable
+from service.logs import FORMS, Logger, choose_form, printable, say, use_form
 from service.network.front import Front
 from service.network.worker import NetworkWorker, ask_for_descriptors
 from service.settings import Settings, choose_workers
 from service.versions.arbiter import KeepingArbiter
 from service.versions.keeper import Keeper
 from service.versions.sources import ModelFolder, NamedBundles
+from service.watching.metrics import Metrics
+from service.watching.shared_values import SharedValues
 
 BACKLOG = 2048  # connections that the system keeps until a worker accepts them
+SPARE_ROWS = 8  # of the metrics, for workers that a signal adds or that end slowly
 
 
 class Server(BaseApplication):
@@ -37,6 +41,8 @@ class Server(BaseApplication):
     def __init__(self, keeper: Keeper, settings: Settings, options: dict[str, Any]):
         self._keeper, self._settings, self._options = keeper, settings, options
         self._decode_memory = DecodeMemory(settings.decode_bytes)  # one for all workers
+        self.values = SharedValues(settings.workers + SPARE_ROWS)  # likewise
+        self.row: int | None = 0  # of the values, for the worker that is forked next
         super().__init__()
 
     def load_config(self) -> None:
@@ -50,6 +56,9 @@ class Server(BaseApplication):
             self.follower = self._keeper.follow()  # the worker asks how much it holds
             app = create_app(self.follower.current, self._settings)
             app.extensions["decode_memory"] = self._decode_memory
+            if self.row is not None:  # else more workers were added than there are rows
+                self.values.take(self.row)
+                app.extensions["metrics"] = Metrics(self.values)
             return Front(app)
         except LayerscopeError as error:  # it passed its trial: perhaps memory is short
             click.echo(f"error: {printable(str(error))}", err=True)
@@ -61,8 +70,14 @@ class Server(BaseApplication):
         KeepingArbiter(self, self._keeper).run()
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("bundles", nargs=-1, type=click.Path(path_type=Path))
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
+)
+@click.argument("bundles", nargs=-1, type=click.Path(path_type=Path), envvar=f"{PREFIX}_BUNDLES")
+@click.option("--config", is_eager=True, callback=take_config, metavar="FILE",
+              type=click.Path(path_type=Path),
+              help="A TOML file of these settings; a flag or LAYERSCOPE_NAME goes before it."
+              )  # fmt: skip
 @click.option(
     "--models",
     type=click.Path(path_type=Path),
@@ -76,7 +91,7 @@ class Server(BaseApplication):
     help="Serve only what the owner of this public key signed.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), cls=Port)
 @click.option("--workers", default="auto", show_default=True, help="Processes; auto: one a core.")
 @click.option("--max-megapixels", default=25.0, show_default=True, help="Of a posted photo.")
 @click.option("--more-formats", is_flag=True, help="Also TIFF, AVIF, HEIC (pi-heif).")
@@ -94,8 +109,15 @@ class Server(BaseApplication):
               )  # fmt: skip
 @click.option("--api-keys", type=click.Path(path_type=Path), help="A file with one key a line.")
 @click.option("--rate-limit", help="Posts of one key or address, such as 60/minute.")
+@click.option("--log", type=click.Choice(FORMS), default="auto", show_default=True,
+              help="Form of the log; auto: text on a terminal, else JSON.")  # fmt: skip
+@click.option("--access-log/--no-access-log", default=True, show_default=True,
+              help="A line of the log for each request.")  # fmt: skip
+@click.pass_context
 def main(
+    context: click.Context,
     bundles: tuple[Path, ...],
+    config: Path | None,
     models: Path | None,
     trust: Path | None,
     host: str,
@@ -111,9 +133,12 @@ def main(
     allow_origin: tuple[str, ...],
     api_keys: Path | None,
     rate_limit: str | None,
+    log: str,
+    access_log: bool,
 ) -> None:
     """Serve each BUNDLE over HTTP; the first is the default model. What replaces one is loaded."""
     try:
+        use_form(choose_form(log))
         count, threads = choose_workers(workers)
         settings = Settings(count, threads)
         settings = replace(
@@ -128,16 +153,20 @@ def main(
             allow_origins=allow_origin,
             api_keys=api_keys,
             rate_limit=rate_limit,
+            access_log=access_log,
         )
         read_settings(settings)
         ask_for_descriptors(settings.connections)
-        keeper = open_keeper(bundles, models, trust, threads)
+        keeper = open_keeper(*prefer(context, "bundles", "models"), trust, threads)
         listener = listen(host, port)
     except LayerscopeError as error:
         click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)
     shown = f"[{host}]" if ":" in host else host
-    click.echo(
+    given = chosen(context)
+    told = [f"{name} = {value} ({source})" for name, (value, source) in given.items()]
+    say(f"settings: {', '.join(told) or 'the defaults'}", settings=given)
+    say(
         f"serving {', '.join(keeper.names) or 'no model yet'} on http://{shown}:{port} "
         f"({count} workers, {threads} network threads each)"
     )
@@ -177,7 +206,7 @@ def open_keeper(
 
         key = bytes(read_key(trust)).hex()
     source = ModelFolder(models) if models else NamedBundles(list(bundles))
-    keeper = Keeper(source, threads, key, say=click.echo)
+    keeper = Keeper(source, threads, key, say=say)
     keeper.start()
     return keeper
 

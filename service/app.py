@@ -14,6 +14,10 @@ from service.incoming.uploads import PhotoRequest
 from service.settings import Settings
 from service.shelf import Shelf, open_shelf
 from service.versions import routes as version_routes
+from service.watching import exposition
+from service.watching.metrics import Metrics
+from service.watching.record import record
+from service.watching.shared_values import SharedValues
 
 
 def create_app(
@@ -41,13 +45,16 @@ def create_app(
     app.extensions["settings"] = settings
     app.extensions["guard"] = Guard(settings)
     app.extensions["decode_memory"] = DecodeMemory(settings.decode_bytes)
-    for blueprint in (routes.bp, inside.bp, pages.bp, health.bp):
+    app.extensions["metrics"] = Metrics(SharedValues())
+    for blueprint in (routes.bp, inside.bp, pages.bp, health.bp, exposition.bp):
         app.register_blueprint(blueprint)
     errors.register(app)
 
     @app.before_request
     def admit() -> None:
         request.environ.setdefault(errors.REQUEST_ID, new_request_id(request.environ))
+        if request.url_rule is not None:
+            record().route = request.url_rule.rule
         check_request()
 
     if callable(bundles):

@@ -7,7 +7,6 @@ input is never answered with 500. What the log says of a request begins with the
 
 import json
 import logging
-import secrets
 from http import HTTPStatus
 from typing import Any
 
@@ -176,9 +175,8 @@ def describe(error: LayerscopeError, request_id: str) -> tuple[int, list[tuple[s
     return status, [*headers, ("Content-Length", str(len(encoded)))], encoded
 
 
-def answer_bytes(status: int, code: str, message: str) -> tuple[bytes, bytes]:
+def answer_bytes(status: int, code: str, message: str, request_id: str) -> tuple[bytes, bytes]:
     """Head and body of an error where there is no request yet."""
-    request_id = secrets.token_hex(8)
     error = {"code": code, "message": message, "request_id": request_id}
     body = json.dumps({"error": error}).encode() + b"\n"
     lines = [

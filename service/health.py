@@ -12,6 +12,7 @@ from service.incoming.asking import shelf
 
 log = logging.getLogger(__name__)
 REMEMBER_S = 0.5  # an answer: asking for it often must cost nothing
+STOPPING = "layerscope.stopping"  # in the WSGI environment: the worker takes no new clients
 
 bp = Blueprint("health", __name__, url_prefix="/v2/health")
 
@@ -24,7 +25,9 @@ def live() -> dict[str, Any]:
 
 @bp.get("/ready")
 def ready() -> dict[str, Any] | Answer:
-    """Every model answers a photo, or did half a second ago."""
+    """Every model answers a photo, or did half a second ago, and the service is not stopping."""
+    if request.environ.get(STOPPING):
+        return answer("not_ready", "the service is stopping", 503)
     known: tuple[float, LayerscopeError | None] | None = current_app.extensions.get("ready")
     if known is None or time.monotonic() - known[0] > REMEMBER_S:
         known = time.monotonic(), _what_fails()

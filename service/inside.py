@@ -17,6 +17,8 @@ from models.insight import LayerInsight
 from service.errors import Busy
 from service.incoming.asking import drawing, number, said_by, settings, shelf, wants_json
 from service.incoming.uploads import decode, photo_in
+from service.watching.metrics import note_reading
+from service.watching.record import stage
 
 bp = Blueprint("inside", __name__)
 _occlusions = threading.BoundedSemaphore(1)  # it takes seconds: one at a time in a worker
@@ -31,7 +33,9 @@ def all_activations(name: str | None) -> dict[str, Any]:
     classifier = shelf().find(name)
     top = number("top", 5, 1, 1000)
     pixels = decode(classifier, photo_in(request), settings().limits)
-    inside = look_inside(classifier, pixels, request.args.get("label"))
+    with stage("network"):
+        inside = look_inside(classifier, pixels, request.args.get("label"))
+    note_reading(classifier, inside.reading)
     label = classifier.class_names[inside.label]
     said = said_by(classifier) | classifier.describe(inside.reading, top)
     return said | {
@@ -51,7 +55,8 @@ def saliency(name: str | None) -> Response | dict[str, Any]:
     if method == "occlusion" and not _occlusions.acquire(blocking=False):
         raise Busy("another photo is being covered part by part; try again in 3 seconds", 3)
     try:
-        found = explain(classifier, pixels, request.args.get("label"), method)
+        with stage("network"):
+            found = explain(classifier, pixels, request.args.get("label"), method)
     finally:
         if method == "occlusion":
             _occlusions.release()

@@ -1,12 +1,17 @@
-"""The log: one line a message, whatever names are in it.
+"""The log: one line a message, whatever names are in it; for people, or as JSON for machines.
 
 Names of files and classes come from outside. A line end or an escape code in one would forge
 a line, or change the terminal of whoever reads.
 """
 
+import json
 import logging
+import os
+import sys
+from datetime import UTC, datetime
 from typing import Any
 
+import click
 from gunicorn import glogging
 
 _UNSAFE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
@@ -14,6 +19,7 @@ _UNSAFE |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 _UNSAFE |= {code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F))}
 _UNSAFE |= {code: f"\\u{code:04x}" for code in range(0x2066, 0x206A)}  # they turn text around
 OURS = "service"
+FORMS = ("auto", "text", "json")
 
 
 def printable(text: str) -> str:
@@ -34,8 +40,54 @@ class OneLine(logging.Formatter):
         return "\n".join(f"    {printable(line)}" for line in lines)
 
 
+class JsonLine(logging.Formatter):
+    """A formatter that writes one JSON object a message, in ASCII; a traceback is a field of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line itself."""
+        line = _head(record.created, record.levelname)
+        fields = getattr(record, "fields", None)
+        line |= {"message": record.getMessage()} if fields is None else fields
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def choose_form(asked: str) -> str:
+    """`text` or `json` for `--log`; `auto`: text where a person reads it on a terminal."""
+    if asked != "auto":
+        return asked
+    return "text" if sys.stderr.isatty() else "json"
+
+
+def use_form(form: str) -> None:
+    """Have every message from now on in this form, also before gunicorn starts."""
+    Logger.form = form
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(
+            JsonLine() if form == "json" else OneLine("%(levelname)s: %(message)s")
+        )
+
+
+def say(text: str, **fields: Any) -> None:
+    """Tell on standard output what the service does; `fields` are for JSON alone."""
+    if Logger.form == "json":
+        now = datetime.now(UTC).timestamp()
+        click.echo(json.dumps(_head(now, "INFO") | {"message": text} | fields, default=str))
+    else:
+        click.echo(printable(text))
+
+
+def _head(seconds: float, level: str) -> dict[str, Any]:
+    """The first fields of a line."""
+    time = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return {"time": time, "level": level.lower(), "process": os.getpid()}
+
+
 class Logger(glogging.Logger):
     """gunicorn's logger, whose form and place the service's own messages share."""
+
+    form = "text"  # set on the class before gunicorn starts
 
     def setup(self, cfg: Any) -> None:
         """Set our formatter; called again when gunicorn reads its settings again."""
@@ -44,4 +96,6 @@ class Logger(glogging.Logger):
         ours.handlers = list(self.error_log.handlers)
         ours.propagate = False
         for handler in ours.handlers:
-            handler.setFormatter(OneLine(self.error_fmt, self.datefmt))
+            handler.setFormatter(
+                JsonLine() if self.form == "json" else OneLine(self.error_fmt, self.datefmt)
+            )

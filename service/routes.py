@@ -11,13 +11,15 @@ from flask import Blueprint, Response, current_app, request
 from PIL import Image
 
 from models import mosaic
-from models.classifier import Classifier
+from models.classifier import Classifier, Reading
 from models.errors import SettingError
 from models.inside import LayerAnswer, class_index, effects_of
 from models.natural_order import natural_order
 from service.incoming.asking import choice, drawing, number, said_by, settings, shelf, wants_json
 from service.incoming.channels import choose_channels
 from service.incoming.uploads import decode, decode_all, photo_in, photos_in
+from service.watching.metrics import note_reading
+from service.watching.record import stage
 
 bp = Blueprint("models", __name__)
 OVERLAY_PX = 112  # a tile over the photo, where no size is asked for
@@ -32,12 +34,18 @@ def predict(name: str | None) -> dict[str, Any]:
     encoded = photos_in(request, settings().photos_per_request)
     pixels = decode_all(classifier, encoded, settings().limits)
     results = [
-        classifier.describe(classifier.read(one), top)
+        classifier.describe(_read(classifier, one), top)
         for one in pixels  # one by one: a batch is no faster on a CPU and holds more memory
     ]
     if len(results) == 1:
         return said_by(classifier) | results[0]
     return said_by(classifier) | {"results": results}
+
+
+def _read(classifier: Classifier, photo: np.ndarray) -> Reading:
+    with stage("network"):
+        reading = classifier.read(photo)
+    return note_reading(classifier, reading)
 
 
 @bp.post("/activations/<path:layer>", defaults={"name": None})
@@ -52,7 +60,8 @@ def activations(name: str | None, layer: str) -> Response:
     colours = mosaic.EMBER if choice("colour", "ember", "grey") == "ember" else mosaic.GREY
     over = choice("overlay", "0", "1") == "1"
     pixels = decode(classifier, photo_in(request), settings().limits)
-    answer = classifier.look(pixels, [layer])
+    with stage("network"):
+        answer = classifier.look(pixels, [layer])
     maps = answer.maps[layer]
     label = class_index(classifier, answer.probabilities, request.args.get("label"))
     as_json = wants_json(request.accept_mimetypes)

@@ -36,6 +36,7 @@ class Settings:
     allow_origins: tuple[str, ...] = ()  # sites whose pages may ask, such as https://example.org
     api_keys: Path | None = None  # a file with one key a line; None: no key is asked for
     rate_limit: str | None = None  # posts of one key or address, such as 60/minute
+    access_log: bool = True  # a line of the log for each request
 
     def __post_init__(self) -> None:
         if not 1 <= self.workers <= MAX_WORKERS:

@@ -12,6 +12,9 @@ import pytest
 
 from models.adopting.kinds import KINDS, TRAINING_ONLY
 from service.__main__ import main as service
+from service.config_file import PREFIX, expected_type, in_file, read_config
+from service.watching.metrics import METRICS
+from service.watching.record import STAGES
 from tests.conftest import encode_photo, paint_photo
 from tests.serving import ROOT
 from tests.test_rooms import ABOVE, BELOW, SOURCES
@@ -124,6 +127,51 @@ def test_every_option_of_the_service_is_documented():
             assert option.opts[0] in serving, option.opts[0]
 
 
+def test_the_table_of_the_services_settings_has_each_with_its_names_and_default():
+    rows = rows_of("docs/operations.md", "setting | environment")
+    table = {tuple(re.findall(r"`([^`]+)`", names)): others for names, *others in rows}
+    real = {}
+    for one in service.params:
+        names = (
+            (*one.opts, *one.secondary_opts) if isinstance(one, click.Option) else ("BUNDLE ...",)
+        )
+        known = in_file(service).get(str(one.name))
+        real[names] = [
+            f"`{PREFIX}_{str(one.name).upper()}`",
+            f"`{one.name}`" if known else "",
+            default_of(one),
+            expected_type(known) if known else "",
+        ]
+    assert table == real
+
+
+def default_of(option: click.Parameter) -> str:
+    """A default of the service as the table has it."""
+    if isinstance(option, click.Option) and option.is_flag:
+        return "on" if option.default is True else "off"
+    return str(option.default) if isinstance(option.default, str | int | float) else "none"
+
+
+def test_the_file_of_settings_that_is_shown_is_one(tmp_path):
+    (example,) = re.findall(r"^```toml\n(.*?)^```", text_of("docs/operations.md"), re.M | re.S)
+    (tmp_path / "settings.toml").write_text(example)
+    assert len(read_config(tmp_path / "settings.toml", service)) == 5
+
+
+def test_the_table_of_metrics_has_each_with_its_kind_labels_and_meaning():
+    kinds = {"shelf": "gauge", "worker": "gauge"}
+    assert rows_of("docs/operations.md", "metric | kind") == [
+        [f"`{name}`", kinds.get(metric.kind, metric.kind),
+         ", ".join(f"`{label}`" for label in metric.labels), metric.help]
+        for name, metric in METRICS.items()
+    ]  # fmt: skip
+
+
+def test_the_table_of_stages_has_each_in_its_order():
+    rows = rows_of("docs/operations.md", "stage of a request with photos")
+    assert [stage.strip("`") for stage, _ in rows] == list(STAGES)
+
+
 def commands_named(page: Path) -> set[str]:
     """Commands of the training room that a page names."""
     return set(re.findall(r"python -m training ([a-z]+)", page.read_text(encoding="utf-8")))
@@ -138,7 +186,7 @@ def test_every_command_that_is_named_exists_and_every_one_is_named():
 
 def test_every_option_that_is_named_exists():
     known = {name for _, option in options() for name in (*option.opts, *option.secondary_opts)}
-    known |= {name for option in service.params for name in option.opts}
+    known |= {name for one in service.params for name in (*one.opts, *one.secondary_opts)}
     known |= {"--help", *OF_OTHERS, *OF_BENCHMARKS}
     for page in PAGES:
         named = re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ import promql_parser
 import pytest
 import yaml
 
+from service.watching.metrics import METRICS
 from tests.serving import ROOT, WAIT_S, serving
 
 WATCH = ROOT / "deploy/watch"
@@ -31,6 +32,7 @@ JOBS = {
         "scrape_configs"
     ]
 }
+PROBED = {name: job for name, job in JOBS.items() if "params" in job}
 PROBER = "prometheus-blackbox-exporter"
 
 
@@ -76,12 +78,36 @@ def test_the_dashboard_reads_the_source_that_is_set_up_with_it():
 def test_the_jobs_ask_the_containers_of_the_compose_file():
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text(encoding="utf-8"))
     modules = yaml.safe_load((WATCH / "prober.yaml").read_text(encoding="utf-8"))["modules"]
-    for job in JOBS.values():
+    for job in PROBED.values():
         assert job["params"]["module"][0] in modules
         target = urllib.parse.urlsplit(job["static_configs"][0]["targets"][0])
         assert (target.hostname, target.port) == ("layerscope", 8000)
         prober = job["relabel_configs"][-1]["replacement"].split(":")[0]
         assert {target.hostname, prober} <= set(compose["services"])
+
+
+def test_prometheus_scrapes_the_service_itself():
+    (job,) = [job for name, job in JOBS.items() if name not in PROBED]
+    assert job["job_name"] == "layerscope"
+    assert job["static_configs"][0]["targets"] == ["layerscope:8000"]
+    assert job.get("metrics_path", "/metrics") == "/metrics"  # Prometheus' own default
+
+
+def test_every_metric_and_label_of_the_service_on_the_dashboard_is_one_that_it_has():
+    shown = 0
+    for query in QUERIES:
+        for name, job in metrics_in(query):
+            if job in PROBED:
+                continue
+            base = re.sub(r"_(bucket|sum|count)$", "", name)
+            metric = METRICS[base]
+            assert (base != name) == (metric.kind == "histogram"), name
+            by = {
+                word for group in re.findall(r"by \(([^)]*)\)", query) for word in group.split(", ")
+            }
+            assert by <= {*metric.labels, "le"}, query
+            shown += 1
+    assert shown > 10  # else nothing is tested
 
 
 def test_prometheus_takes_its_settings():
@@ -122,11 +148,11 @@ def test_every_metric_of_the_dashboard_comes_from_the_prober_that_asks_a_real_se
     )
     try:
         with serving(tiny_bundle, workers=1) as server:
-            told = {job: probe(port, server.port, job) for job in JOBS}
+            told = {job: probe(port, server.port, job) for job in PROBED}
         for query in QUERIES:
             for metric, job in metrics_in(query):
-                assert metric in told[job], query
-        for job in JOBS:  # ready, and the photo in prober.yaml gets a prediction
+                assert job not in PROBED or metric in told[job], query
+        for job in PROBED:  # ready, and the photo in prober.yaml gets a prediction
             assert told[job]["probe_success"] == 1, told[job]
         assert (
             probe(port, server.port, "layerscope-predict")["probe_success"] == 0

@@ -10,6 +10,7 @@ from models.errors import SettingError
 from service.headers import VERSION
 from service.settings import Settings
 from service.shelf import Shelf
+from service.watching.metrics import note_model
 
 
 def shelf() -> Shelf:
@@ -41,12 +42,14 @@ def choice(name: str, *known: str) -> str:
 
 
 def said_by(classifier: Classifier) -> dict[str, str]:
-    """Who answers: the model and its version."""
+    """Who answers: the model and its version; the log says so too."""
+    note_model(classifier)
     return {"model": classifier.name, "version": classifier.manifest.version}
 
 
 def drawing(classifier: Classifier, png: bytes) -> Response:
     """A picture; its header says which version of the model it was drawn by."""
+    note_model(classifier)
     return Response(
         png, mimetype="image/png", headers={VERSION: quote(classifier.manifest.version)}
     )

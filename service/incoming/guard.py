@@ -26,6 +26,7 @@ from service.settings import Settings
 
 ADMITTED = "layerscope.admitted"  # in the WSGI environment: has been checked
 OPEN = ("/v2/health/",)  # asked by whoever watches the service, under any name, without a key
+METRICS = "/metrics"
 SHORTEST_KEY = 16
 _IN_BRACKETS = re.compile(r"\[([0-9a-f:.]+)\](?::\d{1,5})?")
 _LAST_DOT = re.compile(r"\.(?=(?::\d*)?\Z)")
@@ -45,7 +46,9 @@ class Guard:
         if environ["PATH_INFO"].startswith(OPEN):
             return
         host = environ.get("HTTP_HOST", "")
-        hosts = self._settings.allow_hosts
+        # Who scrapes asks by the address of each process; with keys, only who has one is told.
+        by_any_name = environ["PATH_INFO"] == METRICS and self._keys
+        hosts = () if by_any_name else self._settings.allow_hosts
         if hosts and not is_allowed(plain_host(host), [plain_host(one) for one in hosts]):
             raise HostRefused(
                 f"this service does not answer for the host {host[:100]!r} (--allow-host)"

@@ -2,7 +2,8 @@
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from models.errors import ImageError, ImageTooLarge
 from models.images import Limits
 from service.errors import BadUpload, BodyIncomplete, DecodingTimeout, NotAPhoto, TooManyPhotos
 from service.incoming.decode_memory import DecodeMemory
+from service.watching.record import record_in, stage
 
 DECODE_S = 20.0  # for all photos of a request
 FIELD = "image"
@@ -54,6 +56,7 @@ def photos_in(request: Request, most: int) -> list[bytes]:
         photos = [data]
     if len(photos) > most:
         raise TooManyPhotos(f"{len(photos)} photos in one request; the limit is {most}")
+    record_in(request.environ).photos = len(photos)
     return photos
 
 
@@ -119,11 +122,21 @@ def _check_form(mimetype: str, data: bytes) -> None:
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n")
 
 
+@contextmanager
+def _room(memory: DecodeMemory, size_bytes: int) -> Iterator[None]:
+    """Memory for the pixels; the time until it is there counts as waiting."""
+    with ExitStack() as held:
+        with stage("wait"):
+            held.enter_context(memory.room(size_bytes))
+        yield
+
+
 def decode(classifier: Classifier, data: bytes, limits: Limits) -> np.ndarray:
     """The pixels of one photo; a large one waits for memory. Raises ImageError, Busy."""
     memory: DecodeMemory = current_app.extensions["decode_memory"]
     try:
-        return classifier.decode(data, limits, memory.room)
+        with stage("decode"):
+            return classifier.decode(data, limits, lambda size: _room(memory, size))
     except ImageError as error:
         if not isinstance(error, ImageTooLarge) and lost_line_ends(data):
             error.args = (

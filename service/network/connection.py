@@ -9,6 +9,7 @@ reset the connection and take the answer from it. Nothing here blocks or waits.
 
 import logging
 import re
+import secrets
 import select
 import time
 from enum import Enum, auto
@@ -98,6 +99,11 @@ class Connection(ASGIProtocol):
     def whole(self) -> bool:
         """Whether the last byte of the request has arrived."""
         return self._body_receiver is not None and bool(self._body_receiver._complete)
+
+    @property
+    def answered(self) -> bool:
+        """Whether it was cut with a word, or is gone: no answer can follow."""
+        return self._closed
 
     def cut(self, status: int, code: str, message: str) -> None:
         """End a request that is overdue or in the way: with a word while it arrives."""
@@ -236,7 +242,9 @@ class Connection(ASGIProtocol):
             self._say(status, "bad_request", f"not a valid HTTP request: {message[:200]}")
 
     def _say(self, status: int, code: str, message: str) -> None:
-        head, body = answer_bytes(status, code, message)
+        request_id = secrets.token_hex(8)
+        head, body = answer_bytes(status, code, message, request_id)
+        self.worker.asgi.watch.broken(request_id, status, len(body))
         self._safe_write(head + body)
 
     def _close_transport(self) -> None:

@@ -14,12 +14,16 @@ from models.errors import LayerscopeError
 from models.images import Limits
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
 from service.headers import common_headers, new_request_id
+from service.health import STOPPING
 from service.incoming.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
 from service.incoming.guard import ADMITTED
 from service.network.connection import CONNECTION, Connection, Phase
 from service.network.environ import Headers, Scope, make_environ, put_body, run_wsgi
 from service.network.lanes import Lane
 from service.settings import Settings
+from service.watching.metrics import CLIENT_LEFT
+from service.watching.record import record_in
+from service.watching.requests import Watch
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +35,7 @@ PART_HEAD_BYTES = 8_192  # of a form, in which the blank line behind a part's he
 SEARCHED_BYTES = 4_000_000  # of a form whose parts are counted; a longer one is heavy in any case
 USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
 LIVE = "/v2/health/live"
+IN_THREAD = ("wait", "decode", "network")  # stages that end before the answer is written
 HEALTH = ("/v2/health/", "/metrics")
 PREDICT = "/predict"  # what else is posted draws, or looks into many layers: that takes longer
 Answer = tuple[int, Headers, bytes]
@@ -50,6 +55,8 @@ class Front:
         self._pages = Lane("pages", 2, 200)
         self._photos = Lane("photos", threads, waiting)
         self._heavy = Lane("heavy", HEAVY_THREADS, waiting)
+        self.lanes = (self._health, self._pages, self._photos, self._heavy)
+        self.watch = Watch(app.extensions["metrics"], app.url_map, self._settings.access_log)
         self._shed = 0
         self._shed_logged = 0.0
 
@@ -58,13 +65,32 @@ class Front:
         connection: Connection = scope[CONNECTION]
         environ = make_environ(scope)
         environ[REQUEST_ID] = new_request_id(environ)
+        began, status, sent = time.perf_counter(), CLIENT_LEFT, 0
         try:
-            answer = await self._answer(environ, connection, receive)
-        except LayerscopeError as error:
-            answer = self._refuse(error, environ)
-        if connection.phase is Phase.ANSWERING:
-            connection.enter(Phase.SENDING)
-        await self._send(answer, environ, connection, send)
+            try:
+                answer = await self._answer(environ, connection, receive)
+            except LayerscopeError as error:
+                if connection.answered:  # it was overdue: that has been said, counted and logged
+                    status = 0
+                    return
+                answer = self._refuse(error, environ)
+            status, headers, body = answer
+            if environ["REQUEST_METHOD"] == "HEAD":
+                body = b""
+            sent = len(body)
+            if connection.phase is Phase.ANSWERING:
+                connection.enter(Phase.SENDING)
+            self.watch.answered(environ, status, began)  # before: a worker may die while it sends
+            ready = time.perf_counter()
+            await self._send((status, headers, body), connection, send)
+            record_in(environ).spend("write", time.perf_counter() - ready)
+        except asyncio.CancelledError:
+            if status == CLIENT_LEFT:
+                self.watch.answered(environ, status, began)
+            raise
+        finally:
+            if status:
+                self.watch.left(environ, status, began, sent)
 
     async def _answer(
         self, environ: dict[str, Any], connection: Connection, receive: Any
@@ -72,6 +98,7 @@ class Front:
         """Raises LayerscopeError for what is refused before a thread is taken."""
         self._guard.check(environ)
         environ[ADMITTED] = True
+        environ[STOPPING] = connection.worker.stopping
         if environ["PATH_INFO"] == LIVE:
             return run_wsgi(self._app.wsgi_app, environ)  # at once, whatever the threads do
         lane = self._lane(environ)
@@ -80,7 +107,10 @@ class Front:
             if int(declared) > self._settings.upload_bytes:
                 raise BodyTooLarge(int(declared), self._settings.upload_bytes)
             lane.check()
+        began = time.perf_counter()
         body = await self._read(connection, receive)
+        record_in(environ).spend("read", time.perf_counter() - began)
+        record_in(environ).received = len(body)
         put_body(environ, body)
         if lane is self._photos and is_heavy(environ, body, self._settings.limits):
             lane = self._heavy
@@ -115,16 +145,23 @@ class Front:
         seconds = self._settings.answer_s
         try:
             async with asyncio.timeout(seconds):
-                return await lane.run(lambda: run_wsgi(self._app.wsgi_app, environ))
+                asked = time.perf_counter()
+                return await lane.run(lambda: self._run(environ, asked))
         except TimeoutError:
             raise Busy(f"the answer took over {seconds:g} s; send less, or try again") from None
 
-    async def _send(
-        self, answer: Answer, environ: dict[str, Any], connection: Connection, send: Any
-    ) -> None:
+    def _run(self, environ: dict[str, Any], asked: float) -> Answer:
+        """Answer in a thread; what is neither decoding nor network counts as `encode`."""
+        began = time.perf_counter()
+        answer = run_wsgi(self._app.wsgi_app, environ)
+        spent = time.perf_counter() - began
+        known = record_in(environ)
+        known.spend("encode", spent - sum(known.times.get(one, 0) for one in IN_THREAD))
+        known.spend("wait", began - asked)
+        return answer
+
+    async def _send(self, answer: Answer, connection: Connection, send: Any) -> None:
         status, headers, body = answer
-        if environ["REQUEST_METHOD"] == "HEAD":
-            body = b""
         connection.release()
         connection.hold(len(body))
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

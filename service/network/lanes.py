@@ -25,6 +25,7 @@ class Lane:
             waiting: requests that may wait for a thread.
         """
         self.name = name
+        self.threads = threads
         self._pool = ThreadPoolExecutor(threads, name, initializer=_step_back)
         self._turns = asyncio.Semaphore(threads)
         self._places = threads + waiting
@@ -37,6 +38,11 @@ class Lane:
                 f"{self.taken} requests are in work or waiting, which is the limit; "
                 "try again in a second"
             )
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a thread."""
+        return max(0, self.taken - self.threads)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread of this lane, first come first served.

@@ -15,6 +15,7 @@ import resource
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from gunicorn.workers.gasgi import ASGIWorker
@@ -118,9 +119,21 @@ class NetworkWorker(ASGIWorker):
         while not self.stopping and self.ppid == os.getppid():
             self.notify()
             self._cut_overdue()
+            self._tell()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._told_to_stop.wait(), TICK_S)
         await self._stop()
+        self.asgi.watch.end()
+
+    def _tell(self) -> None:
+        """Set this worker's gauges."""
+        metrics, row = self.asgi.watch.metrics, str(self.asgi.watch.metrics.values.row)
+        metrics.set("layerscope_connections", len(self.connections))
+        metrics.set("layerscope_held_bytes", self.held, row)
+        metrics.set("layerscope_memory_bytes", resident_bytes(), row)
+        for lane in self.asgi.lanes:
+            metrics.set("layerscope_requests_waiting", lane.waiting, lane.name)
+            metrics.set("layerscope_requests_running", lane.taken - lane.waiting, lane.name)
 
     def _accept_some(self, listener: Any) -> None:
         """Take one connection, so that workers share them; more at a time in a flood."""
@@ -213,6 +226,16 @@ class NetworkWorker(ASGIWorker):
                     one.transport.close()
             self.notify()
             self._cut_overdue()
+            self._tell()
             await asyncio.sleep(0.05)
         for one in list(self.connections):
             one.transport.abort()
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in the machine's; on other systems than Linux its most."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize()

@@ -38,12 +38,18 @@ class KeepingArbiter(Arbiter):
 
     def __init__(self, app: Any, keeper: Keeper):
         self._keeper = keeper
+        self._rows: dict[int, int] = {}  # of the metrics, by the process that has it
         super().__init__(app)
 
     def spawn_worker(self) -> Any:
-        """Fork a worker, with a line to it."""
+        """Fork a worker, with a line to it and a row to count in."""
+        self._free_rows()
+        rows = set(range(self.app.values.rows)) - set(self._rows.values())
+        self.app.row = min(rows, default=None)
         self._keeper.open_link()
         pid = super().spawn_worker()
+        if self.app.row is not None:
+            self._rows[pid] = self.app.row
         self._keeper.close_link()
         return pid
 
@@ -54,11 +60,17 @@ class KeepingArbiter(Arbiter):
 
     def manage_workers(self) -> None:
         """Called in each round of the loop."""
+        self._free_rows()
         super().manage_workers()
         try:
             self._keeper.step()
         except Exception:  # a bug here must not end the service
             log.exception("versions could not be looked after")
+
+    def _free_rows(self) -> None:
+        """Let the next workers have the rows of those that ended."""
+        for pid in set(self._rows) - set(self.WORKERS):
+            self.app.values.leave(self._rows.pop(pid))
 
     def stop(self, graceful: bool = True) -> None:
         """End trials with the service; from here on nobody can connect."""
