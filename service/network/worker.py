@@ -165,15 +165,18 @@ class NetworkWorker(ASGIWorker):
         """Take all that wait: closing the listener would reset them, and what they have sent."""
         ends = time.monotonic() + self.cfg.graceful_timeout / 2
         while time.monotonic() < ends and not self._quick_shutdown:
+            full = len(self.connections) + len(self._accepting) >= self.most
             try:
-                self._accept(listener)
+                if not full:
+                    self._accept(listener)
             except BlockingIOError:
                 break
             except OSError as error:
-                if error.errno in NO_ROOM:  # until others have been answered, or cut
-                    self._evict()
-                    self.notify()
-                    await asyncio.sleep(ACCEPT_PAUSE_S)
+                full = error.errno in NO_ROOM
+            if full:
+                self._evict(Phase.LINGERING)  # they have their answers; the others get theirs
+                self.notify()
+                await asyncio.sleep(ACCEPT_PAUSE_S)
 
     async def _connect(self, client: Any) -> None:
         try:
@@ -185,9 +188,9 @@ class NetworkWorker(ASGIWorker):
         if not self.stopping:
             self.loop.add_reader(listener.fileno(), self._accept_some, listener)
 
-    def _evict(self) -> None:
+    def _evict(self, *able: Phase) -> None:
         """Cut the connections that have waited longest for their clients: one in twenty."""
-        able = (Phase.LINGERING, Phase.IDLE, Phase.ARRIVING, Phase.SENDING)
+        able = able or (Phase.LINGERING, Phase.IDLE, Phase.ARRIVING, Phase.SENDING)
         waiting = [one for one in self.connections if one.phase in able]
         waiting.sort(key=lambda one: one.since)
         for one in waiting[: 1 + self.most // 20]:
