@@ -11,6 +11,7 @@ from service.headers import common_headers, new_request_id
 from service.incoming.decode_memory import DecodeMemory
 from service.incoming.guard import Guard, check_request
 from service.incoming.uploads import PhotoRequest
+from service.protocols import oip, tf_serving
 from service.settings import Settings
 from service.shelf import Shelf, open_shelf
 from service.versions import routes as version_routes
@@ -41,7 +42,7 @@ def create_app(
     app.extensions["settings"] = settings
     app.extensions["guard"] = Guard(settings)
     app.extensions["decode_memory"] = DecodeMemory(settings.decode_bytes)
-    for blueprint in (routes.bp, inside.bp, pages.bp, health.bp):
+    for blueprint in (routes.bp, inside.bp, pages.bp, health.bp, oip.bp, tf_serving.bp):
         app.register_blueprint(blueprint)
     errors.register(app)
 

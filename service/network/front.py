@@ -2,23 +2,19 @@
 
 import asyncio
 import logging
-import re
 import time
 from typing import Any
 
 from flask import Flask
-from werkzeug.http import parse_options_header
 
-from models.decoding.decode_cost import memory_needed
 from models.errors import LayerscopeError
-from models.images import Limits
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
 from service.headers import common_headers, new_request_id
-from service.incoming.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
 from service.incoming.guard import ADMITTED
 from service.network.connection import CONNECTION, Connection, Phase
 from service.network.environ import Headers, Scope, make_environ, put_body, run_wsgi
 from service.network.lanes import Lane
+from service.network.weight import is_heavy
 from service.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,11 +23,9 @@ SMALL_BODY_BYTES = (
     1_000_000  # a body up to here is read before it is refused: the connection lives on
 )
 HEAVY_THREADS = 2  # for batches and large photos, so that they delay no small one
-USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
 LIVE = "/v2/health/live"
 HEALTH = ("/v2/health/", "/metrics")
 Answer = tuple[int, Headers, bytes]
-_BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 
 
 class Front:
@@ -138,22 +132,5 @@ class Front:
             if now - self._shed_logged > 1:  # one line a second, however many are refused
                 log.warning("overloaded: %d requests refused since the last line", self._shed)
                 self._shed, self._shed_logged = 0, now
-        status, headers, body = describe(error, environ[REQUEST_ID])
+        status, headers, body = describe(error, environ)
         return status, headers + common_headers(environ, self._settings), body
-
-
-def is_heavy(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
-    """Whether a request has several parts, or a photo that takes much memory to decode.
-
-    Parts are counted by their delimiters, as the form's parser finds them: a word of their
-    headers can be spelt in many ways. What is not clearly one part is heavy.
-    """
-    kind, options = parse_options_header(environ.get("CONTENT_TYPE", ""))
-    start = 0
-    if kind.lower() == "multipart/form-data":
-        delimiter = b"--" + options.get("boundary", "").encode("ascii", "replace")
-        blank = _BLANK_LINE.search(body, max(0, body.find(delimiter)))
-        if body.count(delimiter) > 2 or blank is None:  # one opens a part, one closes the form
-            return True
-        start = blank.end()  # after the headers of the part
-    return memory_needed(body, USUAL_PX, limits.pixels, start) > SMALL_PHOTO_BYTES
