@@ -26,7 +26,7 @@ from service.protocols.pixels import check_range, flat, pixels_of
 
 PIXELS, ENCODED = "image", "encoded"
 OUTPUTS = ("probabilities", "label", "logits")
-_DTYPES = {"UINT8": np.dtype("<u1"), "FP32": np.dtype("<f4")}
+_DTYPES: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("<u1"), "FP32": np.dtype("<f4")}
 _SHARED = "shared memory is not offered: send and ask for the data itself"
 
 
@@ -125,7 +125,8 @@ def _encoded(tensor: InputTensor, tail: bytes) -> list[bytes]:
     if tensor.data is not None:
         texts = flat(tensor.data, tensor.shape, f"input `{tensor.name}`")
         return [from_base64(text, f"input `{tensor.name}`") for text in texts]
-    photos, at = [], 0
+    photos: list[bytes] = []
+    at = 0
     while at < len(tail) and len(photos) < tensor.shape[0]:
         size = int.from_bytes(tail[at : at + 4], "little")
         photos.append(tail[at + 4 : at + 4 + size])
