@@ -6,6 +6,7 @@
 - incoming/     what a request may do and bring: keys, rates, photos, memory for them
 - headers.py    the headers of every answer
 - routes.py     predict, one layer's activations, models: bytes in, answer out
+- lines.py      predict, one line of JSON a photo, as they are computed
 - inside.py     all layers of a photo, saliency, what each channel detects
 - pages.py      the page, its files, samples and reports;  page/ holds it
 - protocols/    the same for clients of two protocols: Open Inference, TensorFlow Serving

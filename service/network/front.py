@@ -11,9 +11,11 @@ from models.errors import LayerscopeError
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
 from service.headers import common_headers, new_request_id
 from service.incoming.guard import ADMITTED
+from service.lines import LINES
 from service.network.connection import CONNECTION, Connection, Phase
-from service.network.environ import Headers, Scope, make_environ, put_body, run_wsgi
+from service.network.environ import Answer, Scope, make_environ, put_body, run_wsgi
 from service.network.lanes import Lane
+from service.network.stream import Stream
 from service.network.weight import is_heavy
 from service.settings import Settings
 
@@ -25,7 +27,6 @@ SMALL_BODY_BYTES = (
 HEAVY_THREADS = 2  # for batches and large photos, so that they delay no small one
 LIVE = "/v2/health/live"
 HEALTH = ("/v2/health/", "/metrics")
-Answer = tuple[int, Headers, bytes]
 
 
 class Front:
@@ -50,17 +51,23 @@ class Front:
         environ = make_environ(scope)
         environ[REQUEST_ID] = new_request_id(environ)
         try:
-            answer = await self._answer(environ, connection, receive)
+            answer = await self._answer(environ, connection, receive, send)
         except LayerscopeError as error:
             answer = self._refuse(error, environ)
+        if answer is None:
+            return
         if connection.phase is Phase.ANSWERING:
             connection.enter(Phase.SENDING)
         await self._send(answer, environ, connection, send)
 
     async def _answer(
-        self, environ: dict[str, Any], connection: Connection, receive: Any
-    ) -> Answer:
-        """Raises LayerscopeError for what is refused before a thread is taken."""
+        self, environ: dict[str, Any], connection: Connection, receive: Any, send: Any
+    ) -> Answer | None:
+        """The answer, unless it was sent as a stream.
+
+        Raises:
+            LayerscopeError: for what is refused before a thread is taken.
+        """
         self._guard.check(environ)
         environ[ADMITTED] = True
         if environ["PATH_INFO"] == LIVE:
@@ -76,6 +83,12 @@ class Front:
         if lane is self._photos and is_heavy(environ, body, self._settings.limits):
             lane = self._heavy
         del body
+        if LINES in environ.get("HTTP_ACCEPT", ""):
+            stream = Stream(self._app.wsgi_app, environ, connection, send)
+            answer = await stream.run(lane, self._settings.answer_s)
+            if answer is None:
+                self._finish(connection)
+            return answer
         return await self._work(lane, environ)
 
     def _lane(self, environ: dict[str, Any]) -> Lane:
@@ -119,6 +132,10 @@ class Front:
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
+        self._finish(connection)
+
+    def _finish(self, connection: Connection) -> None:
+        """The last byte has left."""
         connection.release()
         if connection.phase is Phase.SENDING:
             connection.enter(Phase.IDLE)
