@@ -33,19 +33,20 @@ def answer_in_lines(classifier: Classifier, encoded: Sequence[bytes], top: int) 
 
 def _lines(classifier: Classifier, encoded: Sequence[bytes], top: int) -> Iterator[str]:
     for number, data in enumerate(encoded, start=1):
-        line = {"photo": number} | said_by(classifier) | _answer(classifier, data, top)
-        yield current_app.json.dumps(line) + "\n"
+        about = {"photo": number} | said_by(classifier)
+        yield _line(classifier, data, top, about) + "\n"
 
 
-def _answer(classifier: Classifier, data: bytes, top: int) -> dict[str, Any]:
+def _line(classifier: Classifier, data: bytes, top: int, about: dict[str, Any]) -> str:
     """What is said of one photo: predictions, or the error."""
     request_id = request.environ[REQUEST_ID]
     try:
         pixels = decode(classifier, data, settings().limits)
-        return classifier.describe(classifier.read(pixels), top)
+        answer = classifier.describe(classifier.read(pixels), top)
+        return current_app.json.dumps(about | answer)
     except LayerscopeError as error:
-        return error_body(error.code, public_message(error, request_id), request.environ)
+        code, message = error.code, public_message(error, request_id)
     except Exception as error:  # a bug: the status has been sent
         log.exception("request %s: unhandled %s", request_id, type(error).__name__)
-        message = "the service failed on this photo; it has been logged"
-        return error_body("internal", message, request.environ)
+        code, message = "internal", "the service failed on this photo; it has been logged"
+    return current_app.json.dumps(about | error_body(code, message, request.environ))

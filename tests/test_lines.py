@@ -76,6 +76,9 @@ def test_a_bug_at_one_photo_is_a_line_and_the_rest_go_on(bundle, monkeypatch):
     first, second = lines_of(post(app.test_client(), *PHOTOS[:2]).text)
     assert first["error"]["code"] == "internal"
     assert second["predictions"][0]["label"] == "green"
+    monkeypatch.setattr(model, "describe", lambda *_: {"familiarity": float("nan")})  # no JSON
+    for line in lines_of(post(app.test_client(), *PHOTOS[:2]).text):
+        assert line["error"]["code"] == "internal"
 
 
 def test_what_is_wrong_with_the_request_itself_keeps_its_status(bundle):

@@ -17,6 +17,7 @@ from service.incoming.decode_memory import SMALL_BYTES
 from service.incoming.json_body import HEADER_LENGTH, memory_of, split_binary
 
 USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
+LARGE_TEXT_BYTES = 4_000_000  # of JSON: looking through more would hold the event loop up
 HEAD_CHARACTERS = 400_000  # of base64: what stands before the size of a photo fits
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 _SHAPE = re.compile(rb'"shape"\s*:\s*\[\s*1\s*[\],]')  # of one photo
@@ -51,6 +52,8 @@ def _is_heavy_json(environ: dict[str, Any], body: bytes, limits: Limits) -> bool
     size = split_binary(environ.get(HEADER_LENGTH) if binary else None, len(body))
     if size is None:
         return False  # refused before anything is done
+    if size > LARGE_TEXT_BYTES:
+        return True
     text = body[:size]
     if b"\\" in text or memory_of(text) - 2 * size > SMALL_BYTES:
         return True
