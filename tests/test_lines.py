@@ -47,7 +47,7 @@ def test_each_photo_gets_the_line_that_its_answer_would_be(bundle):
     answer = post(client, *PHOTOS)
     assert answer.mimetype == "application/x-ndjson"
     alone = [client.post("/predict?top=2", data=photo).json for photo in PHOTOS]
-    numbered = [{"photo": number} | one for number, one in enumerate(alone, start=1)]
+    numbered = [{"photo": number, **(one or {})} for number, one in enumerate(alone, start=1)]
     assert lines_of(answer.text) == numbered
     one = client.post("/predict?top=2", data=PHOTOS[0], headers=LINES)
     assert lines_of(one.text) == numbered[:1]

@@ -53,13 +53,14 @@ def test_the_status_is_that_of_the_version_that_is_served(client):
 
 
 def test_a_version_that_is_no_number_is_told_as_it_is(tmp_path):
+    version = "2026-11.b"
     model = Classifier(Bundle(colour_bundle(tmp_path / "colours")))
-    model.manifest = model.manifest.model_copy(update={"version": "2026-11.b"})
+    model.manifest = model.manifest.model_copy(update={"version": version})
     client = create_app(lambda: Shelf([model])).test_client()
     (one,) = client.get("/v1/models/colours").json["model_version_status"]
-    assert one["version"] == "2026-11.b"
+    assert one["version"] == version
     body = {"instances": [b64(RED)]}
-    address = "/v1/models/colours/versions/2026-11.b:predict"
+    address = f"/v1/models/colours/versions/{version}:predict"
     assert client.post(address, json=body).status_code == 200
 
 
