@@ -70,19 +70,19 @@ if [[ $(id -u) -eq 0 ]] && command -v setpriv >/dev/null; then
         --inh-caps=-all --bounding-set=-all)
 fi
 
-# An interpreter the service's user may run: root's own one often lies in root's home.
+# Prints where an interpreter lies that the service's user may run: root's own one often lies in
+# root's home. It is looked up once, from here: another folder or user may find another.
 usable() {
-    command -v "$1" >/dev/null &&
-        "$1" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
-        (cd / && "${user[@]}" "$1" -c '' 2>/dev/null)
+    local path
+    path=$(command -v "$1") && path=$(realpath -s -- "$path") &&
+        "$path" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
+        (cd / && "${user[@]}" "$path" -c '' 2>/dev/null) &&
+        echo "$path"
 }
 find_python() {
     local candidate
     for candidate in ${PYTHON:-python3 /usr/local/bin/python3 /usr/bin/python3}; do
-        if usable "$candidate"; then
-            command -v "$candidate"
-            return
-        fi
+        usable "$candidate" && return
     done
     return 1
 }

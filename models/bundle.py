@@ -44,6 +44,7 @@ __all__ = [  # the manifest's own names can be had from here too
     "Manifest",
     "check_target",
     "new_bundle",
+    "new_folder",
     "pick_blocks",
     "seal",
     "spread",
@@ -174,6 +175,17 @@ def new_bundle(target: Path) -> Iterator[Path]:
         StorageError: the place cannot be written, is full, or holds something else.
     """
     check_target(target)
+    with new_folder(target) as folder:
+        yield folder
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill beside `target`, whatever it is to hold; it takes its place likewise.
+
+    Raises:
+        StorageError: the place cannot be written, or is full.
+    """
     with writing(target):
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

@@ -7,6 +7,7 @@ when it is opened, not when a photo comes.
 import math
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from models.bundle import Bundle
 from models.bundles.manifest import LayerEntry, pick_blocks, spread
 from models.errors import BundleError, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
-from models.images import Limits, decode_image
+from models.images import Limits, Room, decode_image
 from models.insight import INDEX, Insight
 from models.onnx_weights import check_graph
 from models.runtime import Graph
@@ -78,9 +79,15 @@ class Classifier:
         self.familiarity = self._read_familiarity()
         self.prediction_set = self.manifest.thresholds.prediction_set
 
-    def decode(self, data: bytes, limits: Limits = Limits()) -> np.ndarray:
-        """Decode bytes to (S, S, 3) uint8 RGB for this network. Raises ImageError."""
-        return decode_image(data, self.framing, limits)
+    def decode(
+        self, data: bytes, limits: Limits = Limits(), room: Room = nullcontext
+    ) -> np.ndarray:
+        """Decode bytes to (S, S, 3) uint8 RGB for this network. Raises ImageError.
+
+        Args:
+            room: where memory for the pixels is waited for.
+        """
+        return decode_image(data, self.framing, limits, room)
 
     def predict(self, photos: np.ndarray) -> np.ndarray:
         """Compute the probability of every class.

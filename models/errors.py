@@ -17,6 +17,7 @@ LayerscopeError
 ├── ExportError           a network that cannot be written as ONNX
 │   └── ParityError       it was, and does not answer as Keras does
 ├── AdoptError            a model file of somebody else's that cannot be adopted
+├── FormatError           a saved model that cannot be had in another format
 ├── BundleError           a saved model that is missing, damaged or of another schema
 ├── PhotosError           a folder or list of photos nothing can be learnt from
 ├── SettingError          a setting out of its range, or two that contradict each other
@@ -171,6 +172,12 @@ class AdoptError(LayerscopeError):
     """A model file that cannot be adopted: the text says why, and what to do."""
 
     code = "model_unusable"
+
+
+class FormatError(LayerscopeError):
+    """A saved model that cannot be written in another format, or answers otherwise there."""
+
+    code = "format"
 
 
 class BundleError(LayerscopeError):

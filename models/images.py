@@ -10,27 +10,29 @@ upright by its EXIF tag: at the network's size both cost nothing.
 """
 
 import io
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from models.decoding import deep_pixels, pixels
+from models.decoding.decode_cost import bytes_to_decode
 from models.decoding.deep_pixels import Levels
-from models.decoding.file_kinds import describe_kind, is_heif
 from models.decoding.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
 from models.decoding.image_stream import Stream, gif_stream, png_stream, webp_stream
 from models.decoding.jpeg_stream import jpeg_stream, two_endings
 from models.decoding.limits import FORMATS, MORE_FORMATS, Limits, check_limit
+from models.decoding.openable import openable, unidentified
 from models.decoding.pixels import OwnLevels, Picture
 from models.decoding.quiet import silence_libraries
 from models.errors import (
     ImageEmpty,
-    ImageError,
     ImageTooLarge,
     ImageUnreadable,
     ImageUnsupported,
+    LayerscopeError,
 )
 
 __all__ = [  # with what others know by this name
@@ -44,6 +46,7 @@ __all__ = [  # with what others know by this name
     "Levels",
     "Limits",
     "Resize",
+    "Room",
     "decode_image",
     "decode_photo",
     "decode_whole",
@@ -55,15 +58,7 @@ RESAMPLING = pixels.FILTER
 DRAFT_GAP = 2.0  # a JPEG is decoded smaller only to this multiple of the size needed
 MEASURED = 1 << 16  # px, longer than any side: nothing is decoded smaller
 DRAFTED = 4  # times as many pixels may a JPEG have as are decoded of it, at half its size or less
-_MAGIC = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG": "PNG",
-    b"RIFF": "WEBP",
-    b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"II": "TIFF",
-    b"MM": "TIFF",
-}
+Room = Callable[[int], AbstractContextManager[object]]  # entered with the bytes that decoding takes
 
 silence_libraries()
 
@@ -90,16 +85,22 @@ def decode_photo(data: bytes, framing: Framing, limits: Limits = Limits()) -> De
     return Decoded(square, found.width, found.height, found.kind, found.alpha_ignored)
 
 
-def decode_image(data: bytes, framing: Framing, limits: Limits = Limits()) -> np.ndarray:
+def decode_image(
+    data: bytes, framing: Framing, limits: Limits = Limits(), room: Room = nullcontext
+) -> np.ndarray:
     """The photo in `data`, upright, at the network's size.
+
+    Args:
+        room: where memory for it is waited for, once its header has been read by the decoder.
 
     Returns:
         (framing.size, framing.size, 3) uint8 RGB, 0 to 255.
 
     Raises:
-        ImageEmpty, ImageUnsupported, ImageTooLarge, ImageUnreadable.
+        ImageEmpty, ImageUnsupported, ImageTooLarge, ImageUnreadable; and what `room` raises.
     """
-    return decode_photo(data, framing, limits).pixels
+    picture = _decode(data, limits, framing, framing.levels, room)
+    return np.asarray(picture.image, np.uint8)
 
 
 def decode_whole(
@@ -139,7 +140,7 @@ def measure_levels(data: bytes, limits: Limits = Limits()) -> tuple[Levels, bool
         return None
     try:
         stream = _stream(data, limits)
-        picture = _load(stream.data, stream, limits, MEASURED, deep=True)
+        picture = _load(stream.data, stream, limits, MEASURED, True, _Held(nullcontext))
     except Exception:  # what is wrong with it will be said when it is decoded
         return None
     if not picture.deep:
@@ -150,7 +151,11 @@ def measure_levels(data: bytes, limits: Limits = Limits()) -> tuple[Levels, bool
 
 
 def _decode(
-    data: bytes, limits: Limits, target: Framing | int, levels: Levels | OwnLevels
+    data: bytes,
+    limits: Limits,
+    target: Framing | int,
+    levels: Levels | OwnLevels,
+    room: Room = nullcontext,
 ) -> Picture:
     """Upright RGB, framed for a network or shrunk to a longest side; any failure named."""
     if not data:
@@ -158,15 +163,16 @@ def _decode(
     check_limit(len(data), limits.size_bytes, "bytes")
     try:
         stream = _stream(data, limits)
-        try:
-            picture = _load(stream.data, stream, limits, target, levels is not None)
-        except OSError as error:
-            picture = _load_without_end(stream, limits, target, error)
-        return pixels.finish(picture, stream.metadata, target, levels)
-    except ImageError:
+        with _Held(room) as held:
+            try:
+                picture = _load(stream.data, stream, limits, target, levels is not None, held)
+            except OSError as error:
+                picture = _load_without_end(stream, limits, target, error, held)
+            return pixels.finish(picture, stream.metadata, target, levels)
+    except LayerscopeError:
         raise
     except UnidentifiedImageError:
-        raise _unidentified(data, limits) from None
+        raise unidentified(data, limits) from None
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError and more
         raise ImageUnreadable(f"the image is damaged: {_reason(error)}") from error
 
@@ -184,8 +190,27 @@ def _stream(data: bytes, limits: Limits) -> Stream:
     return Stream(data)
 
 
+class _Held(ExitStack):
+    """Room for one photo, taken once and given back when its pixels are framed."""
+
+    def __init__(self, room: Room):
+        super().__init__()
+        self._room: Room | None = room
+
+    def take(self, size_bytes: int) -> None:
+        """Wait for room, the first time that a picture of the file is loaded."""
+        if self._room:
+            self.enter_context(self._room(size_bytes))
+            self._room = None
+
+
 def _load(
-    data: bytes, stream: Stream, limits: Limits, target: Framing | int, deep: bool = False
+    data: bytes,
+    stream: Stream,
+    limits: Limits,
+    target: Framing | int,
+    deep: bool,
+    held: _Held,
 ) -> Picture:
     """Check what the header says, then decode, a JPEG no larger than it is needed.
 
@@ -194,8 +219,11 @@ def _load(
         deep: load both bytes of 16-bit colours, not the upper one alone.
     """
     if stream.size:  # before it is opened: a WebP makes room for its pixels then
-        _check_pixels(*stream.size, limits, data.startswith(b"\xff\xd8"))
-    with Image.open(io.BytesIO(data), formats=_openable(data, limits)) as image:
+        width, height = stream.size
+        _check_pixels(width, height, limits, data.startswith(b"\xff\xd8"))
+        if data.startswith(b"RIFF"):
+            held.take(bytes_to_decode("WEBP", width * height))
+    with Image.open(io.BytesIO(data), formats=openable(data, limits)) as image:
         _check_header(image, stream, limits)
         picture = Picture(image, image.width, image.height, image.format or "")
         picture.deep = deep_pixels.is_deep(image)
@@ -205,44 +233,37 @@ def _load(
             if shrink >= 2:
                 image.draft(None, (int(image.width / shrink), int(image.height / shrink)))
             _check_pixels(image.width, image.height, limits)
+        held.take(_bytes_to_load(picture, stream))
         image.load()
     if deep and picture.deep and image.mode in ("RGB", "RGBA"):
-        with Image.open(io.BytesIO(data), formats=_openable(data, limits)) as lower:
+        with Image.open(io.BytesIO(data), formats=openable(data, limits)) as lower:
             if deep_pixels.take_lower_bytes(lower):
                 lower.load()
                 picture.lower = lower
     return picture
 
 
+def _bytes_to_load(picture: Picture, stream: Stream) -> int:
+    """What decoding an opened photo will take: a JPEG of one scan only what it is drafted to."""
+    kind = picture.kind
+    if kind in ("JPEG", "MPO") and (stream.scans > 1 or "progressive" in picture.image.info):
+        return bytes_to_decode("PROGRESSIVE", picture.width * picture.height)
+    pixels_loaded = picture.image.width * picture.image.height
+    return bytes_to_decode("PNG16" if kind == "PNG" and picture.deep else kind, pixels_loaded)
+
+
 def _load_without_end(
-    stream: Stream, limits: Limits, target: Framing | int, error: OSError
+    stream: Stream, limits: Limits, target: Framing | int, error: OSError, held: _Held
 ) -> Picture:
     """A JPEG that lacks nothing but its end. Raises `error` if it lacks more."""
     if not (stream.data.startswith(b"\xff\xd8") and stream.exact and "truncated" in str(error)):
         raise error
-    one, other = (_load(data, stream, limits, target) for data in two_endings(stream.data))
+    one, other = (
+        _load(data, stream, limits, target, False, held) for data in two_endings(stream.data)
+    )
     if not np.array_equal(np.asarray(one.image), np.asarray(other.image)):
         raise error
     return one
-
-
-def _openable(data: bytes, limits: Limits) -> list[str]:
-    """The formats that Pillow may try."""
-    heif = "HEIF" in limits.formats and is_heif(data) and _heif_is_there()
-    return ["HEIF"] if heif else [name for name in limits.formats if name != "HEIF"]
-
-
-@cache
-def _heif_is_there() -> bool:
-    """Whether the package for HEIC, which few need, is installed; it is loaded then."""
-    try:
-        import pi_heif
-    except ImportError:
-        return False
-    pi_heif.register_heif_opener(
-        decode_threads=1, thumbnails=False, depth_images=False, aux_images=False
-    )
-    return True
 
 
 def _check_pixels(width: int, height: int, limits: Limits, drafted: bool = False) -> None:
@@ -265,23 +286,6 @@ def _check_header(image: Image.Image, stream: Stream, limits: Limits) -> None:
     check_limit(stream.coefficients, limits.coefficients, "coefficients to keep (progressive)")
     if image.format != "GIF":  # Pillow would read every frame of a GIF to count them
         check_limit(getattr(image, "n_frames", 1), limits.frames, "frames")
-
-
-def _unidentified(data: bytes, limits: Limits) -> ImageError:
-    """Why Pillow did not know a file: it is of another kind, or its header is damaged."""
-    names = ", ".join(limits.formats)
-    there = "HEIF" in limits.formats and is_heif(data) and _heif_is_there()
-    what = "" if there else describe_kind(data, limits.formats)
-    if what:
-        return ImageUnsupported(
-            f"not an image in one of the accepted formats ({names}): it is {what}"
-        )
-    if "HEIF" in limits.formats and is_heif(data):
-        return ImageUnreadable("the image is damaged: a HEIC that cannot be opened")
-    for magic, kind in _MAGIC.items():
-        if data.startswith(magic) and kind in limits.formats:
-            return ImageUnreadable(f"the image is damaged: the header of a {kind} with no picture")
-    return ImageUnsupported(f"not an image in one of the accepted formats ({names})")
 
 
 def _reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ what it is, or why it is refused.
 
 import json
 import os
+import re
 import resource
 import sys
 from contextlib import suppress
@@ -19,6 +20,9 @@ from models.errors import BundleError
 from models.examine import examine
 
 CPU_S = 600  # seconds of all cores, should nobody be left to stop this process
+MEMORY = 3_000_000_000  # bytes to try any bundle in: 24 maps of a large network at once
+COPIES = 8  # of its files beside that: as read, as hashed, as loaded, as the runtime arranges it
+_ALLOCATION = re.compile("bad_?alloc|AllocateRaw|Failed to allocate")  # of ONNX Runtime
 
 
 def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[str, Any]:
@@ -36,6 +40,7 @@ def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[st
     try:
         bundle = Bundle(path)
         known["version"] = bundle.manifest.version
+        limit_memory(MEMORY + COPIES * sum(file.size for file in bundle.manifest.files.values()))
         if key:
             from models.bundles.signature import check_signature, key_of
 
@@ -49,6 +54,9 @@ def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[st
             "fingerprint": copy.fingerprint,
         }
     except BundleError as error:
+        if _ALLOCATION.search(error.reason):
+            what = error.reason.partition(":")[0]
+            return known | {"reason": f"{what}: {_no_memory()}", "passing": True}
         return known | {"reason": error.reason}
     except OSError as error:
         return known | {
@@ -56,9 +64,25 @@ def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[st
             "passing": True,
         }
     except MemoryError:
-        return known | {"reason": "no memory was left to try it", "passing": True}
+        return known | {"reason": _no_memory(), "passing": True}
     except Exception as error:  # a graph or an array that nobody thought of
         return known | {"reason": f"{type(error).__name__}: {error}"}
+
+
+def _no_memory() -> str:
+    limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return f"to try it takes more than {limit:,} bytes of memory, or none was left"
+
+
+def limit_memory(size_bytes: int) -> None:
+    """Let this process write to no more memory of its own; macOS does not count all of it.
+
+    Not the address space: of that, threads and the runtime reserve much more than they use.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard != resource.RLIM_INFINITY:
+        size_bytes = min(size_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (size_bytes, hard))
 
 
 def main() -> None:
@@ -66,6 +90,7 @@ def main() -> None:
     path, number, name, version, key = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(MEMORY)  # until it is known how large the bundle is
     with suppress(OSError):  # only Linux has it: where memory runs out, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000")
     print(json.dumps(judge(Path(path), int(number), name, version, key)))

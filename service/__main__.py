@@ -22,7 +22,7 @@ from service.incoming.decode_memory import DecodeMemory
 from service.incoming.guard import read_settings
 from service.logs import Logger, printable
 from service.network.front import Front
-from service.network.worker import NetworkWorker
+from service.network.worker import NetworkWorker, ask_for_descriptors
 from service.settings import Settings, choose_workers
 from service.versions.arbiter import KeepingArbiter
 from service.versions.keeper import Keeper
@@ -130,6 +130,7 @@ def main(
             rate_limit=rate_limit,
         )
         read_settings(settings)
+        ask_for_descriptors(settings.connections)
         keeper = open_keeper(bundles, models, trust, threads)
         listener = listen(host, port)
     except LayerscopeError as error:

@@ -61,6 +61,8 @@ def create_app(
     def harden(response: Response) -> Response:
         for name, value in common_headers(request.environ, settings):
             response.headers.setdefault(name, value)
+        if response.status_code == 503:
+            response.headers.setdefault("Retry-After", str(errors.RETRY_S))
         return response
 
     return app

@@ -34,6 +34,7 @@ from models.errors import (
 )
 
 log = logging.getLogger(__name__)
+RETRY_S = 1  # after which a client that got 503 may ask again
 
 STATUS: dict[type[LayerscopeError], int] = {
     ImageEmpty: 400,
@@ -141,7 +142,7 @@ class Busy(LayerscopeError):
 
     code = "busy"
 
-    def __init__(self, message: str, retry_after_s: int = 1):
+    def __init__(self, message: str, retry_after_s: int = RETRY_S):
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
@@ -187,8 +188,8 @@ def describe(
     status = STATUS.get(type(error), 503)
     message = public_message(error, environ[REQUEST_ID])
     headers = [("Content-Type", "application/json")]
-    if isinstance(error, (Busy, TooManyRequests)):
-        headers.append(("Retry-After", str(error.retry_after_s)))
+    if status in (429, 503):
+        headers.append(("Retry-After", str(getattr(error, "retry_after_s", RETRY_S))))
     if isinstance(error, KeyRefused):
         headers.append(("WWW-Authenticate", 'Basic realm="layerscope", charset="UTF-8"'))
     encoded = json.dumps(error_body(error.code, message, environ)).encode() + b"\n"
@@ -198,7 +199,8 @@ def describe(
 def public_message(error: LayerscopeError, request_id: str) -> str:
     """What whoever asked is told; what names folders of this machine goes to the log."""
     status = STATUS.get(type(error), 503)
-    if isinstance(error, BundleError) or (status == 503 and not isinstance(error, Busy)):
+    told = error.code in ("busy", "not_ready")  # of the service as a whole, and many may ask
+    if isinstance(error, BundleError) or (status == 503 and not told):
         log.error("request %s: %s", request_id, error)
         return "the model cannot answer now; the log of the service says why"
     return str(error)
@@ -214,7 +216,7 @@ def answer_bytes(status: int, code: str, message: str) -> tuple[bytes, bytes]:
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         f"X-Request-ID: {request_id}",
-        *(["Retry-After: 1"] if status == 503 else []),
+        *([f"Retry-After: {RETRY_S}"] if status == 503 else []),
         "Connection: close",
     ]
     return "\r\n".join([*lines, "", ""]).encode(), body

@@ -5,13 +5,16 @@ import os
 import signal
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from models.decoding.decode_cost import memory_needed, read_header
+from models.decoding.decode_cost import guess_memory, read_header
+from models.errors import ImageError
+from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image
 from service.errors import Busy
 from service.incoming import decode_memory
 from service.incoming.decode_memory import SMALL_BYTES, DecodeMemory
@@ -22,53 +25,122 @@ MOST = 25_000_000
 PHOTO = paint_photo(60, 90)
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "found", "bytes_a_pixel"),
-    [
-        ("JPEG", {}, "JPEG", 4),
-        ("JPEG", {"progressive": True}, "PROGRESSIVE", 8.5),
-        ("PNG", {}, "PNG", 10),
-        ("WEBP", {}, "WEBP", 19),
-        ("WEBP", {"lossless": True}, "WEBP", 19),
-        ("GIF", {}, "GIF", 6),
-        ("BMP", {}, "BMP", 5),
-    ],
-)
+KINDS = [
+    ("JPEG", {}, "JPEG", 4),
+    ("JPEG", {"progressive": True}, "PROGRESSIVE", 8.5),
+    ("PNG", {}, "PNG", 10),
+    ("WEBP", {}, "WEBP", 19),
+    ("WEBP", {"lossless": True}, "WEBP", 19),
+    ("GIF", {}, "GIF", 6),
+    ("BMP", {}, "BMP", 5),
+]
+
+
+def asked_for(data: bytes, size: int = 64) -> list[int]:
+    """What decoding asks room for; it need not succeed."""
+    asked: list[int] = []
+
+    def room(size_bytes: int) -> AbstractContextManager[None]:
+        asked.append(size_bytes)
+        return nullcontext()
+
+    with suppress(ImageError):
+        decode_image(data, Framing(size=size), Limits(formats=FORMATS + MORE_FORMATS), room)
+    return asked
+
+
+@pytest.mark.parametrize(("kind", "options", "found", "bytes_a_pixel"), KINDS)
 def test_the_size_in_a_header_is_read_without_decoding(kind, options, found, bytes_a_pixel):
     photo = encode_photo(PHOTO, kind, **options)
     assert read_header(photo) == (found, 90, 60)
-    assert memory_needed(photo, 64, MOST) == int(90 * 60 * bytes_a_pixel)
+    assert guess_memory(photo, 64, MOST) == int(90 * 60 * bytes_a_pixel)
     assert read_header(b"in front" + photo, start=8) == (found, 90, 60)  # inside a form
-    assert [read_header(photo[:cut]) for cut in range(10)] == [None] * 10
+    assert asked_for(photo) == [int(90 * 60 * bytes_a_pixel)]
 
 
 def test_sixteen_bits_transparency_and_a_sized_frame_cost_more_or_the_same():
     deep = encode_photo(Image.fromarray(np.zeros((60, 90), np.uint16)))
     assert read_header(deep) == ("PNG16", 90, 60)
+    assert asked_for(deep) == [int(90 * 60 * 14.5)]
     clear = encode_photo(Image.fromarray(PHOTO).convert("RGBA"), "WEBP", lossless=True)
     assert read_header(clear) == ("WEBP", 90, 60)
 
 
 def test_a_large_jpeg_is_cheap_because_it_is_decoded_small():
     photo = encode_photo(np.zeros((2400, 2400, 3), np.uint8), "JPEG")
-    assert memory_needed(photo, 64, MOST) == 300 * 300 * 4  # an eighth: 2400 / (4 x 64) is over 8
-    assert memory_needed(photo, 1024, MOST) == 2400 * 2400 * 4
+    assert guess_memory(photo, 64, MOST) == 300 * 300 * 4  # an eighth: 2400 / (4 x 64) is over 8
+    assert guess_memory(photo, 1024, MOST) == 2400 * 2400 * 4
+    assert asked_for(photo) == [300 * 300 * 4]
+    assert asked_for(photo, 1024) == [2400 * 2400 * 4]
+    slow = encode_photo(np.zeros((2400, 2400, 3), np.uint8), "JPEG", progressive=True)
+    assert asked_for(slow) == [int(2400 * 2400 * 8.5)]  # its coefficients are kept whole
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "AVIF"])
-def test_a_photo_whose_header_is_not_read_is_taken_to_be_of_the_largest_size(kind):
-    assert memory_needed(encode_photo(PHOTO, kind), 224, MOST) == int(14.5 * MOST)
+def test_a_photo_whose_header_is_not_read_is_guessed_to_be_of_the_largest_size(kind):
+    photo = encode_photo(PHOTO, kind)
+    assert guess_memory(photo, 224, MOST) == int(14.5 * MOST)
+    assert asked_for(photo) == [int(90 * 60 * 14.5)]  # the decoder knows it
 
 
-def test_a_photo_over_the_limit_needs_no_memory_because_it_is_refused():
-    assert memory_needed(encode_photo(PHOTO), 224, most_pixels=60 * 90 - 1) == 0
+def riff(*chunks: bytes) -> bytes:
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\xff\xd8" + b"\xff" * 99, b"GIF8", b"text", b"RIFF0000WEBPVP8?"]
-)
+def segments(count: int) -> bytes:
+    return (b"\xff\xfe" + (3).to_bytes(2, "big") + b"a") * count
+
+
+LOSSLESS = encode_photo(PHOTO, "WEBP", lossless=True)
+JPEG = encode_photo(PHOTO, "JPEG")
+PNG = encode_photo(PHOTO)
+GIF = encode_photo(PHOTO, "GIF")
+BMP = encode_photo(PHOTO, "BMP")
+SMALL_SCREEN = GIF[:6] + bytes([1, 0, 1, 0]) + GIF[10:]  # its picture is larger than it
+CORE = BMP[:14] + (12).to_bytes(4, "little") + bytes([90, 0, 60, 0, 1, 0, 24, 0]) + BMP[54:]
+CORE = CORE[:10] + (26).to_bytes(4, "little") + CORE[14:]
+LIES = {  # what a file is -> what its decoder knows it to take, in bytes
+    "WebP behind a chunk that is unknown": (riff(b"abcd" + bytes(4), LOSSLESS[12:]), 19 * 5400),
+    "PNG behind a chunk that is unknown": (PNG[:8] + b"\0\0\0\0abCd\0\0\0\0" + PNG[8:], 54_000),
+    "JPEG behind 990 comments": (JPEG[:2] + segments(990) + JPEG[2:], 4 * 5400),
+    "GIF with a screen of one pixel": (SMALL_SCREEN, 6 * 5400),
+    "BMP of OS/2": (CORE, 5 * 5400),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_a_header_in_a_rare_form_hides_no_memory(name):
+    data, taken = LIES[name]
+    assert guess_memory(data, 64, MOST) >= taken  # it waits where large ones wait
+    assert asked_for(data) == [taken]
+
+
+def test_a_gif_is_stepped_through_no_further_than_a_thousand_blocks():
+    long = GIF[:13] + b"\x21\xfe" + b"\x01a" * 2_000 + b"\0" + GIF[13:]
+    assert read_header(long) == ("GIF", 0, 0)
+
+
+def test_a_photo_that_lacks_its_end_takes_room_once():
+    assert asked_for(JPEG[:-2]) == [4 * 5400]
+
+
+def test_room_that_is_refused_is_no_damage_of_the_photo():
+    def refuse(_: int) -> AbstractContextManager[None]:
+        raise Busy("full")
+
+    with pytest.raises(Busy):
+        decode_image(PNG, Framing(size=64), Limits(), refuse)
+
+
+def test_a_photo_over_the_limit_takes_no_room_because_it_is_refused():
+    large = encode_photo(np.zeros((5_001, 5_000), np.uint8))
+    assert asked_for(large) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"RIFF0000WAVE"])
 def test_what_is_no_photo_needs_no_memory(data):
-    assert memory_needed(data, 224, MOST) == 0
+    assert guess_memory(data, 224, MOST) == 0
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """What goes wrong around the service: killed and frozen workers, stops, full disks, clocks."""
 
 import os
+import resource
 import shutil
 import signal
+import socket
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -12,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.versions.arbiter import refuse_newcomers
 from tests.conftest import encode_photo, paint_photo
 from tests.serving import WAIT_S, Server, post_head, read_answer, serving
 
@@ -135,14 +139,58 @@ def test_whole_requests_are_answered_before_a_stop_though_halves_hang(tiny_bundl
         assert [read_answer(one)[0] for one in halves] == [503] * 5
 
 
-def test_few_descriptors_are_enough_for_honest_clients(tiny_bundle):
-    import resource
+def test_a_stop_waits_only_a_moment_for_connections_that_say_nothing(tiny_bundle):
+    with serving(tiny_bundle) as server, ExitStack() as open_ones:
+        for content in (b"", POST) * 5:
+            open_ones.enter_context(server.connect(content))
+        time.sleep(1)
+        started = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(WAIT_S) == 0
+        assert time.monotonic() - started < 10  # not the 20 s that a request may take to arrive
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
+def few_descriptors() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+@pytest.mark.parametrize("limit", [None, few_descriptors])
+def test_connections_that_wait_to_be_accepted_are_answered_at_a_stop(limit, tiny_bundle):
     with (
         serving(tiny_bundle, workers=1, preexec_fn=limit) as server,
+        ExitStack() as open_ones,
+    ):
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGSTOP)  # so that nobody accepts
+        get = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+        waiting = [open_ones.enter_context(server.connect(get)) for _ in range(120)]
+        server.process.terminate()
+        time.sleep(0.5)  # the signal waits for the worker too
+        os.kill(worker, signal.SIGCONT)
+        assert [read_answer(one)[0] for one in waiting] == [200] * 120
+        assert server.process.wait(WAIT_S) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can filter a listener")
+def test_nobody_connects_once_newcomers_are_refused_and_those_that_wait_are_taken():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = listener.getsockname()
+        with socket.create_connection(place) as early:
+            refuse_newcomers(listener)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(place, timeout=0.2)
+            listener.settimeout(0)
+            with listener.accept()[0] as taken:
+                early.sendall(b"sent")
+                taken.settimeout(30)
+                assert taken.recv(9) == b"sent"
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+
+
+def test_few_descriptors_are_enough_for_honest_clients(tiny_bundle):
+    with (
+        serving(tiny_bundle, workers=1, preexec_fn=few_descriptors) as server,
         ExitStack() as open_ones,
     ):
         before = server.workers()
@@ -206,4 +254,15 @@ def test_mutated_photos_give_no_error_of_the_server(tiny_bundle, kind):
                 broken[place] = random.integers(256)
             status, answer = server.ask("/predict", bytes(broken[: len(broken) - number % 7]))
             assert status in (200, 400, 413, 415, 422), answer
+        assert server.workers() == before
+
+
+def test_signals_that_mean_nothing_here_end_nobody(tiny_bundle):
+    with serving(tiny_bundle) as server:
+        before = server.workers()
+        server.process.send_signal(signal.SIGUSR2)
+        for pid in (server.process.pid, *before):
+            os.kill(pid, signal.SIGHUP)  # as a terminal that is closed does
+        time.sleep(1)
+        assert server.ask("/predict", PHOTO)[0] == 200
         assert server.workers() == before

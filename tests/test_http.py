@@ -3,17 +3,19 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import encode_photo, paint_photo
-from tests.serving import Server, post_head, read_answer, serving
+from tests.serving import WAIT_S, Server, post_head, read_answer, serving
 
 pytestmark = pytest.mark.alone
 
 PHOTO = encode_photo(paint_photo(48, 48))
 POST = post_head("/predict", len(PHOTO)) + PHOTO
+LONG = b"X: " + b"a" * 8_000 + b"\r\n"
 HALF = post_head("/predict", 90_000) + b"some"
 
 
@@ -83,6 +85,36 @@ def test_requests_sent_together_are_answered_in_order(server):
     assert received.index(b"live") < received.index(b"predictions") < received.rindex(b"live")
 
 
+def test_requests_after_the_last_answer_do_not_destroy_it(server):
+    get = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"
+    with server.connect() as one, ThreadPoolExecutor(1) as sender:
+        done = sender.submit(one.sendall, get + b"Connection: close\r\n\r\n" + bytes(2_000_000))
+        status, headers, _ = read_answer(one)
+        assert (status, headers["connection"]) == (200, "close")
+        done.result(30)
+        assert one.recv(1) == b""  # an end, where a reset would raise ConnectionResetError
+
+
+def test_whoever_sends_on_after_the_last_answer_is_heard_for_a_moment_only(server):
+    with server.connect(post_head("/predict", 40_000_000)) as one:
+        assert read_answer(one)[0] == 413
+        for _ in range(WAIT_S * 20):
+            try:
+                one.sendall(b"more")
+            except ConnectionError:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the connection stays open")
+
+
+def test_a_connection_that_stays_idle_is_closed(server):
+    with server.connect(POST) as one:
+        status, headers, _ = read_answer(one)
+        assert (status, headers.get("connection")) != (200, "close")
+        assert one.recv(1) == b""  # after 5 s; the test waits 30
+
+
 @pytest.mark.parametrize(
     ("content", "status"),
     [
@@ -90,6 +122,8 @@ def test_requests_sent_together_are_answered_in_order(server):
         (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", b"414"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"431"),
         (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + LONG * 9, b"431"),  # and its end does not come
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + LONG * 9 + b"\r\n", b"431"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", b"400"),
         (b"GET /models HTTP/1.1\r\n\r\n", b"400"),
         (b"GET ftp://x/models HTTP/1.1\r\nHost: x\r\n\r\n", b"400"),
@@ -121,6 +155,18 @@ def test_what_is_no_http_is_refused_in_the_one_shape(server, content, status):
 )
 def test_what_is_http_in_a_rare_form_is_answered(server, content):
     assert server.raw(content).split()[1] == b"200"
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 01 Jan 2020 00:00:00 +99999999999999", "x"],
+)
+@pytest.mark.parametrize(
+    "header", ["If-Modified-Since", "If-Unmodified-Since", "Range: bytes=0-1\r\nIf-Range"]
+)
+def test_a_condition_that_is_no_date_is_passed_over(server, header, date):
+    asked = f"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{header}: {date}\r\n\r\n"
+    assert server.raw(asked.encode()).startswith(b"HTTP/1.1 200")
 
 
 def test_empty_lines_after_a_body_leave_the_connection_idle(server):

@@ -128,15 +128,15 @@ def test_a_heic_photo_is_read_upright_when_it_is_asked_for(encode, paint):
 
 
 def test_without_its_package_the_message_says_what_to_install(monkeypatch):
-    from models import images
+    from models.decoding import openable
 
     monkeypatch.setitem(sys.modules, "pi_heif", None)  # as if it were not there
-    images._heif_is_there.cache_clear()
+    openable._heif_is_there.cache_clear()
     try:
         with pytest.raises(ImageUnsupported, match="HEIC: `pip install pi-heif` reads it"):
             decode_image(HEIC, SMALL, ALL_FORMATS)
     finally:
-        images._heif_is_there.cache_clear()
+        openable._heif_is_there.cache_clear()
 
 
 def test_a_heic_photo_keeps_the_limits():

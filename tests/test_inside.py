@@ -231,6 +231,9 @@ def test_a_map_with_nan_is_drawn_as_nothing(client, monkeypatch, classifier):
     assert body.status_code == 200
     assert b"NaN" not in body.data
     assert levels(body.json["layers"][0])[:, 0, 0].max() == 0
+    numbers = client.post("/activations/block2_relu", data=PHOTO, headers=JSON).json["channels"]
+    assert {row["map"][0][0] for row in numbers} == {None}
+    assert all(isinstance(row["map"][1][1], float) for row in numbers)
 
 
 def test_channels_can_be_ranked_by_effect_and_drawn_over_the_photo(client):

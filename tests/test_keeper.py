@@ -1,18 +1,24 @@
 """What the parent process makes of a folder of models; no worker is there to be waited for."""
 
 import os
+import re
 import shutil
 import sys
 import time
 
+import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from models.errors import BundleError, SettingError
-from service.versions import slot, trials
+from models.trial import MEMORY
+from service.versions import slot, sources, trials
+from service.versions.catalogue import Edition
 from service.versions.keeper import Keeper
-from service.versions.sources import ModelFolder, NamedBundles, stamp_of
-from tests.crafting import edit
-from tests.making import colour_bundle
+from service.versions.sources import Candidate, ModelFolder, NamedBundles, stamp_of
+from tests.crafting import edit, replace
+from tests.making import colour_bundle, colour_graph
 from tests.serving import WAIT_S
 
 
@@ -138,6 +144,59 @@ def test_a_trial_that_takes_too_long_is_ended(tmp_path, monkeypatch):
     assert refused(keeper) == {"slow": "to read, load and try it took more than 0.01 s"}
 
 
+def test_a_verdict_that_waited_while_nobody_looked_is_not_too_late(tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "TRIAL_S", 0.01)
+    trial = trials.Trial(Candidate(colour_bundle(tmp_path / "colours")), (), "")
+    trial._process.wait(WAIT_S)  # as if the parent had been busy, or stopped, meanwhile
+    while not trial.done():
+        pass
+    assert isinstance(trial.edition(), Edition)
+    trial.discard()
+
+
+def doomed(tmp_path):
+    """A program in Python's place that the system kills."""
+    kill = tmp_path / "kill"
+    kill.write_text("#!/bin/sh\nkill -KILL $$\n")
+    kill.chmod(0o755)
+    return str(kill)
+
+
+ENDS = {
+    "the process that tried it was killed": lambda path: (sys, "executable", doomed(path)),
+    "took more than 0.01 s": lambda path: (trials, "TRIAL_S", 0.01),
+    "No such file": lambda path: (trials, "ROOT", path / "nowhere"),  # it cannot be started
+}
+
+
+@pytest.mark.parametrize("reason", ENDS)
+def test_a_trial_that_comes_to_no_end_ends_the_first_start_of_a_named_bundle(
+    reason, tmp_path, monkeypatch
+):
+    bundle = colour_bundle(tmp_path / "colours")
+    monkeypatch.setattr(*ENDS[reason](tmp_path))
+    with pytest.raises(BundleError, match=f"colours: .*{reason}") as refusal:
+        started(NamedBundles([bundle]))
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("reason", ENDS)
+def test_a_trial_that_comes_to_no_end_later_leaves_the_old_version_served(
+    reason, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(slot, "PAUSES_S", (0.5,) * 9)
+    bundle = colour_bundle(tmp_path / "colours")
+    keeper = started(NamedBundles([bundle]))
+    with monkeypatch.context() as trouble:
+        trouble.setattr(*ENDS[reason](tmp_path))
+        colour_bundle(bundle, 0.002)
+        step_until(keeper, lambda: refused(keeper) or keeper._trouble)
+        assert reason in (refused(keeper).get("colours") or keeper._trouble)
+        assert served(keeper) == {"colours": "1"}
+    step_until(keeper, lambda: served(keeper) == {"colours": "2"})  # once the trouble is over
+    assert refused(keeper) == {}
+
+
 def test_a_trial_that_crashes_is_a_refusal(tmp_path, monkeypatch):
     crash = tmp_path / "crash"
     crash.write_text("#!/bin/sh\nkill -SEGV $$\n")
@@ -201,3 +260,40 @@ def test_a_stamp_changes_with_whatever_is_below(tmp_path):
     shutil.rmtree(bundle)
     stamps.append(stamp_of(bundle))
     assert len(set(stamps)) == 4
+
+
+def test_of_a_folder_with_very_many_files_some_are_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "_MOST_ENTRIES", 5)
+    for number in range(9):
+        (tmp_path / str(number)).touch()
+    assert len(stamp_of(tmp_path)) == 5
+
+
+def numbers_like_photos(count):
+    """A graph that sets aside `count` numbers when it runs: only then is it known how many."""
+    model = onnx.load_from_string(colour_graph())
+    model.graph.initializer.append(numpy_helper.from_array(np.array([count]), "count"))
+    model.graph.node.extend(
+        [
+            helper.make_node("Shape", ["image"], ["batch"], start=0, end=1),  # 1 photo
+            helper.make_node("Mul", ["batch", "count"], ["all"]),
+            helper.make_node("ConstantOfShape", ["all"], ["zeros"]),
+            helper.make_node("ReduceMax", ["zeros"], ["nothing"], keepdims=0),
+            helper.make_node("Add", ["logits", "nothing"], ["sum"]),
+        ]
+    )
+    model.graph.node[1].output[0] = "inner"
+    model.graph.node[-1].input[0] = "inner"
+    model.graph.node[-1].output[0] = "logits"
+    return model.SerializeToString()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts all memory of a process")
+def test_a_graph_that_takes_all_memory_is_refused_and_a_modest_one_is_not(tmp_path):
+    for name, size_bytes in (("modest", 1_000_000_000), ("greedy", MEMORY + 100_000_000)):
+        bundle = colour_bundle(tmp_path / name)
+        replace(bundle, "predict.onnx", numbers_like_photos(size_bytes // 4))
+    keeper = started(ModelFolder(tmp_path))
+    assert served(keeper) == {"modest": "1"}
+    reason = r"predict.onnx does not run: to try it takes more than 3,000,0\d\d,\d\d\d bytes"
+    assert re.match(reason, refused(keeper)["greedy"])

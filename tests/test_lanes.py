@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from models.images import Limits
+from service.app import create_app
 from service.errors import Busy
 from service.incoming.json_body import HEADER_LENGTH
+from service.network.front import Front
 from service.network.lanes import Lane
 from service.network.weight import is_heavy
 from tests.conftest import encode_photo, paint_photo
@@ -75,6 +77,27 @@ def test_work_that_fails_gives_its_place_back():
             await lane.run(lambda: 1 / 0)
         await asyncio.sleep(0.05)
         lane.check()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "places"),
+    [("GET", "/models", 202), ("GET", "/v2/health/ready", 2_001), ("POST", "/predict", 16)],
+)
+def test_each_lane_has_its_places_and_not_one_more(method, path, places, tiny_bundle):
+    async def scenario() -> None:
+        front, go = Front(create_app([tiny_bundle])), threading.Event()
+        lane = front._lane({"REQUEST_METHOD": method, "PATH_INFO": path})
+        asking = [asyncio.create_task(lane.run(lambda: go.wait(30))) for _ in range(places - 1)]
+        await asyncio.sleep(0.05)
+        lane.check()
+        asking.append(asyncio.create_task(lane.run(lambda: go.wait(30))))
+        await asyncio.sleep(0.05)
+        with pytest.raises(Busy, match=f"^{places} requests"):
+            lane.check()
+        go.set()
+        await asyncio.gather(*asking)
 
     asyncio.run(scenario())
 
@@ -152,6 +175,33 @@ def test_a_large_photo_behind_the_json_is_heavy():
         environ = {"PATH_INFO": "/v2/x", HEADER_LENGTH: str(len(text))}
         body = text + len(photo).to_bytes(4, "little") + photo
         assert is_heavy(environ, body, Limits()) is heavy
+
+
+def test_a_form_is_searched_no_further_than_its_first_kilobytes():
+    kind = {"CONTENT_TYPE": "multipart/form-data; boundary=b"}
+    assert is_heavy(kind, form(FILE + "\r\nX-Long: " + "a" * 9_000), Limits())
+    assert is_heavy(kind, form(FILE).replace(PHOTO, PHOTO + bytes(4_000_000)), Limits())
+    assert not is_heavy(kind, form(FILE).replace(PHOTO, PHOTO + bytes(3_000_000)), Limits())
+
+
+@pytest.mark.parametrize(
+    ("asked", "lane"),
+    [
+        ("POST /predict", "photos"),
+        ("POST /models/x/versions/1/predict/", "photos"),
+        ("POST /v1/models/x:predict", "photos"),
+        ("POST /v2/models/x/versions/1/infer", "photos"),
+        ("POST /activations", "heavy"),
+        ("POST /models/x/activations/block1_relu", "heavy"),
+        ("POST /saliency", "heavy"),
+        ("GET /predict", "pages"),
+        ("GET /v2/health/ready", "health"),
+    ],
+)
+def test_what_draws_delays_no_prediction(tiny_bundle, asked, lane):
+    method, path = asked.split()
+    front = Front(create_app([tiny_bundle]))
+    assert front._lane({"REQUEST_METHOD": method, "PATH_INFO": path}).name == lane
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux'")

@@ -185,6 +185,15 @@ def test_a_large_request_that_follows_many_small_ones_is_answered(server):
     assert received.count(b"HTTP/1.1 200") == 8_001
 
 
+def test_a_client_that_has_closed_its_side_is_not_waited_for_long(server):
+    large = encode_photo(np.zeros((5000, 5000, 3), np.uint8))  # 75 kB, and a third of a second
+    with server.connect(batch(large, 12)) as one:
+        one.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            assert read_answer(one)[0] == 0
+    assert server.ask("/predict", PHOTO)[0] == 200
+
+
 def test_an_answer_that_takes_too_long_is_given_up(tiny_bundle):
     with serving(tiny_bundle, workers=1, options=("--answer-seconds", "0.1")) as server:
         with server.connect(batch(SLOW, 3)) as one:

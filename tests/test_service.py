@@ -223,6 +223,7 @@ def test_ready_says_what_is_wrong(tiny_bundle, monkeypatch):
     monkeypatch.setattr(model.predictor, "run", lambda *_: [np.full((1, 1), np.nan)])
     answer = app.test_client().get("/v2/health/ready")
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "not_ready")
+    assert answer.headers["Retry-After"] == "1"
 
 
 def test_only_the_pages_own_files_are_served(client):

@@ -135,3 +135,21 @@ def test_models_are_counted_where_descriptors_are_few(tmp_path):
         finally:
             for one in held:
                 one.close()
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux sets another process's limits")
+def test_as_many_models_are_served_as_the_hard_limit_on_descriptors_allows(tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for number in range(30):
+        colour_bundle(folder / f"m{number}")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 4096))
+
+    options = ("--models", str(folder))
+    with serving(workers=1, options=options, preexec_fn=limit) as server:
+        assert len(server.ask("/models")[1]["models"]) == 30
+        for pid in (server.process.pid, *server.workers()):
+            assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (3030, 4096)

@@ -98,7 +98,7 @@ def test_a_number_that_is_not_finite_never_leaves_as_json(tmp_path, monkeypatch)
     assert (answer.status_code, strict(answer.text)["error"]["code"]) == (503, "internal")
 
 
-def test_models_lists_what_is_refused_and_why(tmp_path):
+def test_models_lists_what_is_refused_and_why(tmp_path, caplog):
     shelf = Shelf([], [Refusal("birds", "3", "predict.onnx was altered")])
     client = create_app(lambda: shelf).test_client()
     known = {"model": "birds", "version": "3", "state": "refused"}
@@ -106,7 +106,9 @@ def test_models_lists_what_is_refused_and_why(tmp_path):
         "models": [],
         "refused": [known | {"reason": "predict.onnx was altered"}],
     }
-    assert client.post("/predict", data=RED).json["error"]["code"] == "not_ready"
+    answer = client.post("/predict", data=RED)
+    assert (answer.json["error"]["code"], answer.headers["Retry-After"]) == ("not_ready", "1")
+    assert not caplog.messages  # as many may ask as like
     assert client.get("/v2/health/ready").json["error"]["code"] == "not_ready"
     assert client.get("/v2/health/live").status_code == 200
 

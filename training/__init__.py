@@ -3,7 +3,7 @@
 A photo goes one way: photos -> features -> sides -> head -> network -> bundle. Begin at fit.py,
 which reads that story aloud.
 
-- __main__.py  the commands
+- __main__.py  the commands;  command.py  how each of them ends where something is wrong
 - fit.py       a whole run, stage by stage
 - prepare.py   folder -> data set: listing, features, copies, sides, checkup
 - results.py   what a run came to: data set, trained network, search
@@ -26,4 +26,5 @@ Rooms, each with a tour of its own; a room imports only from those above it:
 - report/        a result as a page and a model card
 - search/        many heads tried on the same features
 - demo/          the models of the demo
+- exporting/     a bundle in the format of another runtime
 """

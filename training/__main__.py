@@ -4,11 +4,9 @@ Results go to standard output, progress to standard error. An error is one line 
 what to change, exit code 2; a bug shows its traceback, exit code 1.
 """
 
-import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +16,16 @@ from models.building.backbones import BACKBONES
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.cores import usable_cores
-from models.errors import LayerscopeError
 from training.adopt.config import AdoptConfig
+from training.command import FOLDER, command, quiet, training
 from training.command_output import bundle_facts, finish, left_out_facts, summary
+from training.exporting.config import ExportConfig
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
 from training.settings.options import settings
 from training.settings.printable import printable
 from training.settings.quiet import load_keras
 
-FOLDER = click.Path(path_type=Path)
 SEARCH_SETTINGS = (
     "backbone", "weights", "size", "resize", "fraction", "seed", "validation_share", "test_share",
     "threads", "max_megapixels", "more_formats", "insight", "layers", "exclude", "merge_names",
@@ -38,33 +36,7 @@ CHECK_SETTINGS = (
 )  # fmt: skip
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def training() -> None:
-    """Turn a folder of photos into an image classifier."""
-
-
-def _command(function: Callable[..., None]) -> click.Command:
-    """Make a command whose deliberate errors end as one line and exit code 2."""
-
-    @functools.wraps(function)
-    def run(*args: Any, **options: Any) -> None:
-        try:
-            function(*args, **options)
-        except LayerscopeError as error:
-            click.echo(f"error: {printable(str(error))}", err=True)
-            sys.exit(2)
-        except KeyboardInterrupt:
-            message = "stopped: what was computed so far is kept; run it again to go on"
-            click.echo(message, err=True)
-            sys.exit(130)
-
-    return training.command()(run)
-
-
-quiet = click.option("--quiet", is_flag=True, help="Show no progress.")
-
-
-@_command
+@command
 @click.argument("photos", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
 @settings()
@@ -86,7 +58,7 @@ def fit(photos: Path, out: Path, summary: Path | None, quiet: bool, **chosen: An
     finish([line], summary, bundle_facts(out, manifest))
 
 
-@_command
+@command
 @click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
 @settings("backbone")
 @quiet
@@ -98,7 +70,7 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
     click.echo(f"saved {out}: {len(manifest.class_names)} classes")
 
 
-@_command
+@command
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
 @click.option("--against", type=FOLDER, metavar="OTHER",
@@ -134,7 +106,7 @@ def evaluate(
     finish([], Path("-"), numbers)
 
 
-@_command
+@command
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True,
@@ -155,7 +127,7 @@ def predict(
     finish([line], summary, facts | left_out_facts(counts.skipped))
 
 
-@_command
+@command
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
 @settings("layers")
@@ -182,7 +154,7 @@ def insight(
     finish([line], summary, facts | left_out_facts(skipped))
 
 
-@_command
+@command
 @click.argument("photos", type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
 @settings(of=SearchBudget)
@@ -212,7 +184,7 @@ def search(
     finish([line], summary, bundle_facts(out, manifest) | {"search": found})
 
 
-@_command
+@command
 def backbones() -> None:
     """List the pretrained networks that `fit --backbone` takes."""
     click.echo(f"{'name':<20}{'size':>6}  weights")
@@ -221,7 +193,7 @@ def backbones() -> None:
         click.echo(f"{row.name:<20}{row.size:>6}  {source.get(row.default_weights, 'none')}")
 
 
-@_command
+@command
 @click.argument("photos", type=FOLDER)
 @click.option("--out", type=FOLDER, help="Page to write, *.html. [default: PHOTOS-check.html]")
 @click.option("--exclude", type=FOLDER,
@@ -254,7 +226,7 @@ def check(
     finish([*checkup.in_words(), saved], summary, facts | left_out_facts(skipped))
 
 
-@_command
+@command
 @click.argument("model", type=FOLDER)
 @click.option("--labels", required=True, help="File of class names, or names with commas.")
 @click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
@@ -279,6 +251,22 @@ def adopt(
 
     manifest = run(model, labels, out, photos, config, Stages(quiet))
     finish([f"saved {out}: {in_words(manifest)}"], summary, bundle_facts(out, manifest))
+
+
+@command
+@click.argument("bundle", type=FOLDER)
+@click.option("--out", type=FOLDER, required=True, help="Folder to write.")
+@settings(of=ExportConfig)
+@summary
+@quiet
+def export(bundle: Path, out: Path, summary: Path | None, quiet: bool, **chosen: Any) -> None:
+    """Write BUNDLE in the format of another runtime, and prove it there on photos."""
+    config = ExportConfig(**chosen)
+    from training.exporting.export import export_bundle
+
+    made = export_bundle(bundle, out, config, Stages(quiet))
+    facts = {"export": str(out)} | made.facts | left_out_facts(made.skipped)
+    finish([f"saved {out}: {made.in_words}; read {out / 'README.md'}"], summary, facts)
 
 
 def main() -> None:

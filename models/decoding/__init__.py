@@ -7,5 +7,6 @@
 - pixels.py        a decoded picture -> eight bits, flattened, upright
 - deep_pixels.py   more than eight bits: which numbers are black and white
 - quiet.py         keeps image libraries' remarks from the terminal
-- decode_cost.py   how much memory decoding takes, estimated from the header
+- openable.py      which formats may be tried, and why a file is in none of them
+- decode_cost.py   how much memory decoding takes, by the kind and size that the header says
 """

@@ -7,9 +7,9 @@ to 19; GIF 5; BMP 4; AVIF 9; TIFF 4 to 14.
 
 from typing import NamedTuple
 
-BYTES_A_PIXEL = {"PNG": 10.0, "PNG16": 14.5, "WEBP": 19.0, "GIF": 6.0, "BMP": 5.0, "OTHER": 14.5}
-JPEG, PROGRESSIVE = 4.0, 8.5
-SEGMENTS = 1_000  # of a JPEG: the decoder refuses more
+BYTES_A_PIXEL = {"JPEG": 4.0, "MPO": 4.0, "PROGRESSIVE": 8.5, "PNG": 10.0, "PNG16": 14.5,
+                 "WEBP": 19.0, "GIF": 6.0, "BMP": 5.0, "OTHER": 14.5}  # fmt: skip
+STEPS = 1_000  # through a file, to find its size: beyond it the size counts as unknown
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; those three mean others
 
 
@@ -21,60 +21,75 @@ class Header(NamedTuple):
     height: int
 
 
-def memory_needed(data: bytes, size: int, most_pixels: int, start: int = 0) -> int:
-    """Estimate the bytes that decoding a photo takes, rather too many than too few.
+def bytes_to_decode(kind: str, pixels: int) -> int:
+    """Estimate the bytes that decoding takes, rather too many than too few.
 
     Args:
-        data: the encoded photo, from `start` on. Not trusted: a header that lies is found out
-            by the decoder, which reads the same fields.
+        kind: Pillow's name of the format, PROGRESSIVE or PNG16.
+        pixels: of the picture as it is decoded.
+    """
+    return int(pixels * BYTES_A_PIXEL.get(kind, BYTES_A_PIXEL["OTHER"]))
+
+
+def guess_memory(data: bytes, size: int, most_pixels: int, start: int = 0) -> int:
+    """Estimate what decoding a photo will take, from its first bytes: cheap, and not to be trusted.
+
+    The decoder itself asks for memory when it has read the header; this only tells where a photo
+    is to wait meanwhile. What is not plainly small counts as large.
+
+    Args:
+        data: the encoded photo, from `start` on.
         size: px, the square that the photo is brought to; a JPEG is decoded not much larger.
-        most_pixels: of a photo that is accepted; what a TIFF or AVIF is taken to have.
+        most_pixels: of a photo that is accepted.
+
+    Returns:
+        Bytes; 0 for what no decoder knows.
     """
     header = read_header(data, start)
     if header is None:
-        return 0  # no photo: the decoder refuses it
-    if header.kind == "OTHER":
-        return int(most_pixels * BYTES_A_PIXEL["OTHER"])
-    pixels = header.width * header.height
-    if pixels > most_pixels:
-        return 0  # the decoder refuses it
-    if header.kind == "PROGRESSIVE":
-        return int(pixels * PROGRESSIVE)
+        return 0
+    pixels = header.width * header.height or most_pixels
     if header.kind == "JPEG":
         shrink = min(header.width, header.height) / (4 * size)  # as images.py asks `draft` for
         scale = next(step for step in (8, 4, 2, 1) if shrink >= step or step == 1)
-        return int(pixels / scale**2 * JPEG)
-    return int(pixels * BYTES_A_PIXEL[header.kind])
+        pixels //= scale**2
+    return bytes_to_decode(header.kind, min(pixels, most_pixels))
 
 
 def read_header(data: bytes, start: int = 0) -> Header | None:
     """The kind and the size in px of an encoded photo; None: no photo.
 
-    OTHER is TIFF or AVIF, whose headers are too free to be read here.
+    Where the size is not found at once, as in TIFF and AVIF, whose headers are free, it is 0.
     """
     head = data[start : start + 40]
     if head.startswith(b"\xff\xd8"):
         return _jpeg(data, start + 2)
-    if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) > 24:
-        kind = "PNG16" if head[24] == 16 else "PNG"
-        return Header(kind, _big(head[16:20]), _big(head[20:24]))
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _png(head)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return _webp(head)
-    if head.startswith(b"GIF8") and len(head) >= 10:
-        return Header("GIF", _little(head[6:8]), _little(head[8:10]))
-    if head.startswith(b"BM") and len(head) >= 26:
-        height = int.from_bytes(head[22:26], "little", signed=True)  # negative: top row first
-        return Header("BMP", _little(head[18:22]), abs(height))
+    if head.startswith(b"GIF8"):
+        return _gif(data, start)
+    if head.startswith(b"BM"):
+        return _bmp(head)
     if head[:4] in (b"II*\0", b"MM\0*") or head[4:8] == b"ftyp":
         return Header("OTHER", 0, 0)
     return None
 
 
-def _jpeg(data: bytes, at: int) -> Header | None:
-    for _ in range(SEGMENTS):
+def _png(head: bytes) -> Header:
+    if head[12:16] != b"IHDR":
+        return Header("PNG16", 0, 0)
+    return Header(
+        "PNG16" if head[24:25] == b"\x10" else "PNG", _big(head[16:20]), _big(head[20:24])
+    )
+
+
+def _jpeg(data: bytes, at: int) -> Header:
+    for _ in range(STEPS):
         at = data.find(b"\xff", at)
         if at < 0 or at + 9 > len(data):
-            return None
+            break
         marker = data[at + 1]
         if marker in _FRAMES:
             progressive = marker in (0xC2, 0xC6, 0xCA, 0xCE)
@@ -84,18 +99,48 @@ def _jpeg(data: bytes, at: int) -> Header | None:
             at += 1
         else:
             at += 2 + _big(data[at + 2 : at + 4])
-    return None
+    return Header("PROGRESSIVE", 0, 0)
 
 
-def _webp(head: bytes) -> Header | None:
+def _webp(head: bytes) -> Header:
+    width = height = 0
     if head[12:16] == b"VP8X":
-        return Header("WEBP", _little(head[24:27]) + 1, _little(head[27:30]) + 1)
-    if head[12:16] == b"VP8L":
+        width, height = _little(head[24:27]) + 1, _little(head[27:30]) + 1
+    elif head[12:16] == b"VP8L":
         bits = _little(head[21:25])
-        return Header("WEBP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
-    if head[12:16] == b"VP8 ":
-        return Header("WEBP", _little(head[26:28]) & 0x3FFF, _little(head[28:30]) & 0x3FFF)
-    return None
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif head[12:16] == b"VP8 ":
+        width, height = _little(head[26:28]) & 0x3FFF, _little(head[28:30]) & 0x3FFF
+    return Header("WEBP", width, height)
+
+
+def _gif(data: bytes, start: int) -> Header:
+    """The screen, or the first picture where that is larger: its decoder makes room for both."""
+    head = data[start : start + 13]
+    width, height, at = _little(head[6:8]), _little(head[8:10]), start + 13
+    at += 3 << ((head[10] & 7) + 1) if len(head) == 13 and head[10] & 0x80 else 0
+    inside = False  # an extension, which is a row of sub-blocks: a length, so many bytes
+    for _ in range(STEPS):
+        block = data[at : at + 9]
+        if inside:
+            at += 1 + block[0] if block else 0
+            inside = block[:1] not in (b"", b"\0")
+        elif block[:1] == b"\x21":
+            at += 2
+            inside = True
+        elif block[:1] == b"\x2c":
+            left, top, wide, high = (_little(block[place : place + 2]) for place in (1, 3, 5, 7))
+            return Header("GIF", max(width, left + wide), max(height, top + high))
+        else:
+            break
+    return Header("GIF", 0, 0)
+
+
+def _bmp(head: bytes) -> Header:
+    if _little(head[14:18]) == 12:  # of OS/2: two bytes each
+        return Header("BMP", _little(head[18:20]), _little(head[20:22]))
+    height = int.from_bytes(head[22:26], "little", signed=True)  # negative: top row first
+    return Header("BMP", _little(head[18:22]), abs(height))
 
 
 def _big(part: bytes) -> int:

@@ -10,7 +10,6 @@ from flask import Request, current_app
 from werkzeug.exceptions import ClientDisconnected
 
 from models.classifier import Classifier
-from models.decoding.decode_cost import memory_needed
 from models.errors import ImageError, ImageTooLarge
 from models.images import Limits
 from service.errors import BadUpload, BodyIncomplete, DecodingTimeout, NotAPhoto, TooManyPhotos
@@ -129,8 +128,7 @@ def decode(classifier: Classifier, data: bytes, limits: Limits) -> np.ndarray:
     """The pixels of one photo; a large one waits for memory. Raises ImageError, Busy."""
     memory: DecodeMemory = current_app.extensions["decode_memory"]
     try:
-        with memory.room(memory_needed(data, classifier.framing.size, limits.pixels)):
-            return classifier.decode(data, limits)
+        return classifier.decode(data, limits, memory.room)
     except ImageError as error:
         if not isinstance(error, ImageTooLarge) and lost_line_ends(data):
             error.args = (

@@ -2,9 +2,9 @@
 
 A connection is ARRIVING from the moment it is accepted, or from the first byte of a further
 request, until its request is whole; then ANSWERING, then SENDING until the last byte has left,
-then IDLE. A connection that is refused before its request is whole is LINGERING: what the
-client still sends is dropped for a moment, because closing at once would reset the connection
-and take the answer from it. Nothing here blocks or waits.
+then IDLE. A connection whose last answer has left is LINGERING: what the client still sends,
+the rest of a request or further ones, is dropped for a moment, because closing at once would
+reset the connection and take the answer from it. Nothing here blocks or waits.
 """
 
 import logging
@@ -14,10 +14,11 @@ import time
 from enum import Enum, auto
 from typing import Any
 
-from gunicorn.asgi.parser import ParseError
+from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.errors import answer_bytes
+from service.network.parser import Parser
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +26,10 @@ LINGER_S = 1.0
 HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
 FEW_CHUNKS, LEAST_CHUNK_BYTES = 1_000, 64  # smaller ones on average cost more than they carry
 FAR_AHEAD_BYTES = 65_536  # of requests sent before the answer to an earlier one
+HEAD_BYTES = 65_536  # of all headers together: each is looked at in Python, while others wait
 CONNECTION = "layerscope.connection"  # in the scope of a request
 
+_TOO_LONG = f"all headers together are longer than {HEAD_BYTES:,} bytes"
 _EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
 
@@ -164,10 +167,23 @@ class Connection(ASGIProtocol):
         if not self._closed:
             self.unparsed = len(parser._buffer)
             if not parser.is_complete:
-                self.unparsed += sum(len(one) + len(value) for one, value in parser._headers_list)
+                self.unparsed += _size(parser._headers_list)
                 super()._resume_reading()  # the rest of this request is still to come
         self.worker.hold(self.unparsed - before)
-        return going_on
+        return going_on and self._refuse_long_head()
+
+    def _refuse_long_head(self) -> bool:
+        """See that a head that is not whole yet may go on; else say so and return False."""
+        arriving = self.phase is Phase.ARRIVING and self._body_receiver is None
+        if self._closed or not arriving or self.unparsed <= HEAD_BYTES:
+            return True
+        self._send_error_response(431, _TOO_LONG)
+        self._close_transport()
+        return False
+
+    def _setup_callback_parser(self) -> None:
+        super()._setup_callback_parser()
+        self._callback_parser.__class__ = Parser  # gunicorn names its own
 
     def _resume_reading(self) -> None:
         """Read on, unless requests that came ahead still wait for their answers."""
@@ -179,6 +195,8 @@ class Connection(ASGIProtocol):
         if self.phase is Phase.IDLE:  # a request that came together with the one before
             self.enter(Phase.ARRIVING)
         self._parts = 0
+        if _size(self._callback_parser.headers) > HEAD_BYTES:
+            raise LimitRequestHeaders(_TOO_LONG)
         take_target(self._callback_parser)
         return bool(super()._on_headers_complete())
 
@@ -222,11 +240,11 @@ class Connection(ASGIProtocol):
         self._safe_write(head + body)
 
     def _close_transport(self) -> None:
-        """Close; a client that still sends is listened to for a moment."""
+        """Close; a client that still sends, or may, is listened to for a moment."""
         if self._closed:
             return
         self._closed = True
-        if self.phase is not Phase.ARRIVING or self.ended:
+        if self.ended:
             self.transport.close()
             return
         self.release_all()
@@ -237,6 +255,10 @@ class Connection(ASGIProtocol):
             self.transport.abort()
         else:
             self._resume_reading()
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 def take_target(parser: Any) -> None:

@@ -6,6 +6,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+# Nothing is upgraded to, and Werkzeug would look for a route of WebSocket. Whoever kept an answer
+# asks by its ETag: dates, of which Python cannot hold some, and parts of a file are only more ways
+# to be wrong, and may be passed over (RFC 9110, 13.2.1 and 14.2).
+PASSED_OVER = {
+    f"HTTP_{name}"
+    for name in ("UPGRADE", "IF_MODIFIED_SINCE", "IF_UNMODIFIED_SINCE", "IF_RANGE", "RANGE")
+}
 Scope = dict[str, Any]
 Headers = list[tuple[str, str]]
 
@@ -39,8 +46,8 @@ def make_environ(scope: Scope) -> dict[str, Any]:
         key = name.decode("latin-1").upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
-        if key == "HTTP_UPGRADE":
-            continue  # nothing is upgraded to, and Werkzeug would look for a route of WebSocket
+        if key in PASSED_OVER:
+            continue
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
     return environ

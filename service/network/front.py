@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 SMALL_BODY_BYTES = (
     1_000_000  # a body up to here is read before it is refused: the connection lives on
 )
-HEAVY_THREADS = 2  # for batches and large photos, so that they delay no small one
+HEAVY_THREADS = 2  # for batches, large photos and drawings, so that they delay no small prediction
 LIVE = "/v2/health/live"
 HEALTH = ("/v2/health/", "/metrics")
+# What else is posted draws, or looks into many layers: that takes longer.
+PREDICTIONS = ("/predict", ":predict", "/infer")
 
 
 class Front:
@@ -94,7 +96,11 @@ class Front:
     def _lane(self, environ: dict[str, Any]) -> Lane:
         if environ["PATH_INFO"].startswith(HEALTH):
             return self._health
-        return self._photos if environ["REQUEST_METHOD"] == "POST" else self._pages
+        if environ["REQUEST_METHOD"] != "POST":
+            return self._pages
+        return (
+            self._photos if environ["PATH_INFO"].rstrip("/").endswith(PREDICTIONS) else self._heavy
+        )
 
     async def _read(self, connection: Connection, receive: Any) -> bytes:
         """The whole body. Raises BodyIncomplete, BodyTooLarge."""

@@ -10,14 +10,15 @@ from typing import Any
 
 from werkzeug.http import parse_options_header
 
-from models.decoding.decode_cost import memory_needed, read_header
+from models.decoding.decode_cost import guess_memory
 from models.images import Limits
 from service.errors import speaks_protocol
 from service.incoming.decode_memory import SMALL_BYTES
 from service.incoming.json_body import HEADER_LENGTH, memory_of, split_binary
 
 USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
-LARGE_TEXT_BYTES = 4_000_000  # of JSON: looking through more would hold the event loop up
+PART_HEAD_BYTES = 8_192  # of a form, in which the blank line behind a part's headers is looked for
+SEARCHED_BYTES = 4_000_000  # of a form or of JSON; a longer one is heavy in any case
 HEAD_CHARACTERS = 400_000  # of base64: what stands before the size of a photo fits
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 _SHAPE = re.compile(rb'"shape"\s*:\s*\[\s*1\s*[\],]')  # of one photo
@@ -35,12 +36,15 @@ def is_heavy(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
     kind, options = parse_options_header(environ.get("CONTENT_TYPE", ""))
     start = 0
     if kind.lower() == "multipart/form-data":
+        if len(body) > SEARCHED_BYTES:
+            return True
         delimiter = b"--" + options.get("boundary", "").encode("ascii", "replace")
-        blank = _BLANK_LINE.search(body, max(0, body.find(delimiter)))
+        opened = max(0, body.find(delimiter))
+        blank = _BLANK_LINE.search(body, opened, opened + PART_HEAD_BYTES)
         if body.count(delimiter) > 2 or blank is None:  # one opens a part, one closes the form
             return True
         start = blank.end()  # after the headers of the part
-    return memory_needed(body, USUAL_PX, limits.pixels, start) > SMALL_BYTES
+    return guess_memory(body, USUAL_PX, limits.pixels, start) > SMALL_BYTES
 
 
 def _is_heavy_json(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
@@ -52,7 +56,7 @@ def _is_heavy_json(environ: dict[str, Any], body: bytes, limits: Limits) -> bool
     size = split_binary(environ.get(HEADER_LENGTH) if binary else None, len(body))
     if size is None:
         return False  # refused before anything is done
-    if size > LARGE_TEXT_BYTES:
+    if size > SEARCHED_BYTES:
         return True
     text = body[:size]
     if b"\\" in text or memory_of(text) - 2 * size > SMALL_BYTES:
@@ -60,7 +64,7 @@ def _is_heavy_json(environ: dict[str, Any], body: bytes, limits: Limits) -> bool
     if text.count(b'"shape"') != len(_SHAPE.findall(text)):
         return True
     if size < len(body):  # an encoded photo, behind its length; or pixels, which are no header
-        return memory_needed(body, USUAL_PX, limits.pixels, size + 4) > SMALL_BYTES
+        return guess_memory(body, USUAL_PX, limits.pixels, size + 4) > SMALL_BYTES
     photos = [found.start(1) for found in _BASE64.finditer(text)]
     if len(photos) != 1:
         return len(photos) > 1
@@ -69,6 +73,4 @@ def _is_heavy_json(environ: dict[str, Any], body: bytes, limits: Limits) -> bool
         start = binascii.a2b_base64(head[: len(head) // 4 * 4])
     except binascii.Error:
         return False  # refused likewise
-    if start.startswith(b"\xff\xd8") and read_header(start) is None:
-        return True  # its size stands far behind, or nowhere
-    return memory_needed(start, USUAL_PX, limits.pixels) > SMALL_BYTES
+    return guess_memory(start, USUAL_PX, limits.pixels) > SMALL_BYTES

@@ -12,6 +12,7 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 import sys
 import time
 from typing import Any
@@ -26,10 +27,27 @@ M_MMAP_THRESHOLD = -3  # of glibc's mallopt
 MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a photo is decoded
 TICK_S = 0.25  # between two looks at what is overdue
 ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
+FEW_ROUNDS = 16  # of one connection each, in which the queue did not get empty: then it is a flood
+NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what accept says of it
 SPARE_DESCRIPTORS = 30  # for files, the event loop, what the worker was born with, and a swap
 MODELS = 1_000  # that are reckoned with: each keeps a descriptor, and more may come later
 HALF_S = 2.0  # that a stop waits for a request to arrive whole
 IDLE_S = 1.0  # and for one more, which a connection that is kept open may be about to send
+
+
+def ask_for_descriptors(connections: int) -> None:
+    """Raise this process's limit, which workers inherit, as far as is wanted and allowed.
+
+    Args:
+        connections: of a worker. The parent needs fewer: one for each model and each worker.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_DESCRIPTORS + MODELS
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class NetworkWorker(ASGIWorker):
@@ -44,22 +62,20 @@ class NetworkWorker(ASGIWorker):
         self._accepting: set[asyncio.Task[Any]] = set()
         self._descriptors = 0  # that this process may have
         self._told_to_stop = asyncio.Event()
+        self._rounds = 0  # in which connections were taken, since none was left to take
 
     def init_process(self) -> None:
-        """Ask for as many descriptors as are wanted; take fewer connections if there are fewer."""
+        """Take fewer connections if there are fewer descriptors than are wanted."""
         sys.setswitchinterval(SWITCH_S)
         with contextlib.suppress(OSError, AttributeError):  # no glibc
             ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = self.settings.connections + SPARE_DESCRIPTORS + MODELS
-        if soft < wanted:
-            if hard != resource.RLIM_INFINITY:
-                wanted = min(wanted, hard)
-            with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-                soft = wanted
-        self._descriptors = soft
+        self._descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         super().init_process()
+
+    def init_signals(self) -> None:
+        """As gunicorn does; a terminal that is closed says SIGHUP, and that is for the parent."""
+        super().init_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     @property
     def most(self) -> int:
@@ -108,27 +124,43 @@ class NetworkWorker(ASGIWorker):
 
     def _accept_some(self, listener: Any) -> None:
         """Take one connection, so that workers share them; more at a time in a flood."""
-        for _ in range(1 + len(self.connections) // 50):
-            if not self._accept(listener):
+        self._rounds += 1
+        for _ in range(1 + len(self.connections) // 50 + self._rounds // FEW_ROUNDS):
+            try:
+                self._accept(listener)
+            except BlockingIOError:
+                self._rounds = 0
                 break
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    self._evict()
+                    self.loop.remove_reader(listener.fileno())
+                    self.loop.call_later(ACCEPT_PAUSE_S, self._listen_again, listener)
+                    break
 
-    def _accept(self, listener: Any) -> bool:
-        """Take one connection if one waits."""
-        try:
-            client, _ = listener.accept()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                self._evict()
-                self.loop.remove_reader(listener.fileno())
-                self.loop.call_later(ACCEPT_PAUSE_S, self._listen_again, listener)
-            return False
+    def _accept(self, listener: Any) -> None:
+        """Take one connection. Raises OSError: none waits, it has left, or there is no room."""
+        client, _ = listener.accept()
         client.setblocking(False)
         if len(self.connections) >= self.most:
             self._evict()
         task = self.loop.create_task(self._connect(client))
         self._accepting.add(task)
         task.add_done_callback(self._accepting.discard)
-        return True
+
+    async def _accept_all(self, listener: Any) -> None:
+        """Take all that wait: closing the listener would reset them, and what they have sent."""
+        ends = time.monotonic() + self.cfg.graceful_timeout / 2
+        while time.monotonic() < ends and not self._quick_shutdown:
+            try:
+                self._accept(listener)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno in NO_ROOM:  # until others have been answered, or cut
+                    self._evict()
+                    self.notify()
+                    await asyncio.sleep(ACCEPT_PAUSE_S)
 
     async def _connect(self, client: Any) -> None:
         try:
@@ -165,9 +197,8 @@ class NetworkWorker(ASGIWorker):
         """Take what waits to be accepted, cut half requests first, answer the whole ones."""
         self._told_to_stop.set()  # also where the parent is gone
         for listener in self.sockets:
-            while self._accept(listener):
-                pass
             self.loop.remove_reader(listener.fileno())
+            await self._accept_all(listener)
             listener.close()
         began = time.monotonic()
         while (self.connections or self._accepting) and not self._quick_shutdown:

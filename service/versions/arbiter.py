@@ -1,6 +1,11 @@
 """gunicorn's parent process, with the keeper of versions inside its loop."""
 
+import contextlib
+import ctypes
 import logging
+import socket
+import struct
+import sys
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
@@ -11,6 +16,21 @@ log = logging.getLogger(__name__)
 
 BUSY_S = 0.02  # between two steps while a version is tried or loaded
 IDLE_S = 0.5
+SO_ATTACH_FILTER = 26  # of Linux, on all that Python runs on but SPARC and PA-RISC
+
+
+def refuse_newcomers(listener: Any) -> None:
+    """Have a listener take no further connection, in any process; those that wait stay.
+
+    Without it one that arrives between a worker's last accept and its close is reset, after it
+    was told that it is connected. Linux only: a filter that lets no packet through (BPF's
+    `return 0`); connections that are there already do not pass it.
+    """
+    code = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0), 8)
+    program = struct.pack("HP", 1, ctypes.addressof(code))  # struct sock_fprog
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 class KeepingArbiter(Arbiter):
@@ -41,10 +61,17 @@ class KeepingArbiter(Arbiter):
             log.exception("versions could not be looked after")
 
     def stop(self, graceful: bool = True) -> None:
-        """End trials with the service."""
+        """End trials with the service; from here on nobody can connect."""
         self._keeper.end()
+        if not self.systemd:  # it is ours alone
+            for listener in self.LISTENERS:
+                refuse_newcomers(listener)
         super().stop(graceful)
 
     def reload(self) -> None:
         """SIGHUP: try again what was refused, and look for what is new."""
         self._keeper.look_again()
+
+    def reexec(self) -> None:
+        """SIGUSR2, gunicorn's way to replace its program: said to be of no use here."""
+        log.warning("SIGUSR2 does nothing here: a new container replaces the program")

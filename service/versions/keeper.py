@@ -76,7 +76,8 @@ class Keeper:
         for slot in self._slots.values():
             if self._source.lasting and slot.current is None:
                 reasons = [each.reason for each in slot.refused.values()]
-                raise BundleError(Path(slot.key), *reasons or ["it changed while it was read"])
+                reasons.append(self._trouble or "it changed while it was read")
+                raise BundleError(Path(slot.key), reasons[0])
             if slot.name in names:
                 reason = f"a model called {slot.name!r} is served already"
                 raise BundleError(Path(slot.key), reason)

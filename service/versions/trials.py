@@ -50,12 +50,12 @@ class Trial:
 
     def done(self) -> bool:
         """Whether it has ended, by itself or because its time was up."""
-        if not self._late and time.monotonic() > self._ends:
-            self._late = True
-            self._process.kill()
         try:
             part = os.read(self._answer, _MOST_BYTES)
-        except BlockingIOError:
+        except BlockingIOError:  # only then: a verdict may have waited while nobody looked
+            if not self._late and time.monotonic() > self._ends:
+                self._late = True
+                self._process.kill()
             return False
         self._verdict += part
         if part and len(self._verdict) < _MOST_BYTES:
@@ -68,13 +68,10 @@ class Trial:
         """The verdict, once it is done."""
         candidate = self.candidate
         found: dict[str, Any]
-        if self._late:
-            found = {"reason": f"to read, load and try it took more than {TRIAL_S:g} s"}
-        else:
-            try:
-                found = json.loads(self._verdict)
-            except ValueError:
-                found = {"reason": self._why_it_ended(), "passing": True}
+        try:
+            found = json.loads(self._verdict)
+        except ValueError:
+            found = {"reason": self._why_it_ended(), "passing": True}
         self._close()
         if "reason" in found:
             self.passing = bool(found.get("passing"))
@@ -85,6 +82,8 @@ class Trial:
         return Edition(*identity, str(candidate.path), found["fingerprint"], self._number)
 
     def _why_it_ended(self) -> str:
+        if self._late:
+            return f"to read, load and try it took more than {TRIAL_S:g} s"
         if self._process.returncode == -signal.SIGKILL:
             return "the process that tried it was killed: perhaps memory is short"
         return "it crashed the process that tried it"

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 STDERR = 2
-REMARK = re.compile(rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:\d\d:")
+REMARK = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog|[IW]\d{4} \d\d:\d\d:|fully_quantize: "
+)
 
 
 def load_keras() -> None:
