@@ -63,11 +63,13 @@ def cost(access_log: bool) -> tuple[float, float]:
     environ = {"PATH_INFO": "/predict", "REQUEST_METHOD": "POST", REQUEST_ID: "0123456789abcdef"}
     waited, used = 0.0, time.process_time()
     for number in range(REQUESTS):
-        environ[RECORD] = Record("/predict", "many", "1", 1, 40_000, dict.fromkeys(STAGES, 0.001))  # type: ignore[assignment]
+        environ[RECORD] = Record(
+            "/predict", "many", "1", 1, 40_000, 500, dict.fromkeys(STAGES, 0.001)
+        )  # type: ignore[assignment]
         began = time.perf_counter()
         metrics.predicted(MODEL, Reading(rows[number % 50], 0.7))
         watch.answered(environ, 200, began)
-        watch.left(environ, 200, began, 500)
+        watch.left(environ, 200, began)
         waited += time.perf_counter() - began
         if number % 100 == 0:
             time.sleep(0.01)  # the thread writes its lines; they are not to be dropped

@@ -98,7 +98,18 @@ class Classifier:
         Returns:
             (N, K) float32; each row sums to 1.
         """
-        return softmax(self._run("predict.onnx", photos, ["logits"])[0])
+        return softmax(self.logits(photos))
+
+    def logits(self, photos: np.ndarray) -> np.ndarray:
+        """Compute the score of every class before softmax.
+
+        Args:
+            photos: (N, S, S, 3) RGB, 0 to 255, uint8 or float32.
+
+        Returns:
+            (N, K) float32, finite.
+        """
+        return self._run("predict.onnx", photos, ["logits"])[0]
 
     def read(self, photo: np.ndarray) -> Reading:
         """Compute the probability of every class, and how familiar the photo is.

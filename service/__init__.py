@@ -6,8 +6,10 @@
 - incoming/     what a request may do and bring: keys, rates, photos, memory for them
 - headers.py    the headers of every answer
 - routes.py     predict, one layer's activations, models: bytes in, answer out
+- lines.py      predict, one line of JSON a photo, as they are computed
 - inside.py     all layers of a photo, saliency, what each channel detects
 - pages.py      the page, its files, samples and reports;  page/ holds it
+- protocols/    the same for clients of two protocols: Open Inference, TensorFlow Serving
 - health.py     is the process alive, is it ready
 - errors.py     everything that goes wrong -> one shape of answer
 - logs.py       one line a message, whatever names are in it

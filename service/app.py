@@ -11,6 +11,7 @@ from service.headers import common_headers, new_request_id
 from service.incoming.decode_memory import DecodeMemory
 from service.incoming.guard import Guard, check_request
 from service.incoming.uploads import PhotoRequest
+from service.protocols import oip, tf_serving
 from service.settings import Settings
 from service.shelf import Shelf, open_shelf
 from service.versions import routes as version_routes
@@ -46,7 +47,15 @@ def create_app(
     app.extensions["guard"] = Guard(settings)
     app.extensions["decode_memory"] = DecodeMemory(settings.decode_bytes)
     app.extensions["metrics"] = Metrics(SharedValues())
-    for blueprint in (routes.bp, inside.bp, pages.bp, health.bp, exposition.bp):
+    for blueprint in (
+        routes.bp,
+        inside.bp,
+        pages.bp,
+        health.bp,
+        exposition.bp,
+        oip.bp,
+        tf_serving.bp,
+    ):
         app.register_blueprint(blueprint)
     errors.register(app)
 

@@ -3,10 +3,14 @@
 `{"error": {"code": "image_too_large", "message": "...", "request_id": "..."}}`, with a 4xx
 status or 503. A bug is logged with its traceback and answered as 503 `internal`: the caller's
 input is never answered with 500. What the log says of a request begins with the same id.
+
+Below /v1 and /v2 the shape is `{"error": "..."}`: what the clients of TensorFlow Serving and
+of the Open Inference Protocol show their users. The id is in the header X-Request-ID.
 """
 
 import json
 import logging
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -56,6 +60,7 @@ CODES = {
 
 Answer = tuple[dict[str, Any], int]
 REQUEST_ID = "layerscope.request_id"  # in the WSGI environment
+_PROTOCOLS = re.compile(r"/v1(/.*)?|/v2(/(?!health/).*)?", re.DOTALL)  # health has our shape
 
 
 class BadUpload(LayerscopeError):
@@ -77,6 +82,12 @@ class BodyTooLarge(LayerscopeError):
 
     def __init__(self, found: int, limit: int):
         super().__init__(f"the request has {found:,} bytes or more; the limit is {limit:,}")
+
+
+class BadRequestBody(LayerscopeError):
+    """JSON, or tensors, that are not what a protocol has, or not what the model takes."""
+
+    code = "bad_request"
 
 
 class NotAPhoto(LayerscopeError):
@@ -138,6 +149,7 @@ class Busy(LayerscopeError):
 STATUS |= {
     BadUpload: 400,
     BodyIncomplete: 400,
+    BadRequestBody: 400,
     HostRefused: 400,
     KeyRefused: 401,
     OriginRefused: 403,
@@ -151,28 +163,46 @@ STATUS |= {
 
 
 def answer(code: str, message: str, status: int) -> Answer:
-    """The one shape of an error, inside Flask."""
-    error = {"code": code, "message": message, "request_id": request.environ.get(REQUEST_ID)}
-    return {"error": error}, status
+    """The body and status of an error, inside Flask."""
+    return error_body(code, message, request.environ), status
 
 
-def describe(error: LayerscopeError, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
+def error_body(code: str, message: str, environ: dict[str, Any]) -> dict[str, Any]:
+    """An error in the shape that clients of this address expect."""
+    if speaks_protocol(environ):
+        return {"error": message}
+    error = {"code": code, "message": message, "request_id": environ.get(REQUEST_ID)}
+    return {"error": error}
+
+
+def speaks_protocol(environ: dict[str, Any]) -> bool:
+    """Whether a request is one of the two protocols'."""
+    return _PROTOCOLS.fullmatch(environ.get("PATH_INFO", "")) is not None
+
+
+def describe(
+    error: LayerscopeError, environ: dict[str, Any]
+) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of the answer to an error that was raised on purpose."""
     status = STATUS.get(type(error), 503)
-    message = str(error)
-    told = error.code in ("busy", "not_ready")  # of the service as a whole, and many may ask
-    if isinstance(error, BundleError) or (status == 503 and not told):
-        # Its text names folders of this machine: that is for the log.
-        log.error("request %s: %s", request_id, error)
-        message = "the model cannot answer now; the log of the service says why"
-    body = {"error": {"code": error.code, "message": message, "request_id": request_id}}
+    message = public_message(error, environ[REQUEST_ID])
     headers = [("Content-Type", "application/json")]
     if status in (429, 503):
         headers.append(("Retry-After", str(getattr(error, "retry_after_s", RETRY_S))))
     if isinstance(error, KeyRefused):
         headers.append(("WWW-Authenticate", 'Basic realm="layerscope", charset="UTF-8"'))
-    encoded = json.dumps(body).encode() + b"\n"
+    encoded = json.dumps(error_body(error.code, message, environ)).encode() + b"\n"
     return status, [*headers, ("Content-Length", str(len(encoded)))], encoded
+
+
+def public_message(error: LayerscopeError, request_id: str) -> str:
+    """What whoever asked is told; what names folders of this machine goes to the log."""
+    status = STATUS.get(type(error), 503)
+    told = error.code in ("busy", "not_ready")  # of the service as a whole, and many may ask
+    if isinstance(error, BundleError) or (status == 503 and not told):
+        log.error("request %s: %s", request_id, error)
+        return "the model cannot answer now; the log of the service says why"
+    return str(error)
 
 
 def answer_bytes(status: int, code: str, message: str, request_id: str) -> tuple[bytes, bytes]:
@@ -195,7 +225,7 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(LayerscopeError)
     def explain(error: LayerscopeError) -> Any:
-        status, headers, body = describe(error, request.environ[REQUEST_ID])
+        status, headers, body = describe(error, request.environ)
         return body, status, headers
 
     @app.errorhandler(HTTPException)
@@ -207,7 +237,7 @@ def register(app: Flask) -> None:
         allowed = getattr(error, "valid_methods", None)
         if status == 405 and allowed:
             message = f"{request.method} is not answered here, {' or '.join(sorted(allowed))} is"
-            if "POST" in allowed:
+            if "POST" in allowed and not speaks_protocol(request.environ):
                 message += ": post the photo, as `curl --data-binary @photo.jpg ADDRESS` does"
         if status == 413:
             limits = request.max_form_parts, request.max_form_memory_size

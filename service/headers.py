@@ -9,7 +9,9 @@ from service.settings import Settings
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 VERSION = "X-Model-Version"  # of answers that are pictures
-EXPOSED = f"X-Request-ID, {VERSION}, Retry-After"
+BINARY = "Inference-Header-Content-Length"  # where the JSON of a body with binary data ends
+EXPOSED = f"X-Request-ID, {VERSION}, Retry-After, {BINARY}"
+ALLOWED = f"Accept, Authorization, Content-Type, X-API-Key, {BINARY}"
 PREFLIGHT_S = 600  # that a browser may remember what it is allowed
 
 # What an answer that is no page needs: it is never shown, framed, or run as one.
@@ -45,7 +47,7 @@ def common_headers(environ: dict[str, Any], settings: Settings) -> list[tuple[st
         if environ["REQUEST_METHOD"] == "OPTIONS":
             headers += [
                 ("Access-Control-Allow-Methods", "GET, POST"),
-                ("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, X-API-Key"),
+                ("Access-Control-Allow-Headers", ALLOWED),
                 ("Access-Control-Max-Age", str(PREFLIGHT_S)),
             ]
     return headers

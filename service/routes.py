@@ -18,6 +18,7 @@ from models.natural_order import natural_order
 from service.incoming.asking import choice, drawing, number, said_by, settings, shelf, wants_json
 from service.incoming.channels import choose_channels
 from service.incoming.uploads import decode, decode_all, photo_in, photos_in
+from service.lines import answer_in_lines, wants_lines
 from service.watching.metrics import note_reading
 from service.watching.record import stage
 
@@ -27,11 +28,13 @@ OVERLAY_PX = 112  # a tile over the photo, where no size is asked for
 
 @bp.post("/predict", defaults={"name": None})
 @bp.post("/models/<name>/predict")
-def predict(name: str | None) -> dict[str, Any]:
-    """The most probable classes of each posted photo."""
+def predict(name: str | None) -> Response | dict[str, Any]:
+    """The most probable classes of each posted photo; in lines if those are accepted."""
     classifier = shelf().find(name)
     top = number("top", 5, 1, 1000)
     encoded = photos_in(request, settings().photos_per_request)
+    if wants_lines():
+        return answer_in_lines(classifier, encoded, top)
     pixels = decode_all(classifier, encoded, settings().limits)
     results = [
         classifier.describe(_read(classifier, one), top)

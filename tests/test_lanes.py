@@ -1,6 +1,7 @@
 """Lanes: a bounded queue in front of some threads, and nothing done for who has gone."""
 
 import asyncio
+import base64
 import os
 import sys
 import threading
@@ -11,11 +12,14 @@ import pytest
 from models.images import Limits
 from service.app import create_app
 from service.errors import Busy
-from service.network.front import Front, is_heavy
+from service.incoming.json_body import HEADER_LENGTH
+from service.network.front import Front
 from service.network.lanes import Lane
+from service.network.weight import is_heavy
 from tests.conftest import encode_photo, paint_photo
 
 PHOTO = encode_photo(paint_photo(24, 24))
+LARGE = encode_photo(np.zeros((3000, 3000, 3), np.uint8))
 
 
 def test_a_full_lane_refuses_at_once_and_has_room_again_later():
@@ -124,13 +128,53 @@ def test_what_is_not_clearly_one_part_goes_to_the_heavy_lane(body, heavy):
 
 
 def test_a_large_photo_is_heavy_wherever_its_form_begins():
-    large = encode_photo(np.zeros((3000, 3000, 3), np.uint8))
     kind = {"CONTENT_TYPE": "multipart/form-data; boundary=b"}
-    assert is_heavy({}, large, Limits())
+    assert is_heavy({}, LARGE, Limits())
     for line in ("\r\n", "\n"):
-        assert is_heavy(kind, form(FILE, line=line).replace(PHOTO, large), Limits()), line
-    after = form(FILE, preamble=b"some words\r\n\r\n").replace(PHOTO, large)
+        assert is_heavy(kind, form(FILE, line=line).replace(PHOTO, LARGE), Limits()), line
+    after = form(FILE, preamble=b"some words\r\n\r\n").replace(PHOTO, LARGE)
     assert is_heavy(kind, after, Limits())
+
+
+def infer(shape: str, data: bytes, more: bytes = b"") -> bytes:
+    head = f'{{"inputs": [{{"name": "encoded", "datatype": "BYTES", "shape": {shape}, "data": '
+    return head.encode() + data + b"}]" + more + b"}"
+
+
+def base64_of(photo: bytes) -> bytes:
+    return b'"' + base64.b64encode(photo) + b'"'
+
+
+@pytest.mark.parametrize(
+    ("version", "body", "heavy"),
+    [
+        ("/v2", infer("[1]", b"[" + base64_of(PHOTO) + b"]"), False),
+        ("/v2", infer("[ 1 , 1]", b"[[" + base64_of(PHOTO) + b"]]"), False),
+        ("/v2", infer("[2]", b"[]"), True),
+        ("/v2", infer("[12]", b"[]"), True),
+        ("/v2", infer("[1]", b"[" + base64_of(LARGE) + b"]"), True),
+        ("/v2", infer("[1]", b"[]", b', "id": ' + base64_of(PHOTO)), False),
+        ("/v2", infer("[1]", b"[" + base64_of(LARGE) + b"]", b', "id": ' + base64_of(PHOTO)), True),
+        ("/v2", infer("[1]", b"[]").replace(b"shape", b"sh\\u0061pe"), True),
+        ("/v2", infer("[1]", b"[" + b"1," * 700_000 + b"1]"), True),
+        ("/v2", infer("[1]", b"[" + b"1," * 150_000 + b"1]"), False),  # one photo of 224 px
+        ("/v1", b'{"instances": [{"b64": ' + base64_of(PHOTO) + b"}]}", False),
+        ("/v1", b'{"instances": [{"b64": ' + base64_of(LARGE) + b"}]}", True),
+        ("/v1", b'{"instances": [' + b'{"b64": ' * 2 + base64_of(PHOTO) * 2 + b"}]}", True),
+        ("/v1", b"not JSON", False),
+    ],
+)
+def test_json_that_is_not_clearly_one_photo_goes_to_the_heavy_lane(version, body, heavy):
+    environ = {"PATH_INFO": f"{version}/models/x"}
+    assert is_heavy(environ, body, Limits()) is heavy
+
+
+def test_a_large_photo_behind_the_json_is_heavy():
+    for shape, photo, heavy in (("[1]", PHOTO, False), ("[1]", LARGE, True), ("[2]", PHOTO, True)):
+        text = infer(shape, b"[]")
+        environ = {"PATH_INFO": "/v2/x", HEADER_LENGTH: str(len(text))}
+        body = text + len(photo).to_bytes(4, "little") + photo
+        assert is_heavy(environ, body, Limits()) is heavy
 
 
 def test_a_form_is_searched_no_further_than_its_first_kilobytes():
@@ -145,6 +189,8 @@ def test_a_form_is_searched_no_further_than_its_first_kilobytes():
     [
         ("POST /predict", "photos"),
         ("POST /models/x/versions/1/predict/", "photos"),
+        ("POST /v1/models/x:predict", "photos"),
+        ("POST /v2/models/x/versions/1/infer", "photos"),
         ("POST /activations", "heavy"),
         ("POST /models/x/activations/block1_relu", "heavy"),
         ("POST /saliency", "heavy"),

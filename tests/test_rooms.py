@@ -213,6 +213,9 @@ def test_a_tour_names_every_file_and_the_doors_that_others_use(tour):
         "models/building/writers",
         "service/versions",
         "service/watching",
+        "service/incoming",
+        "service/network",
+        "service/protocols",
     ],
 )
 def test_a_tour_of_a_smaller_room_names_every_file(room):

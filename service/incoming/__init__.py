@@ -2,6 +2,7 @@
 
 - guard.py          who may ask: hosts, origins, keys, rates
 - uploads.py        a request -> the photos in it, within limits
+- json_body.py      a body -> JSON, in bounded memory
 - decode_memory.py  memory for large photos, shared by all workers
 - asking.py         what every route asks of a request
 - channels.py       which channels it asks for

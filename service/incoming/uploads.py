@@ -38,15 +38,7 @@ def photos_in(request: Request, most: int) -> list[bytes]:
         BodyIncomplete: a body shorter than it says. NotAPhoto: a form that wraps the photo.
         TooManyPhotos: more than `most`.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").lower()
-    if encoding != "identity":
-        raise NotAPhoto(f"the body has Content-Encoding {encoding[:40]!r}: {RAW}")
-    try:
-        data = request.get_data(cache=True, parse_form_data=False)
-    except ClientDisconnected as error:
-        raise BodyIncomplete(
-            f"fewer than the promised {request.content_length:,} bytes came: send the body again"
-        ) from error
+    data = body_of(request, RAW)
     if request.mimetype == "multipart/form-data":
         photos = _from_fields(request)
     else:
@@ -58,6 +50,19 @@ def photos_in(request: Request, most: int) -> list[bytes]:
         raise TooManyPhotos(f"{len(photos)} photos in one request; the limit is {most}")
     record_in(request.environ).photos = len(photos)
     return photos
+
+
+def body_of(request: Request, advice: str) -> bytes:
+    """The whole body. Raises NotAPhoto: it is compressed; BodyIncomplete: shorter than it says."""
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding != "identity":
+        raise NotAPhoto(f"the body has Content-Encoding {encoding[:40]!r}: {advice}")
+    try:
+        return request.get_data(cache=True, parse_form_data=False)
+    except ClientDisconnected as error:
+        raise BodyIncomplete(
+            f"fewer than the promised {request.content_length:,} bytes came: send the body again"
+        ) from error
 
 
 def photo_in(request: Request) -> bytes:

@@ -9,5 +9,7 @@ socket and nothing else.
 - parser.py       gunicorn's HTTP parser, with its checks of each byte made fast
 - front.py        reads a request whole, admits or refuses it, has it answered, sends the answer
 - lanes.py        threads in lanes with a bounded queue, so that health never waits behind photos
+- stream.py       sends an answer in pieces while the rest is computed
+- weight.py       which requests are heavy
 - environ.py      between the event loop's form of a request (ASGI) and Flask's (WSGI)
 """

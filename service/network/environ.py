@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -60,16 +60,32 @@ def put_body(environ: dict[str, Any], body: bytes) -> None:
     environ.pop("HTTP_TRANSFER_ENCODING", None)
 
 
-def run_wsgi(application: Any, environ: dict[str, Any]) -> tuple[int, Headers, bytes]:
-    """Call a WSGI application; its status, headers and whole answer."""
+Answer = tuple[int, Headers, bytes]
+
+
+def run_wsgi(
+    application: Any, environ: dict[str, Any], put: Callable[[Any], bool] | None = None
+) -> Answer:
+    """Call a WSGI application; its status, headers and whole answer.
+
+    Args:
+        put: takes an answer that has no length in pieces, as they are made: first its status and
+            headers, then bytes. False: they are no longer wanted.
+    """
     started: list[tuple[int, Headers]] = []
 
     def start_response(status: str, headers: Headers, failed: Any = None) -> None:
         started[:] = [(int(status.split(" ", 1)[0]), headers)]
 
     parts: Iterable[bytes] = application(environ, start_response)
+    body = b""
     try:
-        body = b"".join(parts)
+        if put is None or any(name.lower() == "content-length" for name, _ in started[0][1]):
+            body = b"".join(parts)
+        elif put(started[0]):
+            for part in parts:
+                if not put(part):
+                    break
     finally:
         close = getattr(parts, "close", None)
         if close is not None:

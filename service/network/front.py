@@ -2,24 +2,22 @@
 
 import asyncio
 import logging
-import re
 import time
 from typing import Any
 
 from flask import Flask
-from werkzeug.http import parse_options_header
 
-from models.decoding.decode_cost import guess_memory
 from models.errors import LayerscopeError
-from models.images import Limits
 from service.errors import REQUEST_ID, BodyIncomplete, BodyTooLarge, Busy, describe
 from service.headers import common_headers, new_request_id
 from service.health import STOPPING
-from service.incoming.decode_memory import SMALL_BYTES as SMALL_PHOTO_BYTES
 from service.incoming.guard import ADMITTED
+from service.lines import LINES
 from service.network.connection import CONNECTION, Connection, Phase
-from service.network.environ import Headers, Scope, make_environ, put_body, run_wsgi
+from service.network.environ import Answer, Scope, make_environ, put_body, run_wsgi
 from service.network.lanes import Lane
+from service.network.stream import Stream
+from service.network.weight import is_heavy
 from service.settings import Settings
 from service.watching.metrics import CLIENT_LEFT
 from service.watching.record import record_in
@@ -31,15 +29,11 @@ SMALL_BODY_BYTES = (
     1_000_000  # a body up to here is read before it is refused: the connection lives on
 )
 HEAVY_THREADS = 2  # for batches, large photos and drawings, so that they delay no small prediction
-PART_HEAD_BYTES = 8_192  # of a form, in which the blank line behind a part's headers is looked for
-SEARCHED_BYTES = 4_000_000  # of a form whose parts are counted; a longer one is heavy in any case
-USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
 LIVE = "/v2/health/live"
 IN_THREAD = ("wait", "decode", "network")  # stages that end before the answer is written
 HEALTH = ("/v2/health/", "/metrics")
-PREDICT = "/predict"  # what else is posted draws, or looks into many layers: that takes longer
-Answer = tuple[int, Headers, bytes]
-_BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
+# What else is posted draws, or looks into many layers: that takes longer.
+PREDICTIONS = ("/predict", ":predict", "/infer")
 
 
 class Front:
@@ -65,19 +59,23 @@ class Front:
         connection: Connection = scope[CONNECTION]
         environ = make_environ(scope)
         environ[REQUEST_ID] = new_request_id(environ)
-        began, status, sent = time.perf_counter(), CLIENT_LEFT, 0
+        began, status = time.perf_counter(), CLIENT_LEFT
         try:
             try:
-                answer = await self._answer(environ, connection, receive)
+                answer = await self._answer(environ, connection, receive, send)
             except LayerscopeError as error:
                 if connection.answered:  # it was overdue: that has been said, counted and logged
                     status = 0
                     return
                 answer = self._refuse(error, environ)
+            if answer is None:  # it has left as a stream
+                status = 200
+                self.watch.answered(environ, status, began)
+                return
             status, headers, body = answer
             if environ["REQUEST_METHOD"] == "HEAD":
                 body = b""
-            sent = len(body)
+            record_in(environ).sent = len(body)
             if connection.phase is Phase.ANSWERING:
                 connection.enter(Phase.SENDING)
             self.watch.answered(environ, status, began)  # before: a worker may die while it sends
@@ -90,12 +88,16 @@ class Front:
             raise
         finally:
             if status:
-                self.watch.left(environ, status, began, sent)
+                self.watch.left(environ, status, began)
 
     async def _answer(
-        self, environ: dict[str, Any], connection: Connection, receive: Any
-    ) -> Answer:
-        """Raises LayerscopeError for what is refused before a thread is taken."""
+        self, environ: dict[str, Any], connection: Connection, receive: Any, send: Any
+    ) -> Answer | None:
+        """The answer, unless it was sent as a stream.
+
+        Raises:
+            LayerscopeError: for what is refused before a thread is taken.
+        """
         self._guard.check(environ)
         environ[ADMITTED] = True
         environ[STOPPING] = connection.worker.stopping
@@ -115,6 +117,12 @@ class Front:
         if lane is self._photos and is_heavy(environ, body, self._settings.limits):
             lane = self._heavy
         del body
+        if LINES in environ.get("HTTP_ACCEPT", ""):
+            stream = Stream(self._app.wsgi_app, environ, connection, send)
+            answer = await stream.run(lane, self._settings.answer_s)
+            if answer is None:
+                self._finish(connection)
+            return answer
         return await self._work(lane, environ)
 
     def _lane(self, environ: dict[str, Any]) -> Lane:
@@ -122,7 +130,9 @@ class Front:
             return self._health
         if environ["REQUEST_METHOD"] != "POST":
             return self._pages
-        return self._photos if environ["PATH_INFO"].rstrip("/").endswith(PREDICT) else self._heavy
+        return (
+            self._photos if environ["PATH_INFO"].rstrip("/").endswith(PREDICTIONS) else self._heavy
+        )
 
     async def _read(self, connection: Connection, receive: Any) -> bytes:
         """The whole body. Raises BodyIncomplete, BodyTooLarge."""
@@ -167,6 +177,10 @@ class Front:
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
+        self._finish(connection)
+
+    def _finish(self, connection: Connection) -> None:
+        """The last byte has left."""
         connection.release()
         if connection.phase is Phase.SENDING:
             connection.enter(Phase.IDLE)
@@ -180,25 +194,5 @@ class Front:
             if now - self._shed_logged > 1:  # one line a second, however many are refused
                 log.warning("overloaded: %d requests refused since the last line", self._shed)
                 self._shed, self._shed_logged = 0, now
-        status, headers, body = describe(error, environ[REQUEST_ID])
+        status, headers, body = describe(error, environ)
         return status, headers + common_headers(environ, self._settings), body
-
-
-def is_heavy(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
-    """Whether a request has several parts, or a photo that takes much memory to decode.
-
-    Parts are counted by their delimiters, as the form's parser finds them: a word of their
-    headers can be spelt in many ways. What is not clearly one part is heavy.
-    """
-    kind, options = parse_options_header(environ.get("CONTENT_TYPE", ""))
-    start = 0
-    if kind.lower() == "multipart/form-data":
-        if len(body) > SEARCHED_BYTES:
-            return True
-        delimiter = b"--" + options.get("boundary", "").encode("ascii", "replace")
-        opened = max(0, body.find(delimiter))
-        blank = _BLANK_LINE.search(body, opened, opened + PART_HEAD_BYTES)
-        if body.count(delimiter) > 2 or blank is None:  # one opens a part, one closes the form
-            return True
-        start = blank.end()  # after the headers of the part
-    return guess_memory(body, USUAL_PX, limits.pixels, start) > SMALL_PHOTO_BYTES

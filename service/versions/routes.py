@@ -13,11 +13,12 @@ ANY, ONE = "/models/<name>", "/models/<name>/versions/<version>"
 def register(app: Flask, current: Callable[[], Shelf]) -> None:
     """Give every request the shelf of its first instant, and every model's route its versions.
 
-    Below /models/NAME/versions/V the same routes answer if V is the version that is served.
+    Below /models/NAME/versions/V the same routes answer if V is the version that is served; also
+    where a protocol's /v1 or /v2 stands before it.
     """
     app.extensions["shelf"] = current
     for rule in list(app.url_map.iter_rules()):
-        if rule.rule.startswith(ANY):
+        if ANY in rule.rule:
             methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
             address = rule.rule.replace(ANY, ONE, 1)
             app.add_url_rule(address, rule.endpoint, methods=methods)

@@ -105,10 +105,10 @@ class Metrics:
         self.count("layerscope_requests_total", route, str(status))
         self.observe("layerscope_request_seconds", seconds, route)
 
-    def left(self, record: Record, sent: int) -> None:
+    def left(self, record: Record) -> None:
         """Count the bytes of a request, and the stages of one that brought photos."""
         self.count("layerscope_received_bytes_total", amount=record.received)
-        self.count("layerscope_sent_bytes_total", amount=sent)
+        self.count("layerscope_sent_bytes_total", amount=record.sent)
         if record.photos:
             for stage in STAGES:
                 if stage in record.times:

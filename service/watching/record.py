@@ -24,6 +24,7 @@ class Record:
     version: str | None = None
     photos: int = 0
     received: int = 0  # bytes of the body
+    sent: int = 0  # bytes of the answer's body
     times: dict[str, float] = field(default_factory=dict)  # of STAGES, in seconds
 
     def spend(self, stage: str, seconds: float) -> None:

@@ -37,10 +37,10 @@ class Watch:
         seconds = time.perf_counter() - began
         self.metrics.answered(known.route, status, seconds)
 
-    def left(self, environ: dict[str, Any], status: int, began: float, sent: int) -> None:
-        """Count what a request cost, and write its line; `sent`: bytes of the answer's body."""
+    def left(self, environ: dict[str, Any], status: int, began: float) -> None:
+        """Count what a request cost, and write its line."""
         known = record_in(environ)
-        self.metrics.left(known, sent)
+        self.metrics.left(known)
         path = environ["PATH_INFO"]
         if self._log is None or (status < 400 and path.startswith(QUIET)):
             return
@@ -57,7 +57,7 @@ class Watch:
             # A copy: a thread whose answer came too late may still be at work.
             "stages_ms": {name: round(s * 1000, 2) for name, s in known.times.copy().items()},
             "bytes_in": known.received,
-            "bytes_out": sent,
+            "bytes_out": known.sent,
         }
         self._log.put(fields)
 

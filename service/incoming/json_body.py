@@ -1,0 +1,77 @@
+"""A posted body -> JSON, in bounded memory.
+
+A text of 32 MB may become a gigabyte of Python objects. So what it holds is counted before it
+is parsed, which takes a millisecond a megabyte, and memory is asked for as for a large photo.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import current_app
+from pydantic_core import from_json
+
+from service.errors import BadRequestBody
+from service.incoming.decode_memory import DecodeMemory
+
+OBJECTS = 500  # in a body: one for each photo and tensor, and a few more
+# Of memory, measured with pydantic-core 2.50 and CPython 3.11: a float in a list 32 + 8,
+# a list of three 96, an object 250; lists grow ahead.
+NUMBER_BYTES, LIST_BYTES, OBJECT_BYTES = 48, 120, 400
+
+
+HEADER_LENGTH = "HTTP_INFERENCE_HEADER_CONTENT_LENGTH"  # in the WSGI environment
+
+
+def split_binary(declared: str | None, size: int) -> int | None:
+    """The length of the JSON at the start of a body of `size` bytes; None: it cannot be.
+
+    Args:
+        declared: the header Inference-Header-Content-Length, which comes with binary data.
+    """
+    if declared is None:
+        return size
+    number = declared.isascii() and declared.isdigit() and len(declared) < 12
+    return int(declared) if number and 0 < int(declared) <= size else None
+
+
+def memory_of(text: bytes) -> int:
+    """Estimate the bytes that a JSON text takes when parsed, rather too many than too few."""
+    lists, objects = text.count(b"["), text.count(b"{")
+    values = text.count(b",") * NUMBER_BYTES
+    return 2 * len(text) + values + lists * LIST_BYTES + objects * OBJECT_BYTES
+
+
+@contextmanager
+def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
+    """Parse a body, and keep room for what it becomes until that is no longer needed.
+
+    Args:
+        most_numbers: that may be in it; it may have half as many lists.
+
+    Raises:
+        BadRequestBody: no JSON, or more in it than may be. Busy: no memory is free.
+    """
+    for sign, most, words in (
+        (b",", most_numbers, "values"),
+        (b"[", most_numbers // 2, "lists"),
+        (b"{", OBJECTS, "objects"),
+    ):
+        if (count := text.count(sign)) > most:
+            raise BadRequestBody(
+                f"the JSON has {count:,} {words}; the limit is {most:,}: send fewer photos, or "
+                "send them encoded or as binary data"
+            )
+    memory: DecodeMemory = current_app.extensions["decode_memory"]
+    with memory.room(memory_of(text)):
+        yield _parse(text)
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        return from_json(text, allow_inf_nan=False, cache_strings="keys")
+    except ValueError as error:
+        kind = "no JSON came" if text[:64].lstrip()[:1] not in (b"{", b"[") else "not valid JSON"
+        raise BadRequestBody(
+            f"{kind}: {error}; expected a JSON object (the bytes of a photo alone go to /predict)"
+        ) from None
