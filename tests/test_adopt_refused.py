@@ -223,7 +223,8 @@ def test_a_model_of_pytorch_is_called_that(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ((784,), "vectors of 784 numbers (28 x 28"),
+        ((12,), "vectors of 12 numbers"),
+        ((49,), "vectors of 49 numbers"),
         ((8, 8, 4), "4 channels"),
         ((5, 8, 8, 3), "shape (5, 8, 8, 3)"),
     ],

@@ -34,6 +34,7 @@ class Rebuilt:
     network: keras.Model  # (N, H, W, C) or (N, H, W) float32 -> what the file's own answers
     scalings: list[str]  # layers that scale the pixels inside
     loss: str  # that it was compiled with; may be empty
+    in_a_row: bool  # whether the file's network reads the pixels as one row of numbers
 
 
 def rebuild(file: ModelFile, size: int | None = None) -> Rebuilt:
@@ -47,19 +48,23 @@ def rebuild(file: ModelFile, size: int | None = None) -> Rebuilt:
     """
     if file.config.get("class_name") not in MODELS:
         raise unknown(str(file.config.get("class_name")), file.config, "the model")
-    shape = read_input_shape(file.config, size)
-    image = keras.Input(shape, name="image")
+    read = read_input_shape(file.config, size)
+    image = keras.Input(read.image, name="image")
     builder = _Builder(Assembly(image, file.is_old), file.is_old)
-    outputs = builder.model(file.config, first_place(file), [image], ())
+    start = image
+    if read.in_a_row:
+        start = builder.network.plain("Flatten", {}, [image], ["pixels_in_a_row"])
+    outputs = builder.model(file.config, first_place(file), [start], ())
     if len(outputs) != 1:
         raise AdoptError(
             f"the network has {len(outputs)} outputs; expected one, the classes: save a model "
             "with that output alone, keras.Model(model.input, model.output[0])"
         )
     output = builder.network.tensor(outputs[0], "the last")
-    if output is image:
+    if output is start:
         raise AdoptError("the network has no layer that computes anything")
-    return Rebuilt(keras.Model(image, output), builder.network.scalings, _loss(file))
+    network = keras.Model(image, output)
+    return Rebuilt(network, builder.network.scalings, _loss(file), read.in_a_row)
 
 
 def _loss(file: ModelFile) -> str:
@@ -116,7 +121,7 @@ class _Builder:
         refuse_foreign(kind, entry, name)
         tensors = _tensors(call)
         if kind in MODELS or "layers" in config:
-            return self.model(entry, place, tensors, path)
+            return self.model({**entry, "class_name": kind}, place, tensors, path)
         if _is_operation(kind, entry, config, call):
             operation = read_operation(kind, config, call, path)
             return [translate(self.network, operation)]

@@ -33,8 +33,13 @@ FUNCTIONS = frozenset(
         *("linear", "relu", "relu6", "sigmoid", "tanh", "elu", "selu", "celu", "gelu", "mish"),
         *("silu", "swish", "softplus", "softsign", "exponential", "leaky_relu", "softmax"),
         *("hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "tanh_shrink", "log_softmax"),
+        *("hard_shrink", "soft_shrink", "log_sigmoid", "sparse_plus", "sparse_sigmoid"),
+        "squareplus",
     }
 )
+UNREAD = ("glu", "sparsemax", "threshold")  # functions of Keras that nothing here computes
+# Functions of TensorFlow that bear another name than Keras' own.
+TENSORFLOW = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax"}
 # Serialised activations that are layers -> the layer.
 ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax", "ThresholdedReLU")
 NESTING = 4
@@ -129,9 +134,16 @@ def read_activation(value: Any, name: str) -> str | dict[str, Any]:
             value = kind
         else:
             value = kind
+    if isinstance(value, str):
+        value = TENSORFLOW.get(value, value)
     if isinstance(value, str) and value in FUNCTIONS:
         return value
     shown = str(value)[:60]
+    if value in UNREAD:
+        raise AdoptError(
+            f"layer {name!r} ends with {shown!r}, an activation function that has no counterpart "
+            "here yet: use another of keras.activations, and train the model again"
+        )
     raise AdoptError(
         f"layer {name!r} ends with {shown!r}, an activation function of its own: its code is not "
         "in the file; use a built-in one (keras.activations) and save the model again"
