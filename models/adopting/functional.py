@@ -130,17 +130,17 @@ class Functional:
 def _listed(value: Any) -> list[Reference]:
     """Read `input_layers` or `output_layers`: one, a list or a dictionary. Raises AdoptError."""
     found: list[Reference] = []
-    waiting = [value]
+    waiting = [value]  # the next is its last
     while waiting:
-        item = waiting.pop(0)
+        item = waiting.pop()
         if isinstance(item, dict):
-            waiting[:0] = item.values()
+            waiting += reversed(item.values())
         elif isinstance(item, list) and len(item) >= 3 and isinstance(item[0], str):
             if not all(isinstance(number, int) for number in item[1:3]):
                 raise AdoptError("a model's inputs or outputs cannot be read")
             found.append(Reference(item[0], item[1], item[2]))
         elif isinstance(item, list):
-            waiting[:0] = item
+            waiting += reversed(item)
         else:
             raise AdoptError("a model's inputs or outputs cannot be read")
     return found

@@ -24,6 +24,7 @@ from models.errors import AdoptError
 
 DEEPEST = 12  # models inside models
 MOST_LAYERS = 5000
+MOST_CALLS = 10_000  # of layers; one can be called many times
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
 
 
@@ -48,6 +49,13 @@ def rebuild(file: ModelFile, size: int | None = None) -> Rebuilt:
     """
     if file.config.get("class_name") not in MODELS:
         raise unknown(str(file.config.get("class_name")), file.config, "the model")
+    try:
+        return _rebuild(file, size)
+    except RecursionError as error:
+        raise AdoptError("the text of the network is nested too deep") from error
+
+
+def _rebuild(file: ModelFile, size: int | None) -> Rebuilt:
     read = read_input_shape(file.config, size)
     image = keras.Input(read.image, name="image")
     builder = _Builder(Assembly(image, file.is_old), file.is_old)
@@ -82,7 +90,7 @@ class _Builder:
     def __init__(self, network: Assembly, old: bool):
         """Begin. `old`: Keras 2 obeys training=True in a call, even when the network answers."""
         self.network, self.old = network, old
-        self._layers = 0
+        self._layers = self._calls = 0
 
     def model(
         self, entry: dict[str, Any], place: Place, inputs: Sequence[Any], path: Sequence[str]
@@ -116,6 +124,9 @@ class _Builder:
         """
         kind, config = str(entry.get("class_name")), settings_of(entry)
         name = name_of(entry)
+        self._calls += 1
+        if self._calls > MOST_CALLS:
+            raise AdoptError(f"the network calls layers more than {MOST_CALLS:,} times")
         path = (*path, name)
         kind = ALIASES.get(kind, kind)
         refuse_foreign(kind, entry, name)
@@ -140,15 +151,7 @@ class _Builder:
 
 def _tensors(call: Call) -> list[Any]:
     """List the tensors among the arguments of a layer, in order."""
-    found: list[Any] = []
-    waiting = [*call.args, *call.named.values()]
-    while waiting:
-        item = waiting.pop(0)
-        if isinstance(item, list):
-            waiting[:0] = item
-        elif is_tensor(item):
-            found.append(item)
-    return found
+    return [item for item in call.items() if is_tensor(item)]
 
 
 def _places(entries: list[dict[str, Any]], place: Place, sequential: bool) -> list[Place]:

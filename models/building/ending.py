@@ -218,10 +218,14 @@ def _layer(kernel: Any, bias: Any) -> DenseLayer:
 
 
 def _two_classes(head: Head) -> Head:
-    """Answer 0 for the first class, and the one number of the network for the second."""
+    """Halve the one number of a network between its two classes: minus for the first.
+
+    The probabilities are the same as of 0 and that number, but 0 is no logit that a part of a
+    photo could raise: saliency would show nothing for the first class.
+    """
     last = head[-1]
     if not isinstance(last, DenseLayer):
         return head
-    kernel = np.concatenate([np.zeros_like(last.kernel), last.kernel], axis=1)
-    bias = np.concatenate([np.zeros_like(last.bias), last.bias])
+    kernel = np.concatenate([-last.kernel / 2, last.kernel / 2], axis=1)
+    bias = np.concatenate([-last.bias / 2, last.bias / 2])
     return [*head[:-1], DenseLayer(kernel, bias)]
