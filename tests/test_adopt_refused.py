@@ -101,6 +101,14 @@ def test_a_layer_that_cannot_be_rebuilt_is_refused_with_the_reason(kind, words, 
     assert kind == "Embedding" or (kind in found and "flatten" in found)
 
 
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_an_operation_without_a_counterpart_is_called_that(ending, tmp_path):
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.Flatten()(keras.ops.square(image)))
+    model.save(tmp_path / f"m.{ending}")  # HDF5 does not say that it is one of Keras' own
+    refused(tmp_path / f"m.{ending}", "operation 'square'", "no counterpart")
+
+
 def test_an_activation_of_somebodys_own_is_refused(good, tmp_path):
     def change(config):
         for layer in config["config"]["layers"]:

@@ -100,7 +100,7 @@ class Assembly:
         if not tensors:
             raise AdoptError(f"layer {name!r} ({kind}) has no input")
         self._check_axes(kind, settings, tensors[0], name)
-        wanted = wanted_of(kind, settings, tensors[0].shape)
+        wanted = wanted_of(kind, settings, tensors[0].shape, name)
         arrays = place.take(wanted, name) if place and wanted else []
         if wanted and not arrays:
             raise AdoptError(f"layer {name!r} ({kind}) has no weights in the file")

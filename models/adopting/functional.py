@@ -9,6 +9,13 @@ from models.adopting.entries import name_of, settings_of
 from models.adopting.weights import Place
 from models.errors import AdoptError
 
+MOST_CALLS = 10_000  # of layers; one can be called many times
+
+
+def too_many_calls() -> AdoptError:
+    """Say that layers are called without end."""
+    return AdoptError(f"the network calls layers more than {MOST_CALLS:,} times")
+
 
 class Builder(Protocol):
     """What adds one call of a layer to the network."""
@@ -54,6 +61,8 @@ class Functional:
             for name, entry in self.entries.items()
             if name not in given
         }
+        if sum(map(len, waiting.values())) > MOST_CALLS:  # before the first is built
+            raise too_many_calls()
         self._count(waiting)
         while waiting:
             before = sum(map(len, waiting.values())), len(waiting)

@@ -14,7 +14,7 @@ from models.adopting.arguments import Call
 from models.adopting.assemble import Assembly, is_tensor
 from models.adopting.entries import MODELS, layers_of, name_of, settings_of
 from models.adopting.files.model_file import ModelFile
-from models.adopting.functional import Functional
+from models.adopting.functional import MOST_CALLS, Functional, too_many_calls
 from models.adopting.kinds import ALIASES, KINDS, TRAINING_ONLY
 from models.adopting.operations import is_operation, read_operation, translate
 from models.adopting.refusals import refuse_foreign, unknown
@@ -24,7 +24,6 @@ from models.errors import AdoptError
 
 DEEPEST = 12  # models inside models
 MOST_LAYERS = 5000
-MOST_CALLS = 10_000  # of layers; one can be called many times
 OPERATIONS = ("TFOpLambda", "SlicingOpLambda")
 
 
@@ -126,7 +125,7 @@ class _Builder:
         name = name_of(entry)
         self._calls += 1
         if self._calls > MOST_CALLS:
-            raise AdoptError(f"the network calls layers more than {MOST_CALLS:,} times")
+            raise too_many_calls()
         path = (*path, name)
         kind = ALIASES.get(kind, kind)
         refuse_foreign(kind, entry, name)

@@ -6,6 +6,8 @@ LeakyReLU's `alpha` would change every answer without a word.
 
 from typing import Any
 
+import numpy as np
+
 from models.adopting.kinds import KINDS, Kind
 from models.errors import AdoptError
 
@@ -43,6 +45,13 @@ TENSORFLOW = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax"}
 # Serialised activations that are layers -> the layer.
 ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax", "ThresholdedReLU")
 NESTING = 4
+NUMBERS = frozenset(
+    {
+        *("scale", "offset", "mean", "variance", "epsilon", "alpha", "negative_slope"),
+        *("threshold", "max_value", "fill_value"),
+    }
+)
+MAY_BE_MISSING = ("mean", "variance", "max_value")
 
 
 def read_settings(kind: str, config: Any, name: str) -> dict[str, Any]:
@@ -69,7 +78,22 @@ def read_settings(kind: str, config: Any, name: str) -> dict[str, Any]:
             "channels_last where it was made"
         )
     check_dtype(config.get("dtype"), f"layer {name!r} ({kind})")
+    _check_numbers(found, f"layer {name!r} ({kind})")
     return found
+
+
+def _check_numbers(found: dict[str, Any], where: str) -> None:
+    """See that what is multiplied, added or compared is a number, or several."""
+    for key in NUMBERS & found.keys():
+        value = found[key]
+        if value is None and key in MAY_BE_MISSING:
+            continue
+        try:
+            good = not isinstance(value, str) and np.isfinite(np.asarray(value, np.float64)).all()
+        except (TypeError, ValueError, OverflowError):
+            good = False
+        if not good:
+            raise AdoptError(f"{where} has {key} {str(value)[:40]!r}; expected a finite number")
 
 
 def _check_harmless(known: Kind, key: str, value: Any, where: str) -> None:
