@@ -91,7 +91,8 @@ def test_a_name_in_an_attribute_leads_to_no_other_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("byte", "value", "words"), [(8, 1, "encrypted"), (10, 9, "method 9; expected deflate")]
+    ("byte", "value", "words"),
+    [(8, 1, "without a password"), (10, 9, "method 9; expected deflate")],
 )
 def test_a_member_that_is_encrypted_or_packed_oddly_is_refused(byte, value, words, good, tmp_path):
     path = write_archive(tmp_path / "m.keras", read_archive(good))
