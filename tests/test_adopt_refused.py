@@ -101,6 +101,14 @@ def test_a_layer_that_cannot_be_rebuilt_is_refused_with_the_reason(kind, words, 
     assert kind == "Embedding" or (kind in found and "flatten" in found)
 
 
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_an_operation_without_a_counterpart_is_called_that(ending, tmp_path):
+    image = keras.Input((8, 8, 3))
+    model = keras.Model(image, layers.Flatten()(keras.ops.square(image)))
+    model.save(tmp_path / f"m.{ending}")  # HDF5 does not say that it is one of Keras' own
+    refused(tmp_path / f"m.{ending}", "operation 'square'", "no counterpart")
+
+
 def test_an_activation_of_somebodys_own_is_refused(good, tmp_path):
     def change(config):
         for layer in config["config"]["layers"]:
@@ -223,7 +231,8 @@ def test_a_model_of_pytorch_is_called_that(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ((784,), "vectors of 784 numbers (28 x 28"),
+        ((12,), "vectors of 12 numbers"),
+        ((49,), "vectors of 49 numbers"),
         ((8, 8, 4), "4 channels"),
         ((5, 8, 8, 3), "shape (5, 8, 8, 3)"),
     ],

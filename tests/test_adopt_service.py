@@ -43,6 +43,19 @@ def test_saliency_without_a_method_is_the_one_that_the_head_allows(clients, name
     assert clients[name].post("/saliency", data=PHOTO).mimetype == "image/png"
 
 
+@pytest.mark.parametrize("method", ["position", "occlusion"])
+def test_both_classes_of_one_number_have_saliency_and_it_is_opposite(clients, method):
+    path = f"/saliency?method={method}&label="
+    found = [
+        np.array(
+            clients["nested_backbone"].post(path + label, data=PHOTO, headers=JSON).json["map"]
+        )
+        for label in ("ant", "bee")
+    ]
+    assert np.ptp(found[0]) > 0
+    np.testing.assert_allclose(found[0], -found[1], atol=1e-5 * np.ptp(found[0]))
+
+
 def test_a_model_that_was_measured_on_nothing_is_served_without_a_report(clients):
     model = clients["sequential"].get("/models/made").json
     assert (model["accuracy"], model["report"], model["resize"]) == (None, None, "pad")

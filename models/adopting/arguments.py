@@ -1,5 +1,6 @@
 """What a layer was called with, in the form of Keras 3 and in that of Keras 2."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,15 +41,17 @@ class Call:
 
     def references(self) -> list[Reference]:
         """List the outputs of other layers that the call needs, in order."""
-        found: list[Reference] = []
-        waiting = [*self.args, *self.named.values()]
+        return [item for item in self.items() if isinstance(item, Reference)]
+
+    def items(self) -> Iterator[Any]:
+        """Yield every argument in order; lists of them opened, however deep."""
+        waiting = [*self.args, *self.named.values()][::-1]
         while waiting:
-            item = waiting.pop(0)
-            if isinstance(item, Reference):
-                found.append(item)
-            elif isinstance(item, list):
-                waiting[:0] = item
-        return found
+            item = waiting.pop()
+            if isinstance(item, list):
+                waiting += reversed(item)
+            else:
+                yield item
 
 
 def read_calls(entry: dict[str, Any], known: set[str], name: str) -> list[Call]:

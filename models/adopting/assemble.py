@@ -24,7 +24,7 @@ MOST_NUMBERS = 200_000_000  # of one layer's answer to one photo
 RESERVED = re.compile(r"image|scaling|logits|features|input_(size|shape)|head_(dense|unit)\d+")
 # Layers that leave pixels as they are, only elsewhere or scaled.
 _PASSIVE = ("Rescaling", "Normalization", "Resizing", "CenterCrop", "Cropping2D", "Reshape",
-            "ZeroPadding2D", "Permute")  # fmt: skip
+            "ZeroPadding2D", "Permute", "Flatten")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Assembly:
         if not tensors:
             raise AdoptError(f"layer {name!r} ({kind}) has no input")
         self._check_axes(kind, settings, tensors[0], name)
-        wanted = wanted_of(kind, settings, tensors[0].shape)
+        wanted = wanted_of(kind, settings, tensors[0].shape, name)
         arrays = place.take(wanted, name) if place and wanted else []
         if wanted and not arrays:
             raise AdoptError(f"layer {name!r} ({kind}) has no weights in the file")
@@ -209,6 +209,16 @@ class Assembly:
         if id(source) in self._raw:
             self._raw.add(id(output))
         return output
+
+    def reduce_channels(self, kind: str, x: Any, path: Sequence[str]) -> Any:
+        """Pool the channels of each position, as spatial attention does: as rows of numbers."""
+        _, height, width, channels = x.shape
+        *around, own = path
+        row = {"target_shape": [height * width, channels]}
+        rows = self.plain("Reshape", row, [x], [*around, f"{own}_rows"])
+        turned = self.plain("Permute", {"dims": [2, 1]}, [rows], [*around, f"{own}_turned"])
+        pooled = self.plain(kind, {}, [turned], [*around, f"{own}_pooled"])
+        return self.plain("Reshape", {"target_shape": [height, width, 1]}, [pooled], path)
 
     def name(self, path: Sequence[str]) -> str:
         """Return a name that no layer has: its own, with the models around it where it must be."""

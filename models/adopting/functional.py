@@ -9,6 +9,13 @@ from models.adopting.entries import name_of, settings_of
 from models.adopting.weights import Place
 from models.errors import AdoptError
 
+MOST_CALLS = 10_000  # of layers; one can be called many times
+
+
+def too_many_calls() -> AdoptError:
+    """Say that layers are called without end."""
+    return AdoptError(f"the network calls layers more than {MOST_CALLS:,} times")
+
 
 class Builder(Protocol):
     """What adds one call of a layer to the network."""
@@ -54,6 +61,8 @@ class Functional:
             for name, entry in self.entries.items()
             if name not in given
         }
+        if sum(map(len, waiting.values())) > MOST_CALLS:  # before the first is built
+            raise too_many_calls()
         self._count(waiting)
         while waiting:
             before = sum(map(len, waiting.values())), len(waiting)
@@ -130,17 +139,17 @@ class Functional:
 def _listed(value: Any) -> list[Reference]:
     """Read `input_layers` or `output_layers`: one, a list or a dictionary. Raises AdoptError."""
     found: list[Reference] = []
-    waiting = [value]
+    waiting = [value]  # the next is its last
     while waiting:
-        item = waiting.pop(0)
+        item = waiting.pop()
         if isinstance(item, dict):
-            waiting[:0] = item.values()
+            waiting += reversed(item.values())
         elif isinstance(item, list) and len(item) >= 3 and isinstance(item[0], str):
             if not all(isinstance(number, int) for number in item[1:3]):
                 raise AdoptError("a model's inputs or outputs cannot be read")
             found.append(Reference(item[0], item[1], item[2]))
         elif isinstance(item, list):
-            waiting[:0] = item
+            waiting += reversed(item)
         else:
             raise AdoptError("a model's inputs or outputs cannot be read")
     return found

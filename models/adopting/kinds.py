@@ -109,6 +109,7 @@ ALIASES = {
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
     "SyncBatchNormalization": "BatchNormalization",
+    "Pipeline": "Sequential",  # of augmentation; both are a list of layers
 }
 
 # Active in training only: they leave a photo as it is when the network answers.
@@ -188,4 +189,6 @@ def refusal(kind: str) -> str | None:
     """Return why a built-in layer is refused; None: it is read, or is no layer of Keras."""
     if kind in KINDS or kind in ALIASES or kind in TRAINING_ONLY:
         return None
-    return FOREIGN.get(kind, "it has no counterpart here yet")
+    return FOREIGN.get(
+        kind, "it has no counterpart here yet; docs/adopt.md lists the layers that are read"
+    )

@@ -225,11 +225,14 @@ def _over_space(kind: str) -> Callable[[Assembly, Operation], Any]:
     def write(network: Assembly, operation: Operation) -> Any:
         x = network.tensor(operation.tensors[0], operation.name)
         axis = operation.setting("axis")
-        axes = sorted(one % 4 for one in axis) if isinstance(axis, list) else [axis]
-        if len(x.shape) != 4 or axes != [1, 2]:
-            raise operation.refused("reduces other axes than height and width")
+        found = axis if isinstance(axis, list) else [axis]
+        axes = sorted(one % 4 for one in found if isinstance(one, int))
         keep = bool(operation.settings.get("keepdims", False))
-        return network.plain(kind, {"keepdims": keep}, [x], operation.path)
+        if len(x.shape) == 4 and axes == [3] and keep:
+            return network.reduce_channels(f"Global{kind}Pooling1D", x, operation.path)
+        if len(x.shape) != 4 or axes != [1, 2]:
+            raise operation.refused("reduces other axes than height and width, or the channels")
+        return network.plain(f"Global{kind}Pooling2D", {"keepdims": keep}, [x], operation.path)
 
     return write
 
@@ -288,8 +291,8 @@ _TABLE: dict[str, Callable[[Assembly, Operation], Any]] = {
     "maximum": _merge("Maximum"),
     "minimum": _merge("Minimum"),
     "average": _merge("Average"),
-    **dict.fromkeys(("mean", "reduce_mean"), _over_space("GlobalAveragePooling2D")),
-    **dict.fromkeys(("max", "reduce_max"), _over_space("GlobalMaxPooling2D")),
+    **dict.fromkeys(("mean", "reduce_mean"), _over_space("Average")),
+    **dict.fromkeys(("max", "reduce_max"), _over_space("Max")),
     "reshape": _reshape,
     "expand_dims": _expand,
     **dict.fromkeys(("resize", "resize_images", "resize_images_v2"), _resize),

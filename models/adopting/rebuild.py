@@ -14,7 +14,7 @@ from models.adopting.arguments import Call
 from models.adopting.assemble import Assembly, is_tensor
 from models.adopting.entries import MODELS, layers_of, name_of, settings_of
 from models.adopting.files.model_file import ModelFile
-from models.adopting.functional import Functional
+from models.adopting.functional import MOST_CALLS, Functional, too_many_calls
 from models.adopting.kinds import ALIASES, KINDS, TRAINING_ONLY
 from models.adopting.operations import is_operation, read_operation, translate
 from models.adopting.refusals import refuse_foreign, unknown
@@ -34,6 +34,7 @@ class Rebuilt:
     network: keras.Model  # (N, H, W, C) or (N, H, W) float32 -> what the file's own answers
     scalings: list[str]  # layers that scale the pixels inside
     loss: str  # that it was compiled with; may be empty
+    in_a_row: bool  # whether the file's network reads the pixels as one row of numbers
 
 
 def rebuild(file: ModelFile, size: int | None = None) -> Rebuilt:
@@ -47,19 +48,30 @@ def rebuild(file: ModelFile, size: int | None = None) -> Rebuilt:
     """
     if file.config.get("class_name") not in MODELS:
         raise unknown(str(file.config.get("class_name")), file.config, "the model")
-    shape = read_input_shape(file.config, size)
-    image = keras.Input(shape, name="image")
+    try:
+        return _rebuild(file, size)
+    except RecursionError as error:
+        raise AdoptError("the text of the network is nested too deep") from error
+
+
+def _rebuild(file: ModelFile, size: int | None) -> Rebuilt:
+    read = read_input_shape(file.config, size)
+    image = keras.Input(read.image, name="image")
     builder = _Builder(Assembly(image, file.is_old), file.is_old)
-    outputs = builder.model(file.config, first_place(file), [image], ())
+    start = image
+    if read.in_a_row:
+        start = builder.network.plain("Flatten", {}, [image], ["pixels_in_a_row"])
+    outputs = builder.model(file.config, first_place(file), [start], ())
     if len(outputs) != 1:
         raise AdoptError(
             f"the network has {len(outputs)} outputs; expected one, the classes: save a model "
             "with that output alone, keras.Model(model.input, model.output[0])"
         )
     output = builder.network.tensor(outputs[0], "the last")
-    if output is image:
+    if output is start:
         raise AdoptError("the network has no layer that computes anything")
-    return Rebuilt(keras.Model(image, output), builder.network.scalings, _loss(file))
+    network = keras.Model(image, output)
+    return Rebuilt(network, builder.network.scalings, _loss(file), read.in_a_row)
 
 
 def _loss(file: ModelFile) -> str:
@@ -77,7 +89,7 @@ class _Builder:
     def __init__(self, network: Assembly, old: bool):
         """Begin. `old`: Keras 2 obeys training=True in a call, even when the network answers."""
         self.network, self.old = network, old
-        self._layers = 0
+        self._layers = self._calls = 0
 
     def model(
         self, entry: dict[str, Any], place: Place, inputs: Sequence[Any], path: Sequence[str]
@@ -111,12 +123,15 @@ class _Builder:
         """
         kind, config = str(entry.get("class_name")), settings_of(entry)
         name = name_of(entry)
+        self._calls += 1
+        if self._calls > MOST_CALLS:
+            raise too_many_calls()
         path = (*path, name)
         kind = ALIASES.get(kind, kind)
         refuse_foreign(kind, entry, name)
         tensors = _tensors(call)
         if kind in MODELS or "layers" in config:
-            return self.model(entry, place, tensors, path)
+            return self.model({**entry, "class_name": kind}, place, tensors, path)
         if _is_operation(kind, entry, config, call):
             operation = read_operation(kind, config, call, path)
             return [translate(self.network, operation)]
@@ -135,15 +150,7 @@ class _Builder:
 
 def _tensors(call: Call) -> list[Any]:
     """List the tensors among the arguments of a layer, in order."""
-    found: list[Any] = []
-    waiting = [*call.args, *call.named.values()]
-    while waiting:
-        item = waiting.pop(0)
-        if isinstance(item, list):
-            waiting[:0] = item
-        elif is_tensor(item):
-            found.append(item)
-    return found
+    return [item for item in call.items() if is_tensor(item)]
 
 
 def _places(entries: list[dict[str, Any]], place: Place, sequential: bool) -> list[Place]:

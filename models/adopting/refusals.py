@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from models.adopting.kinds import refusal
+from models.adopting.weights import snake_case
 from models.errors import AdoptError
 
 
@@ -30,6 +31,13 @@ def unknown(kind: str, entry: dict[str, Any], name: str) -> AdoptError:
         return AdoptError(
             f"{name!r} is a model of class {kind[:60]!r}, subclassed in Python: its code is not in "
             "the file; build it as a functional model, copy the weights and save it"
+        )
+    function = snake_case(kind)
+    operations = (keras.ops, keras.ops.image)
+    if not hasattr(keras.layers, kind) and any(hasattr(one, function) for one in operations):
+        return AdoptError(
+            f"operation {name!r} ({function}) has no counterpart here: use a built-in layer such "
+            "as Rescaling, Resizing or Normalization instead, and save the model again"
         )
     known = hasattr(keras.layers, kind) or refusal(kind) != refusal("")
     reason = refusal(kind) if known else None

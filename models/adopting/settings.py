@@ -6,6 +6,8 @@ LeakyReLU's `alpha` would change every answer without a word.
 
 from typing import Any
 
+import numpy as np
+
 from models.adopting.kinds import KINDS, Kind
 from models.errors import AdoptError
 
@@ -33,11 +35,23 @@ FUNCTIONS = frozenset(
         *("linear", "relu", "relu6", "sigmoid", "tanh", "elu", "selu", "celu", "gelu", "mish"),
         *("silu", "swish", "softplus", "softsign", "exponential", "leaky_relu", "softmax"),
         *("hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "tanh_shrink", "log_softmax"),
+        *("hard_shrink", "soft_shrink", "log_sigmoid", "sparse_plus", "sparse_sigmoid"),
+        "squareplus",
     }
 )
+UNREAD = ("glu", "sparsemax", "threshold")  # functions of Keras that nothing here computes
+# Functions of TensorFlow that bear another name than Keras' own.
+TENSORFLOW = {"softmax_v2": "softmax", "log_softmax_v2": "log_softmax"}
 # Serialised activations that are layers -> the layer.
 ACTIVATION_LAYERS = ("ReLU", "LeakyReLU", "ELU", "PReLU", "Softmax", "ThresholdedReLU")
 NESTING = 4
+NUMBERS = frozenset(
+    {
+        *("scale", "offset", "mean", "variance", "epsilon", "alpha", "negative_slope"),
+        *("threshold", "max_value", "fill_value"),
+    }
+)
+MAY_BE_MISSING = ("mean", "variance", "max_value")
 
 
 def read_settings(kind: str, config: Any, name: str) -> dict[str, Any]:
@@ -64,7 +78,22 @@ def read_settings(kind: str, config: Any, name: str) -> dict[str, Any]:
             "channels_last where it was made"
         )
     check_dtype(config.get("dtype"), f"layer {name!r} ({kind})")
+    _check_numbers(found, f"layer {name!r} ({kind})")
     return found
+
+
+def _check_numbers(found: dict[str, Any], where: str) -> None:
+    """See that what is multiplied, added or compared is a number, or several."""
+    for key in NUMBERS & found.keys():
+        value = found[key]
+        if value is None and key in MAY_BE_MISSING:
+            continue
+        try:
+            good = not isinstance(value, str) and np.isfinite(np.asarray(value, np.float64)).all()
+        except (TypeError, ValueError, OverflowError):
+            good = False
+        if not good:
+            raise AdoptError(f"{where} has {key} {str(value)[:40]!r}; expected a finite number")
 
 
 def _check_harmless(known: Kind, key: str, value: Any, where: str) -> None:
@@ -129,9 +158,16 @@ def read_activation(value: Any, name: str) -> str | dict[str, Any]:
             value = kind
         else:
             value = kind
+    if isinstance(value, str):
+        value = TENSORFLOW.get(value, value)
     if isinstance(value, str) and value in FUNCTIONS:
         return value
     shown = str(value)[:60]
+    if value in UNREAD:
+        raise AdoptError(
+            f"layer {name!r} ends with {shown!r}, an activation function that has no counterpart "
+            "here yet: use another of keras.activations, and train the model again"
+        )
     raise AdoptError(
         f"layer {name!r} ends with {shown!r}, an activation function of its own: its code is not "
         "in the file; use a built-in one (keras.activations) and save the model again"

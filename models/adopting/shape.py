@@ -1,16 +1,25 @@
 """What a network reads, as its configuration says: images, or something else."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.adopting.entries import MODELS, layers_of, settings_of
 from models.errors import AdoptError
 
 LARGEST_PX = 4096
 TEXT = ("Embedding", "TextVectorization")
+SMALLEST_ROW_PX = 8  # side of an image in a row; shorter rows are tables
+FEATURES = (1024, 4096)  # lengths of rows that pooled features have, too: MobileNet's, VGG's
 
 
-def read_input_shape(config: dict[str, Any], size: int | None) -> tuple[int, ...]:
-    """Return (H, W, C), or (H, W) where the network takes grey images without that axis.
+class InputShape(NamedTuple):
+    """What a network reads."""
+
+    image: tuple[int, ...]  # (H, W, C), or (H, W) of grey images without that axis
+    in_a_row: bool = False  # its pixels as one row of numbers
+
+
+def read_input_shape(config: dict[str, Any], size: int | None) -> InputShape:
+    """Find out which images a network reads.
 
     Args:
         size: px, for what the file leaves open.
@@ -27,12 +36,7 @@ def read_input_shape(config: dict[str, Any], size: int | None) -> tuple[int, ...
     if _reads_text(config):
         raise AdoptError("the network reads text, not images")
     if len(shape) == 1:
-        side = round((shape[0] or 0) ** 0.5)
-        grid = f" ({side} x {side} in a row)" if shape[0] and side * side == shape[0] else ""
-        raise AdoptError(
-            f"the network reads vectors of {shape[0]} numbers{grid}, not images: put a Reshape or "
-            "Flatten layer in front, with an Input of height, width and channels, and save it again"
-        )
+        return _in_a_row(shape[0] or 0, size)
     if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
         colours = f" with {shape[-1]} channels" if len(shape) == 3 else ""
         raise AdoptError(
@@ -52,7 +56,28 @@ def read_input_shape(config: dict[str, Any], size: int | None) -> tuple[int, ...
     known = [side for side in sides if isinstance(side, int) and 1 <= side <= LARGEST_PX]
     if len(known) != 2:
         raise AdoptError(f"the network reads images of {sides[0]} x {sides[1]} px")
-    return (*known, *(channels or 0 for channels in shape[2:]))
+    return InputShape((*known, *(channels or 0 for channels in shape[2:])))
+
+
+def _in_a_row(length: int, size: int | None) -> InputShape:
+    """Read a row of numbers as a square image, row after row: grey, or RGB. Raises AdoptError."""
+    for channels in (1, 3):
+        side = round((length / channels) ** 0.5)
+        if side * side * channels != length or side < SMALLEST_ROW_PX:
+            continue
+        if length in FEATURES and not size:
+            raise AdoptError(
+                f"the network reads rows of {length:,} numbers: grey images of {side} x {side} px, "
+                "or the features of another network, which are no images? If they are images, "
+                f"say --size {side}"
+            )
+        if size and size != side:
+            raise AdoptError(f"--size is {size}; the network reads {side} x {side} px only")
+        return InputShape((side, side) if channels == 1 else (side, side, 3), in_a_row=True)
+    raise AdoptError(
+        f"the network reads vectors of {length} numbers, which are no square images: put a Flatten "
+        "layer in front, with an Input of height, width and channels, and save it again"
+    )
 
 
 def _shape_of(entry: dict[str, Any], depth: int) -> list[int | None] | None:

@@ -35,7 +35,7 @@ def check_shapes(arrays: Sequence[np.ndarray], wanted: Sequence[Wanted], layer: 
             )
 
 
-def wanted_of(kind: str, settings: dict[str, Any], shape: Sequence[int]) -> list[Wanted]:
+def wanted_of(kind: str, settings: dict[str, Any], shape: Sequence[int], name: str) -> list[Wanted]:
     """List the arrays that a layer needs for an input of this shape, in Keras' order.
 
     Raises:
@@ -44,7 +44,9 @@ def wanted_of(kind: str, settings: dict[str, Any], shape: Sequence[int]) -> list
     try:
         return _wanted_of(kind, settings, tuple(shape))
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
-        raise AdoptError(f"a {kind} has settings that make no sense: {error}") from error
+        raise AdoptError(
+            f"layer {name!r} ({kind}) has settings that make no sense: {error}"
+        ) from error
 
 
 def _wanted_of(kind: str, settings: dict[str, Any], shape: tuple[int, ...]) -> list[Wanted]:

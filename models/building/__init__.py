@@ -15,4 +15,5 @@ Begin at network.py.
 - onnx_graph.py         the graph they go into
 - front.py              the layers in front of somebody's network;  scalings.py  as numbers
 - ending.py             the head of somebody's network, as plain numbers
+- last_layer.py         its last layer: what the answers are
 """

@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers
 
 from models.building.head import DenseLayer, Head
+from models.building.last_layer import as_vector, below_reshapes, bounded_by, final_activation
 from models.errors import AdoptError
 
 # Activations that a head may have, as `training/heads/forward.py` computes them.
@@ -71,15 +72,19 @@ def split_ending(network: keras.Model) -> Ending:
     Raises:
         AdoptError: what the network answers is no choice of one class.
     """
-    answer = network.output
+    answer = below_reshapes(network.output)
     last = _maker(answer)
-    if len(answer.shape) != 2:
-        raise AdoptError(
-            f"the network answers with {' x '.join(map(str, answer.shape[1:]))} numbers for a "
-            "photo; expected one for each class: segmentation and detection are not adopted"
-        )
-    function, below = _final_activation(last)
+    function, below = final_activation(last)
     kind = _kind_of(function, answer.shape[-1], last.name)
+    if kind == "logits" and (source := bounded_by(answer)):
+        raise AdoptError(
+            f"the network puts probabilities together after their {source[0]} (layer "
+            f"{source[1]!r}), as an average of networks does, and ends with layer {last.name!r}: "
+            "the numbers before them are needed. Put those together instead, end with one softmax "
+            "or sigmoid, and save it again"
+        )
+    if len(answer.shape) > 2:
+        below = as_vector(answer if below is None else below, function, network)
     items, features = _chain(answer, below)
     head = _fold(items)
     if head is None:
@@ -91,15 +96,6 @@ def split_ending(network: keras.Model) -> Ending:
 
 def _maker(tensor: Any) -> Any:
     return tensor._keras_history.operation
-
-
-def _final_activation(last: Any) -> tuple[str, Any]:
-    """Return the last activation, and the tensor below it where it is a layer of its own."""
-    if isinstance(last, layers.Softmax):
-        return "softmax", last.input
-    name = _activation(last) or "linear"
-    below = last.input if isinstance(last, (layers.Activation, layers.ReLU)) else None
-    return name, below
 
 
 def _activation(layer: Any) -> str | None:
@@ -131,7 +127,7 @@ def _kind_of(function: str, units: int, name: str) -> str:
                 "a softmax if exactly one is true"
             )
         return "sigmoid"
-    if function != "linear":
+    if function not in ("linear", "log_softmax"):  # softmax makes the same of both
         raise AdoptError(
             f"the network ends with {function!r} (layer {name!r}); expected softmax, one sigmoid, "
             "or none (logits)"
@@ -222,10 +218,14 @@ def _layer(kernel: Any, bias: Any) -> DenseLayer:
 
 
 def _two_classes(head: Head) -> Head:
-    """Answer 0 for the first class, and the one number of the network for the second."""
+    """Halve the one number of a network between its two classes: minus for the first.
+
+    The probabilities are the same as of 0 and that number, but 0 is no logit that a part of a
+    photo could raise: saliency would show nothing for the first class.
+    """
     last = head[-1]
     if not isinstance(last, DenseLayer):
         return head
-    kernel = np.concatenate([np.zeros_like(last.kernel), last.kernel], axis=1)
-    bias = np.concatenate([np.zeros_like(last.bias), last.bias])
+    kernel = np.concatenate([-last.kernel / 2, last.kernel / 2], axis=1)
+    bias = np.concatenate([-last.bias / 2, last.bias / 2])
     return [*head[:-1], DenseLayer(kernel, bias)]

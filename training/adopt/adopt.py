@@ -99,6 +99,11 @@ def _say_what_it_is(source: Source, class_names: list[str], stages: Stages) -> N
         f"{len(source.rebuilt.network.layers) - 1} layers, reads {colours} images of "
         f"{shape[0]} x {shape[1]} px, ends with {ending.kind} ({ending.layer})"
     )
+    if source.rebuilt.in_a_row:
+        stages.say(
+            "it reads the pixels as one row of numbers: taken for an image's rows, one after the "
+            "other"
+        )
     if ending.unit:
         what = "its probability" if ending.kind == "sigmoid" else "its logit, it is assumed"
         stages.say(

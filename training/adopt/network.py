@@ -78,7 +78,7 @@ class Source:
         prepare = self.front(photos.shape[1], front, resize)
         answers = np.asarray(
             self.rebuilt.network(prepare(photos.astype(np.float32)), training=False), np.float64
-        )
+        ).reshape(len(photos), -1)
         if self.ending.kind == "sigmoid":
             return np.concatenate([1 - answers, answers], axis=1)
         if self.ending.kind == "logits":

@@ -4,6 +4,7 @@ Legacy HDF5 files are often called `.keras`, and a pointer of Git LFS is called 
 stands for.
 """
 
+import stat
 from pathlib import Path
 from typing import Literal
 
@@ -37,7 +38,10 @@ def find_kind(path: Path) -> Kind:
     if path.is_dir():
         raise AdoptError(_describe_folder(path))
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise AdoptError(f"{path} is a pipe or a device; expected a .keras or HDF5 file")
+        size = found.st_size
         with path.open("rb") as file:
             head = file.read(HEAD)
     except OSError as error:

@@ -44,10 +44,11 @@ def read_numbers(path: Path) -> Numbers:
     """
     try:
         with h5py.File(path, "r") as file:
-            found = Numbers()
-            for name, array in _walk(file):
-                _read(name, array, found)
-            _read_legacy(file, found)
+            found, walked = Numbers(), set()
+            for name, item in _walk(file):
+                _read(name, item, found)
+                walked.add(name)
+            _read_legacy(file, found, walked)
             return found
     except AdoptError:
         raise
@@ -123,8 +124,12 @@ def _read(name: str, item: Any, found: Numbers) -> None:
         found.shapes[name] = tuple(item.shape)
 
 
-def _read_legacy(file: h5py.File, found: Numbers) -> None:
-    """Read what a legacy file says about itself in attributes."""
+def _read_legacy(file: h5py.File, found: Numbers, walked: set[str]) -> None:
+    """Read what a legacy file says about itself in attributes.
+
+    Args:
+        walked: paths without a link; a name in an attribute can be any path.
+    """
     found.config, found.training = _text(file, "model_config"), _text(file, "training_config")
     found.version = _text(file, "keras_version")
     weights = file.get("model_weights") if "model_weights" in file else None
@@ -132,7 +137,7 @@ def _read_legacy(file: h5py.File, found: Numbers) -> None:
         return
     found.version = found.version or _text(weights, "keras_version")
     for layer in _names(weights, "layer_names") or list(weights):
-        group = weights.get(layer)
+        group = weights[layer] if f"model_weights/{layer}" in walked else None
         if isinstance(group, h5py.Group):
             inside = _names(group, "weight_names")
             found.groups[layer] = [f"model_weights/{layer}/{name}" for name in inside]

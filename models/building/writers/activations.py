@@ -21,11 +21,14 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "exponential": ("Exp", {}),
     "leaky_relu": ("LeakyRelu", {"alpha": 0.2}),  # Keras' default slope
     "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    "sparse_sigmoid": ("HardSigmoid", {"alpha": 0.5, "beta": 0.5}),
+    "hard_shrink": ("Shrink", {"lambd": 0.5, "bias": 0.0}),
+    "soft_shrink": ("Shrink", {"lambd": 0.5, "bias": 0.5}),
     "hard_silu": ("HardSwish", {}),
     "hard_swish": ("HardSwish", {}),
 }
-NAMES = ("linear", "silu", "swish", "relu6", "hard_tanh", "tanh_shrink", "softmax", "log_softmax",
-         *_ACTIVATIONS)  # fmt: skip
+NAMES = ("linear", "silu", "swish", "relu6", "hard_tanh", "tanh_shrink", "log_sigmoid",
+         "squareplus", "sparse_plus", "softmax", "log_softmax", *_ACTIVATIONS)  # fmt: skip
 
 
 def activation(w: Writer, x: str, name: str) -> str:
@@ -40,6 +43,16 @@ def activation(w: Writer, x: str, name: str) -> str:
         return w.node("Clip", [x, w.constant(-1.0), w.constant(1.0)])
     if name == "tanh_shrink":
         return w.node("Sub", [x, w.node("Tanh", [x])])
+    if name == "log_sigmoid":
+        return w.node("Neg", [w.node("Softplus", [w.node("Neg", [x])])])
+    if name == "squareplus":  # (x + sqrt(x^2 + 4)) / 2
+        root = w.node("Sqrt", [w.node("Add", [w.node("Mul", [x, x]), w.constant(4.0)])])
+        return w.node("Mul", [w.node("Add", [x, root]), w.constant(0.5)])
+    if name == "sparse_plus":  # (x + 1)^2 / 4 from -1 to 1; 0 below, x above
+        inside = w.node("Clip", [x, w.constant(-1.0), w.constant(1.0)])
+        half = w.node("Mul", [w.node("Add", [inside, w.constant(1.0)]), w.constant(0.5)])
+        above = w.node("Relu", [w.node("Sub", [x, w.constant(1.0)])])
+        return w.node("Add", [w.node("Mul", [half, half]), above])
     kind, attributes = _ACTIVATIONS[name]
     return w.node(kind, [x], **attributes)
 

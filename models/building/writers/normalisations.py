@@ -10,11 +10,13 @@ from models.building.writers.writer import Writer, channels_first, channels_last
 
 
 def _by_channel(layer: Any, numbers: Any) -> np.ndarray:
-    """Shape numbers for each channel, or one for all, to meet (N, C, H, W) or (N, ..., C)."""
+    """Shape numbers for each channel or place, or one for all, to meet (N, C, H, W) or others."""
     array = np.asarray(numbers, np.float32)
+    rank = len(layer.input.shape)
+    if array.ndim == rank:  # in Keras' order of axes
+        return array.transpose(0, 3, 1, 2) if rank == 4 else array
     if array.size > 1 and array.size != layer.input.shape[-1]:
         raise KeyError(f"numbers of shape {array.shape}")
-    rank = len(layer.input.shape)
     return array.reshape((1, -1, 1, 1) if rank == 4 else (1,) * (rank - 1) + (-1,))
 
 
@@ -24,14 +26,15 @@ def _affine(w: Writer, layer: Any, x: str, scale: Any, offset: Any) -> str:
 
 
 def _batch_norm(w: Writer, layer: Any, x: str) -> str:
-    if not is_last(layer.axis, len(layer.input.shape)):
-        raise KeyError(f"axis {layer.axis}")
+    rank = len(layer.input.shape)
     mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
     gamma = np.ones_like(mean) if layer.gamma is None else np.asarray(layer.gamma)
     beta = np.zeros_like(mean) if layer.beta is None else np.asarray(layer.beta)
-    if len(layer.input.shape) == 3:  # ONNX' own takes the second axis for the channels
+    if rank == 3 or not is_last(layer.axis, rank):  # ONNX' own takes the axis of its channels
         scale = gamma / np.sqrt(variance + layer.epsilon)
-        return _affine(w, layer, x, scale, beta - mean * scale)
+        shape = [1] * rank
+        shape[layer.axis] = -1
+        return _affine(w, layer, x, scale.reshape(shape), (beta - mean * scale).reshape(shape))
     numbers = [gamma, beta, mean, variance]
     return w.node("BatchNormalization", [x, *map(w.constant, numbers)], epsilon=layer.epsilon)
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
+import numpy as np
+
 from models.building.writers.writer import Writer, channels_first, channels_last, transpose
 
 
@@ -32,36 +35,57 @@ def _centre(w: Writer, layer: Any, x: str) -> str:
     return _cut(w, x, top, left, top + layer.height, left + layer.width)
 
 
-def _resize_to(w: Writer, layer: Any, x: str, how: str) -> str:
-    """Write what TensorFlow's resizing does: pixel centres at halves, no antialiasing."""
-    _, height, width, _ = layer.output.shape
-    if layer.input.shape[1:3] == (height, width):
+_RESIZE: dict[str, dict[str, Any]] = {
+    "bilinear": {"mode": "linear"},
+    "nearest": {"mode": "nearest", "nearest_mode": "round_prefer_ceil"},
+}
+
+
+def _resize(
+    w: Writer, x: str, before: tuple[int, int], after: tuple[int, int], how: str, smooth: bool
+) -> str:
+    """Write what TensorFlow's resizing does: pixel centres at halves."""
+    if before == after:
         return x
-    kinds = {
-        "bilinear": {"mode": "linear"},
-        "nearest": {"mode": "nearest", "nearest_mode": "round_prefer_ceil"},
-    }
-    if how not in kinds:
-        raise KeyError(f"{how} interpolation")
-    scales = [1, 1, height / layer.input.shape[1], width / layer.input.shape[2]]
-    mode = "half_pixel"
-    return w.node(
-        "Resize", [x, "", w.constant(scales)], coordinate_transformation_mode=mode, **kinds[how]
-    )
+    if how in _RESIZE and not (smooth and how == "bilinear"):
+        scales = w.constant([1, 1, after[0] / before[0], after[1] / before[1]])
+        mode = "half_pixel"
+        settings = {"coordinate_transformation_mode": mode, **_RESIZE[how]}
+        return w.node("Resize", [x, "", scales], **settings)
+    # ONNX Runtime's other forms differ in the fourth digit; all are weighted sums along each side
+    down, across = (_weights(*sides, how, smooth) for sides in zip(before, after, strict=True))
+    x = w.node("MatMul", [w.constant(down), x])
+    return w.node("MatMul", [x, w.constant(across.T)])
+
+
+def _weights(before: int, after: int, how: str, smooth: bool) -> np.ndarray:
+    """Return (after, before): what each pixel of a resized line takes of those before."""
+    line = np.eye(before, dtype=np.float32)[None, :, None, :]  # each pixel is a channel
+    found = keras.ops.image.resize(line, (after, 1), interpolation=how, antialias=smooth)
+    return np.asarray(found)[0, :, 0]
 
 
 def _resizing(w: Writer, layer: Any, x: str) -> str:
-    _, height, width, _ = layer.input.shape
-    changes = height * layer.width != width * layer.height  # the proportions
-    if changes and (layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio):
-        raise KeyError(f"{height} x {width} to {layer.height} x {layer.width}, cropped or padded")
-    if layer.antialias:
-        raise KeyError("antialias")
-    return _resize_to(w, layer, x, layer.interpolation)
+    height, width = layer.input.shape[1:3]
+    wanted = layer.height, layer.width
+    # the height and the width that have the wanted proportions; rounded down, as Keras does
+    high, wide = int(width * wanted[0] / wanted[1]), int(height * wanted[1] / wanted[0])
+    if layer.crop_to_aspect_ratio:
+        high, wide = max(min(height, high), 1), max(min(width, wide), 1)
+        top, left = (height - high) // 2, (width - wide) // 2
+        x = _cut(w, x, top, left, top + high, left + wide)
+        height, width = high, wide
+    elif layer.pad_to_aspect_ratio:  # alike on both sides: Keras leaves an odd pixel out
+        top, left = max(high - height, 0) // 2, max(wide - width, 0) // 2
+        ends = w.integers([0, 0, top, left, 0, 0, top, left])
+        x = w.node("Pad", [x, ends, w.constant(float(layer.fill_value))])
+        height, width = height + 2 * top, width + 2 * left
+    return _resize(w, x, (height, width), wanted, layer.interpolation, layer.antialias)
 
 
 def _upsampling(w: Writer, layer: Any, x: str) -> str:
-    return _resize_to(w, layer, x, layer.interpolation)
+    before, after = layer.input.shape[1:3], layer.output.shape[1:3]
+    return _resize(w, x, before, after, layer.interpolation, False)
 
 
 def _reshape(w: Writer, layer: Any, x: str) -> str:
