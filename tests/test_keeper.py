@@ -71,7 +71,7 @@ def test_a_model_that_comes_later_is_served_and_nothing_is_announced_twice(tmp_p
         keeper._next_look = 0
         keeper.step()
     assert keeper.catalogue.generation == generation
-    assert said == ["ants: version 1 serves now"]
+    assert said == ["ants: version 1 serves now; precision fp32 (it has no int8)"]
 
 
 def test_nothing_is_said_at_a_start_that_adds_one_model_after_the_other(tmp_path):

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 
 from models.bundle import MANIFEST, Bundle, LayerEntry, seal
-from models.bundles.manifest import FamiliarityThreshold
+from models.bundles.calibration import FamiliarityThreshold
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.familiarity import FILE, read_familiarity

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from models.bundle import Manifest, new_bundle, seal
+from models.precision import GRAPHS
 from training.contents import library_versions, peak_memory_mib, write_contents
 from training.doctor.page import render_section
 from training.features.backbone import attach
@@ -23,6 +24,7 @@ from training.photos.listing import (
     need_list,
     write_left_out,
 )
+from training.quantise import quantise_network
 from training.report.cost import estimate_cost
 from training.report.gallery import ClassifiedPhotos, Gallery, build_gallery
 from training.report.learning import LearningRun
@@ -56,6 +58,9 @@ def write_bundle(
     with stages.stage("write and check the network"):
         asked = pictures.for_parity(photos, config.framing, config.limits)
         files, parity = attach(trained.compiled, calibrated.layers, asked)
+    int8 = quantise_network(trained, config, stages)
+    if int8 and int8.graph:
+        files[GRAPHS["int8"]] = int8.graph
     with new_bundle(out) as folder:
         samples = write_contents(
             folder, files, pictures.for_samples(validation, config.framing, config.limits)
@@ -91,6 +96,7 @@ def write_bundle(
             metrics={"test": trained.metrics},
             calibration=calibrated.calibration,
             thresholds=calibrated.thresholds,
+            int8=int8.facts if int8 else None,
             parity=parity,
             libraries=library_versions(),
         )
