@@ -25,7 +25,7 @@ from training.evaluation.folds import turns
 from training.features.backbone import Compiled
 from training.heads.forward import apply_head, head_logits
 from training.photos.listing import Photo
-from training.results import Dataset, Trained
+from training.results import Trained
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
@@ -70,8 +70,9 @@ def _quantise(trained: Trained, config: FitConfig) -> Quantised:
         return _refuse(f"{len(rows)} validation photos cannot judge it; {ENOUGH} are needed")
     read = partial(_decode, config=config)
     with ThreadPoolExecutor(config.workers) as pool:
-        chosen = [everything[row] for row in choose_calibration(data, config.seed)]
-        photos = [pixels for pixels in pool.map(read, chosen) if pixels is not None]
+        chosen = choose_calibration(data.split.train, data.labels, config.seed)
+        decoded = pool.map(read, [everything[row] for row in chosen])
+        photos = [pixels for pixels in decoded if pixels is not None]
         if not photos:
             return _refuse("no training photo can be read any more")
         try:
@@ -155,11 +156,11 @@ def _why_not(facts: Int8Facts, promised: Thresholds) -> str | None:
     return None
 
 
-def choose_calibration(data: Dataset, seed: int) -> list[int]:
+def choose_calibration(train: Sequence[int], labels: np.ndarray, seed: int) -> list[int]:
     """Choose training photos to set scales by: drawn from the seed, the classes in turn."""
-    rows = np.array(data.split.train)
+    rows = np.array(train)
     order = np.random.default_rng(seed).permutation(len(rows))
-    turn = turns(data.labels[rows], order)
+    turn = turns(labels[rows], order)
     chosen = order[np.argsort(turn[order], kind="stable")[:CALIBRATED_ON]]
     return sorted(rows[chosen].tolist())
 

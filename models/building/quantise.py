@@ -45,6 +45,7 @@ def quantise(graph: bytes, photos: np.ndarray, workers: int = 1) -> bytes:
         nodes_to_quantize=[],
         nodes_to_exclude=[],
         op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
+        extra_options={},
     )
     quantizer.quantize_model()
     return bytes(quantizer.model.model.SerializeToString(deterministic=True))

@@ -109,7 +109,7 @@ class CalibrationFacts(Strict):
 class Int8Facts(Strict):
     """What came of a graph in INT8, and what belongs to its answers alone."""
 
-    kept: bool  # whether the bundle has `predict.int8.onnx`
+    kept: bool = Field(strict=True)  # whether the bundle has `predict.int8.onnx`
     reason: Text | None = None  # why it was not kept
     calibrated_on: Count = 0  # training photos that its scales were set on
     photos: Count = 0  # validation photos that it was judged by
