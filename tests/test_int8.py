@@ -18,63 +18,40 @@ from models.errors import BundleError
 from models.examine import examine
 from models.precision import probability_moved
 from tests.crafting import change_weights, edit, replace
-from tests.making import COLOURS, picture, write_sides
+from tests.making import COLOURS, picture
+from tests.quantising import INT8, train
 from tests.serving import ROOT
 from training import quantise as room
 from training.evaluation.evaluate import evaluate_bundle
-from training.fit import fit
 from training.insight.add import add_insight
-from training.settings.config import FitConfig
 from training.settings.console import Stages
 
-INT8 = "predict.int8.onnx"
-COUNTS = {"train": 30, "validation": 20, "test": 5}  # of each class: 60 judge it, 50 are needed
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("int8")
-    write_sides(folder / "photos", COUNTS)
-    return folder
-
-
-def train(place, out, **settings):
-    usual = {"backbone": "tiny", "cache": place / "cache", "insight": False, "check": False}
-    config = FitConfig(**usual | settings)
-    return fit(place / "photos", out, config, Stages(quiet=True))
-
-
-@pytest.fixture(scope="module")
-def fitted(place):
-    train(place, place / "colours")
-    return place / "colours"
-
 
 @pytest.fixture
-def copied(fitted, tmp_path):
+def copied(int8_bundle, tmp_path):
     """A copy of the bundle to damage; its path."""
-    return shutil.copytree(fitted, tmp_path / "colours")
+    return shutil.copytree(int8_bundle, tmp_path / "colours")
 
 
 @pytest.fixture
-def photo(fitted):
-    return Classifier(Bundle(fitted)).decode(picture(COLOURS["red"], 9_999))
+def photo(int8_bundle):
+    return Classifier(Bundle(int8_bundle)).decode(picture(COLOURS["red"], 9_999))
 
 
-def test_it_is_kept_with_its_numbers_and_its_hash(fitted):
-    manifest = Bundle(fitted).manifest
+def test_it_is_kept_with_its_numbers_and_its_hash(int8_bundle):
+    manifest = Bundle(int8_bundle).manifest
     facts = manifest.int8
     assert facts.kept
     assert facts.reason is None
     assert (facts.calibrated_on, facts.photos) == (64, 60)
     assert facts.accuracy >= facts.accuracy_fp32 - 0.005
     assert 0 < facts.mean_difference <= room.MOST_MOVED
-    content = (fitted / INT8).read_bytes()
+    content = (int8_bundle / INT8).read_bytes()
     assert manifest.files[INT8].sha256 == hashlib.sha256(content).hexdigest()
 
 
-def test_its_convolutions_are_in_int8_and_its_head_is_not(fitted):
-    graph = onnx.load_from_string((fitted / INT8).read_bytes()).graph
+def test_its_convolutions_are_in_int8_and_its_head_is_not(int8_bundle):
+    graph = onnx.load_from_string((int8_bundle / INT8).read_bytes()).graph
     kinds = Counter(node.op_type for node in graph.node)
     assert kinds["QuantizeLinear"] >= 4  # pixels, two convolutions, their mean
     assert kinds["BatchNormalization"] == 0  # folded into the convolutions
@@ -84,8 +61,8 @@ def test_its_convolutions_are_in_int8_and_its_head_is_not(fitted):
     assert "DequantizeLinear" not in read["Gemm"][1:]
 
 
-def test_it_answers_nearly_as_float32_does(fitted):
-    both = [Classifier(Bundle(fitted), precision=name) for name in ("fp32", "int8")]
+def test_it_answers_nearly_as_float32_does(int8_bundle):
+    both = [Classifier(Bundle(int8_bundle), precision=name) for name in ("fp32", "int8")]
     colours = [picture(colour, seed) for colour in COLOURS.values() for seed in range(5000, 5010)]
     photos = np.stack([both[0].decode(data) for data in colours])
     fp32, int8 = (one.predict(photos) for one in both)
@@ -94,10 +71,10 @@ def test_it_answers_nearly_as_float32_does(fitted):
     assert [one.precision.used for one in both] == ["fp32", "int8"]
 
 
-def test_the_written_graph_answers_what_was_judged(fitted, place):
+def test_the_written_graph_answers_what_was_judged(int8_bundle, int8_photos):
     """The measured accuracy is that of the file, decoded and run as it is served."""
-    classifier = Classifier(Bundle(fitted), precision="int8")
-    numbers = evaluate_bundle(classifier, place / "photos" / "validation", workers=1)
+    classifier = Classifier(Bundle(int8_bundle), precision="int8")
+    numbers = evaluate_bundle(classifier, int8_photos / "photos" / "validation", workers=1)
     assert numbers["accuracy"] == classifier.manifest.int8.accuracy
     assert numbers["precision"] == "int8"
     assert numbers["familiarity"]["like_training"] >= 0.97  # 3 % were to be missed, of these
@@ -120,8 +97,8 @@ def test_thresholds_of_float32_and_int8_are_not_mixed(copied, photo):
     assert [len(one["prediction_set"]) for one in said.values()] == [1, 3]
 
 
-def test_maps_are_in_float32_and_probabilities_are_those_of_predict(fitted, photo):
-    int8, fp32 = (Classifier(Bundle(fitted), precision=name) for name in ("int8", "fp32"))
+def test_maps_are_in_float32_and_probabilities_are_those_of_predict(int8_bundle, photo):
+    int8, fp32 = (Classifier(Bundle(int8_bundle), precision=name) for name in ("int8", "fp32"))
     layer = int8.blocks[-1].name
     seen = int8.look(photo, [layer])
     np.testing.assert_array_equal(seen.maps[layer], fp32.look(photo, [layer]).maps[layer])
@@ -155,9 +132,9 @@ def test_it_is_refused_where_it_cannot_promise_what_float32_can():
     assert "too few to set its prediction sets on" in room._why_not(facts_of(), promised)
 
 
-def test_a_refused_graph_is_not_written_and_the_manifest_says_why(place, tmp_path, monkeypatch):
+def test_a_refused_graph_is_not_written_and_it_says_why(int8_photos, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "MOST_MOVED", -1.0)
-    manifest = train(place, tmp_path / "colours")
+    manifest = train(int8_photos, tmp_path / "colours")
     assert not manifest.int8.kept
     assert "of the probability moves" in manifest.int8.reason
     assert manifest.int8.accuracy is not None
@@ -175,8 +152,8 @@ def test_without_enough_photos_to_judge_it_none_is_made(insight_bundle):
     assert facts.calibrated_on == 0
 
 
-def test_it_can_be_left_out(place, tmp_path):
-    assert train(place, tmp_path / "colours", int8=False).int8 is None
+def test_it_can_be_left_out(int8_photos, tmp_path):
+    assert train(int8_photos, tmp_path / "colours", int8=False).int8 is None
     assert not (tmp_path / "colours" / INT8).exists()
 
 
@@ -192,15 +169,15 @@ def test_a_bundle_from_before_int8_loads_and_answers_in_float32(copied):
         Classifier(Bundle(copied), precision="int8")
 
 
-def test_a_run_again_gives_the_same_bytes(fitted, place, tmp_path):
-    train(place, tmp_path / "again")
-    assert (tmp_path / "again" / INT8).read_bytes() == (fitted / INT8).read_bytes()
-    train(place, tmp_path / "other", seed=1)
-    assert (tmp_path / "other" / INT8).read_bytes() != (fitted / INT8).read_bytes()
+def test_a_run_again_gives_the_same_bytes(int8_bundle, int8_photos, tmp_path):
+    train(int8_photos, tmp_path / "again")
+    assert (tmp_path / "again" / INT8).read_bytes() == (int8_bundle / INT8).read_bytes()
+    train(int8_photos, tmp_path / "other", seed=1)
+    assert (tmp_path / "other" / INT8).read_bytes() != (int8_bundle / INT8).read_bytes()
 
 
 @pytest.mark.slow
-def test_another_process_gives_the_same_bytes(fitted, tmp_path):
+def test_another_process_gives_the_same_bytes(int8_bundle, tmp_path):
     program = (
         "import hashlib, sys; import numpy as np; from pathlib import Path;"
         "from models.building.quantise import quantise;"
@@ -210,7 +187,7 @@ def test_another_process_gives_the_same_bytes(fitted, tmp_path):
     )
     sums = {
         subprocess.run(
-            [sys.executable, "-c", program, str(fitted / "predict.onnx")],
+            [sys.executable, "-c", program, str(int8_bundle / "predict.onnx")],
             cwd=ROOT, env={"PYTHONHASHSEED": seed, "PATH": ""}, check=True, stdout=subprocess.PIPE,
         ).stdout
         for seed in ("1", "2")
@@ -289,10 +266,10 @@ def test_a_manifest_with_other_values_is_refused(copied, change):
         Bundle(copied)
 
 
-def test_insight_that_is_added_keeps_it(copied, place, monkeypatch):
-    monkeypatch.setenv("LAYERSCOPE_CACHE", str(place / "cache"))
+def test_insight_that_is_added_keeps_it(copied, int8_photos, monkeypatch):
+    monkeypatch.setenv("LAYERSCOPE_CACHE", str(int8_photos / "cache"))
     content = (copied / INT8).read_bytes()
-    manifest, _ = add_insight(copied, place / "photos", (), (), Stages(quiet=True))
+    manifest, _ = add_insight(copied, int8_photos / "photos", (), (), Stages(quiet=True))
     assert (copied / INT8).read_bytes() == content
     assert examine(Bundle(copied), precision="int8").precision.used == "int8"
     assert manifest.int8.kept
