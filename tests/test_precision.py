@@ -1,4 +1,4 @@
-"""The precision that a bundle is served in: the one asked for or the faster; one for all workers."""
+"""The precision that a bundle is served in: as asked for, or the faster; one for all workers."""
 
 import json
 import shutil
