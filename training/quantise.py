@@ -17,7 +17,7 @@ from models.bundles.calibration import Int8Facts, Thresholds
 from models.errors import ImageError
 from models.images import decode_image
 from models.onnx_weights import check_graph
-from models.precision import probability_moved
+from models.precision import GRAPHS, probability_moved
 from models.runtime import Graph
 from training.evaluation.calibrate import calibrate
 from training.evaluation.familiarity import ENOUGH, least_of
@@ -39,17 +39,23 @@ ROUNDING = 1e-9  # two shares of the same photos differ by this though they are 
 class Quantised:
     """What came of it: facts for the manifest, and the graph where it is kept."""
 
-    facts: Int8Facts
+    facts: Int8Facts | None = None  # None: it was not wanted
     graph: bytes | None = None
 
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What goes into the bundle."""
+        return {} if self.graph is None else {GRAPHS["int8"]: self.graph}
 
-def quantise_network(trained: Trained, config: FitConfig, stages: Stages) -> Quantised | None:
-    """Quantise, measure and decide; None where it is not wanted. The verdict is shown."""
+
+def quantise_network(trained: Trained, config: FitConfig, stages: Stages) -> Quantised:
+    """Quantise, measure and decide, unless the config does not want it. The verdict is shown."""
     if not config.int8:
-        return None
+        return Quantised()
     with stages.stage("try INT8"):
         found = _quantise(trained, config)
-    stages.say(in_words(found.facts))
+    if found.facts:
+        stages.say(in_words(found.facts))
     return found
 
 
