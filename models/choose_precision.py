@@ -6,6 +6,7 @@ for some: so both graphs answer the bundle's samples here before INT8 is used.
 """
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from models.errors import ImageError
 from models.precision import Precision, has_int8, probability_moved
 
 CHOICES = ("auto", "fp32", "int8")
-ROUNDS = 5  # of both, in turns, over all samples; the quickest run of each counts
+RUNS = 40  # of both, in turns; the quickest of each counts
+MOST_S = 2.0  # for all of them: large networks get fewer
 GAIN = 0.95  # share of the time in fp32 below which INT8 is faster by more than chance
 MOST_MOVED = 0.15  # mean share of the probability that may stand elsewhere: 5 times the usual
 
@@ -36,22 +38,27 @@ def choose_precision(bundle: Bundle, asked: str, threads: int) -> Precision:
         return Precision(asked)
     both = [Classifier(bundle, threads, precision) for precision in ("fp32", "int8")]
     photos = _photos(both[0])
-    milliseconds = [np.inf, np.inf]
-    for _ in range(ROUNDS):
-        for photo in photos:
-            for place, classifier in enumerate(both):
-                started = time.perf_counter()
-                classifier.predict(photo[None])
-                taken = 1000 * (time.perf_counter() - started)
-                milliseconds[place] = min(milliseconds[place], taken)
     answers = [np.concatenate([one.predict(photo[None]) for photo in photos]) for one in both]
-    fp32_ms, int8_ms = (round(float(taken), 3) for taken in milliseconds)
+    fp32_ms, int8_ms = (round(1000 * taken, 3) for taken in _seconds(both, photos))
     used, why = "int8", "faster here"
     if probability_moved(*answers) > MOST_MOVED:
         used, why = "fp32", "int8 answers the samples otherwise on this processor"
     elif int8_ms > GAIN * fp32_ms:
         used, why = "fp32", "int8 is no faster here"
     return Precision(used, why, fp32_ms, int8_ms)
+
+
+def _seconds(both: Sequence[Classifier], photos: Sequence[np.ndarray]) -> list[float]:
+    """Return the quickest run of each, in turns, so that a busy machine slows both alike."""
+    quickest, ends = [np.inf] * len(both), time.perf_counter() + MOST_S
+    for number in range(RUNS):
+        for place, classifier in enumerate(both):
+            started = time.perf_counter()
+            classifier.predict(photos[number % len(photos)][None])
+            quickest[place] = min(quickest[place], time.perf_counter() - started)
+        if time.perf_counter() > ends:
+            break
+    return quickest
 
 
 def _photos(classifier: Classifier) -> list[np.ndarray]:

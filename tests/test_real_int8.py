@@ -41,8 +41,7 @@ def test_test_accuracy_is_about_that_of_float32(int8, tested):
 
 
 def test_prediction_sets_and_familiarity_hold_for_the_test_photos(tested):
-    low, high = tested["prediction_sets"]["coverage_interval"]
-    assert low <= 0.9 <= high or 0.87 <= tested["prediction_sets"]["coverage"] <= 0.94
+    assert 0.87 <= tested["prediction_sets"]["coverage"] <= 0.94
     assert tested["familiarity"]["like_training"] >= 0.93
 
 
