@@ -67,12 +67,13 @@ def judge(
 
 def main() -> None:
     """Read the command line, print the verdict."""
-    path, number, *words, threads = sys.argv[1:]
+    path, number, name, version, key, precision, threads = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):  # only Linux has it: where memory runs out, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000")
-    print(json.dumps(judge(Path(path), int(number), *words, int(threads))))
+    found = judge(Path(path), int(number), name, version, key, precision, int(threads))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

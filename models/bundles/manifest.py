@@ -137,7 +137,7 @@ class Manifest(Strict):
     head: dict[str, Any]
     layers: list[LayerEntry] = Field(max_length=10_000)
     training: dict[str, Any] = Field({})
-    data: DataFacts = Field({})
+    data: DataFacts = Field(default_factory=DataFacts)
     metrics: Annotated[dict[str, Any], AfterValidator(_MEASURED.validate_python)] = Field({})
     calibration: CalibrationFacts | None = None
     thresholds: Thresholds = Thresholds()

@@ -51,7 +51,7 @@ class Catalogue(NamedTuple):
     def from_json(cls, fields: dict[str, Any]) -> "Catalogue":
         """What `_asdict` gave, after JSON."""
         editions = tuple(
-            Edition(*each, Precision(*precision)) for *each, precision in fields["editions"]
+            Edition(*each)._replace(precision=Precision(*each[-1])) for each in fields["editions"]
         )
         refused = tuple(Refusal(*each) for each in fields["refused"])
         return cls(fields["generation"], editions, refused)

@@ -90,10 +90,14 @@ class Trial:
             reason = clean(str(found["reason"]).replace(str(candidate.path), candidate.path.name))
             version = candidate.version or found.get("version")
             return Refusal(candidate.name or candidate.path.name, version, reason)
-        identity = found["name"], found["version"]
-        precision = Precision(*found["precision"])
-        place = str(candidate.path), found["fingerprint"], self._number
-        return Edition(*identity, *place, precision)
+        return Edition(
+            found["name"],
+            found["version"],
+            str(candidate.path),
+            found["fingerprint"],
+            self._number,
+            Precision(*found["precision"]),
+        )
 
     def _why_it_ended(self) -> str:
         if self._process.returncode == -signal.SIGKILL:
