@@ -14,11 +14,6 @@ COUNTS = {"train": 30, "validation": 20, "test": 5}  # of each class: 60 judge i
 
 def train(place: Path, out: Path, **settings: Any) -> Manifest:
     """Fit on the photos below `place`, quickly."""
-    usual: dict[str, Any] = {
-        "backbone": "tiny",
-        "cache": place / "cache",
-        "insight": False,
-        "check": False,
-    }
-    config = FitConfig(**usual | settings)
+    usual: dict[str, Any] = {"backbone": "tiny", "insight": False, "check": False}
+    config = FitConfig(**usual | {"cache": place / "cache"} | settings)
     return fit(place / "photos", out, config, Stages(quiet=True))
