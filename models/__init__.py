@@ -11,6 +11,7 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
                    trial.py does it in a process of its own
 - runtime.py       one ONNX graph, ready to run;  onnx_weights.py looks at it first
 - classifier.py    a bundle that answers: probabilities, feature maps
+- precision.py     in float32 or in INT8;  choose_precision.py tries which is faster here
 - familiarity.py   is this photo anything like those of training
 - saliency.py      which parts of a photo speak for a class
 - insight.py       what each layer detects, read from the bundle

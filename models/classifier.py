@@ -15,12 +15,14 @@ import numpy as np
 
 from models import saliency
 from models.bundle import Bundle
+from models.bundles.calibration import Thresholds
 from models.bundles.manifest import LayerEntry, pick_blocks, spread
 from models.errors import BundleError, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, Room, decode_image
 from models.insight import INDEX, Insight
 from models.onnx_weights import check_graph
+from models.precision import GRAPHS, Precision, int8_of
 from models.runtime import Graph
 
 
@@ -53,14 +55,16 @@ class MappedReading(NamedTuple):
 class Classifier:
     """One bundle, ready to run. Safe to use from several threads."""
 
-    def __init__(self, bundle: Bundle, threads: int = 1):
+    def __init__(self, bundle: Bundle, threads: int = 1, precision: str | Precision = "fp32"):
         """Load the prediction graph and try it.
 
         Args:
             threads: how many cores one photo may use.
+            precision: of the graph that predicts, fp32 or int8; maps are always in fp32.
 
         Raises:
-            BundleError: a file was altered, or a graph does not fit its manifest.
+            BundleError: a file was altered, a graph does not fit its manifest, or INT8 is asked
+                of a bundle without it.
         """
         self.bundle = bundle
         self.manifest = bundle.manifest
@@ -73,11 +77,15 @@ class Classifier:
         self._threads = threads
         self._lock = threading.Lock()
         self._graphs: dict[str, Graph] = {}
-        known = self.manifest.thresholds.familiarity
+        self.precision = Precision(precision) if isinstance(precision, str) else precision
+        self.thresholds: Thresholds = bundle.manifest.thresholds
+        if self.precision.used == "int8":
+            self.thresholds = int8_of(bundle).thresholds
+        known = self.thresholds.familiarity
         self._compared = [known.output] if known else []  # outputs that photos are compared by
-        self.predictor = self._graph("predict.onnx")  # photos -> logits
+        self.predictor = self._graph(self.precision.graph)  # photos -> logits
         self.familiarity = self._read_familiarity()
-        self.prediction_set = self.manifest.thresholds.prediction_set
+        self.prediction_set = self.thresholds.prediction_set
 
     def decode(
         self, data: bytes, limits: Limits = Limits(), room: Room = nullcontext
@@ -109,7 +117,7 @@ class Classifier:
         Returns:
             (N, K) float32, finite.
         """
-        return self._run("predict.onnx", photos, ["logits"])[0]
+        return self._run(self.precision.graph, photos, ["logits"])[0]
 
     def read(self, photo: np.ndarray) -> Reading:
         """Compute the probability of every class, and how familiar the photo is.
@@ -119,7 +127,8 @@ class Classifier:
         """
         if self.familiarity is None:
             return Reading(self.predict(photo[None])[0], None)
-        logits, vector = self._run("predict.onnx", photo[None], ["logits", *self._compared])
+        asked = ["logits", *self._compared]
+        logits, vector = self._run(self.precision.graph, photo[None], asked)
         return Reading(softmax(logits)[0], float(self.familiarity.score(vector)[0]))
 
     def describe(self, reading: Reading, top: int) -> dict[str, Any]:
@@ -145,6 +154,9 @@ class Classifier:
     def look(self, photo: np.ndarray, layers: Sequence[str]) -> MappedReading:
         """Compute probabilities and the feature maps of any set of layers, in one pass.
 
+        In INT8 it is two: maps are computed in float32, and the probabilities are those of
+        `read`, so that no two answers about a photo contradict each other.
+
         Args:
             photo: (S, S, 3) uint8 RGB, from `decode`.
 
@@ -158,6 +170,8 @@ class Classifier:
         familiarity = float(self.familiarity.score(maps.pop())[0]) if self.familiarity else None
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
         reading = Reading(softmax(logits)[0], familiarity)
+        if self.precision.used == "int8":
+            reading = self.read(photo)
         return MappedReading(reading, dict(zip(layers, pictures, strict=True)))
 
     def _run(self, name: str, photos: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
@@ -184,7 +198,7 @@ class Classifier:
     def warm(self, like: "Classifier | None") -> None:
         """Load the graphs that an earlier version has in use by now. Raises BundleError."""
         for name in list(like._graphs) if like else []:
-            if name in self.manifest.files:
+            if name in self.manifest.files and name not in GRAPHS.values():  # has its own
                 self._graph(name)
 
     def top(self, probabilities: np.ndarray, count: int) -> list[Prediction]:
@@ -213,11 +227,12 @@ class Classifier:
 
     def _read_familiarity(self) -> Familiarity | None:
         """What the bundle knows of its training photos. Raises BundleError."""
-        if not self._compared:
+        known = self.thresholds.familiarity
+        if known is None:
             return None
         grey = np.full((1, self.framing.size, self.framing.size, 3), 127, np.float32)
         width = self.predictor.run(grey, self._compared)[0].shape[-1]
-        return read_familiarity(self.bundle, width)
+        return read_familiarity(self.bundle, known, width)
 
     @property
     def coverage(self) -> float | None:
@@ -240,8 +255,10 @@ class Classifier:
         except Exception as error:  # the runtime's own exceptions have no common base
             raise BundleError(self.bundle.path, f"{name} does not load: {error}") from error
         self._try(graph, name)
-        needed = {"layers.onnx": {*self.layers, *self._compared}, "predict.onnx": self._compared}
-        if missing := set(needed.get(name, ())) - set(graph.outputs):
+        needed = set() if name == "head.onnx" else set(self._compared)
+        if name == "layers.onnx":
+            needed |= set(self.layers)
+        if missing := needed - set(graph.outputs):
             reason = f"{name} has no output {min(missing)!r}, which the manifest needs"
             raise BundleError(self.bundle.path, reason)
         return graph

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from models.bundle import Bundle, LayerEntry
+from models.choose_precision import choose_precision
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.inside import look_inside
@@ -13,15 +14,18 @@ from models.inside import look_inside
 NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
 
 
-def examine(bundle: Bundle, threads: int = 1) -> Classifier:
+def examine(bundle: Bundle, threads: int = 1, precision: str = "fp32") -> Classifier:
     """Verify every file, load every graph and every layer's insight, and answer a photo.
+
+    Args:
+        precision: to answer in: auto, fp32 or int8 (`choose_precision.py`).
 
     Raises:
         BundleError: something would have failed later; the message says what.
     """
     bundle.verify()
-    classifier = Classifier(bundle, threads)
     _check_samples(bundle)
+    classifier = Classifier(bundle, threads, choose_precision(bundle, precision, threads))
     size = classifier.framing.size
     photo = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
     classifier.describe(classifier.read(photo), top=5)

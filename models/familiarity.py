@@ -22,7 +22,7 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.bundles.arrays import read_arrays
-from models.bundles.manifest import FamiliarityThreshold
+from models.bundles.calibration import FamiliarityThreshold
 from models.errors import BundleError
 
 FILE = "familiarity.npz"
@@ -177,18 +177,16 @@ def _check_finite(*arrays: np.ndarray) -> None:
             raise ValueError("numbers that are not finite")
 
 
-def read_familiarity(bundle: Bundle, width: int) -> Familiarity | None:
-    """Read what to compare photos with from a bundle; None if it has no threshold.
+def read_familiarity(bundle: Bundle, known: FamiliarityThreshold, width: int) -> Familiarity:
+    """Read from a bundle what to compare photos with.
 
     Args:
-        width: how many numbers its network answers to compare by.
+        known: the threshold that belongs to the graph in use.
+        width: how many numbers this graph answers to compare by.
 
     Raises:
         BundleError: the file is not as expected.
     """
-    known = bundle.manifest.thresholds.familiarity
-    if not known:
-        return None
     content = bundle.read(FILE)
     try:
         return (

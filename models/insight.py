@@ -15,7 +15,8 @@ from typing_extensions import TypedDict
 
 from models.bundle import Bundle
 from models.bundles.arrays import read_arrays
-from models.bundles.manifest import Count, LayerEntry, Number, Share
+from models.bundles.fields import Count, Number, Share
+from models.bundles.manifest import LayerEntry
 from models.errors import BundleError
 
 INDEX = "insight/insight.json"

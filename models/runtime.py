@@ -9,6 +9,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when it is imp
 
 import onnxruntime as ort
 
+LEFT_OUT = ["Pad_Fusion"]  # an optimiser: ONNX Runtime 1.32 leaves a dangling input
+
 
 class Graph:
     """An ONNX graph with one float32 input, most often (N, S, S, 3) raw RGB, and named outputs.
@@ -26,7 +28,7 @@ class Graph:
             model,
             options,
             providers=["CPUExecutionProvider"],
-            disabled_optimizers=["Pad_Fusion"],  # ONNX Runtime 1.32 leaves a dangling input
+            disabled_optimizers=LEFT_OUT,
         )
         self._input = self._session.get_inputs()[0].name
         self.input_shape = self._session.get_inputs()[0].shape  # its first dimension has a name

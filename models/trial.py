@@ -1,4 +1,4 @@
-"""`python -m models.trial PATH NUMBER NAME VERSION KEY`: put one bundle to the test.
+"""`python -m models.trial PATH NUMBER NAME VERSION KEY PRECISION THREADS`: try one bundle.
 
 A process of its own, so that a bundle that crashes the runtime, hangs or eats all memory takes
 nothing else with it. It copies the bundle into the open file NUMBER and prints one line of JSON:
@@ -25,16 +25,19 @@ COPIES = 8  # of its files beside that: as read, as hashed, as loaded, as the ru
 _ALLOCATION = re.compile("bad_?alloc|AllocateRaw|Failed to allocate")  # of ONNX Runtime
 
 
-def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[str, Any]:
+def judge(
+    path: Path, number: int, name: str, version: str, key: str, precision: str, threads: int
+) -> dict[str, Any]:
     """Pin the bundle into `number` and examine the copy.
 
     Args:
         name, version: what it is to be called; empty: what its manifest says.
         key: hexadecimal; who has to have signed it; empty: anybody.
+        precision: to serve it in: auto, fp32 or int8. threads: cores that one photo may use.
 
     Returns:
-        `name`, `version` and `fingerprint`; or the `reason` why it is refused, and `passing` if
-        the machine may be why, so that it is worth another try.
+        `name`, `version`, `fingerprint` and the `precision` to serve in; or the `reason` why it
+        is refused, and `passing` if the machine may be why, so that it is worth another try.
     """
     known: dict[str, Any] = {}
     try:
@@ -47,11 +50,12 @@ def judge(path: Path, number: int, name: str, version: str, key: str) -> dict[st
             check_signature(bundle, key_of(key))
         pin(bundle, number)
         copy = PinnedBundle(path, os.dup(number), name or None, version or None)
-        manifest = examine(copy).manifest
+        classifier = examine(copy, threads, precision)
         return {
-            "name": manifest.name,
-            "version": manifest.version,
+            "name": classifier.manifest.name,
+            "version": classifier.manifest.version,
             "fingerprint": copy.fingerprint,
+            "precision": classifier.precision,
         }
     except BundleError as error:
         if _ALLOCATION.search(error.reason):
@@ -87,13 +91,14 @@ def limit_memory(size_bytes: int) -> None:
 
 def main() -> None:
     """Read the command line, print the verdict."""
-    path, number, name, version, key = sys.argv[1:]
+    path, number, name, version, key, precision, threads = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit_memory(MEMORY)  # until it is known how large the bundle is
     with suppress(OSError):  # only Linux has it: where memory runs out, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000")
-    print(json.dumps(judge(Path(path), int(number), name, version, key)))
+    found = judge(Path(path), int(number), name, version, key, precision, int(threads))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 import click
 from gunicorn.app.base import BaseApplication
 
+from models.choose_precision import CHOICES
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
 from service.config_file import PREFIX, Port, chosen, prefer, take_config
@@ -28,6 +29,7 @@ from service.settings import Settings, choose_workers
 from service.versions.arbiter import KeepingArbiter
 from service.versions.keeper import Keeper
 from service.versions.sources import ModelFolder, NamedBundles
+from service.versions.trials import Terms
 from service.watching.metrics import Metrics
 from service.watching.shared_values import SharedValues
 
@@ -93,6 +95,9 @@ class Server(BaseApplication):
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), cls=Port)
 @click.option("--workers", default="auto", show_default=True, help="Processes; auto: one a core.")
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(CHOICES),
+              help="Of predictions; auto: int8 where a bundle has it and it is faster here."
+              )  # fmt: skip
 @click.option("--max-megapixels", default=25.0, show_default=True, help="Of a posted photo.")
 @click.option("--more-formats", is_flag=True, help="Also TIFF, AVIF, HEIC (pi-heif).")
 @click.option("--read-seconds", default=20.0, show_default=True,
@@ -123,6 +128,7 @@ def main(
     host: str,
     port: int,
     workers: str,
+    precision: str,
     max_megapixels: float,
     more_formats: bool,
     read_seconds: float,
@@ -143,6 +149,7 @@ def main(
         settings = Settings(count, threads)
         settings = replace(
             settings,
+            precision=precision,
             photo_megapixels=max_megapixels,
             more_formats=more_formats,
             read_s=read_seconds,
@@ -157,7 +164,8 @@ def main(
         )
         read_settings(settings)
         ask_for_descriptors(settings.connections)
-        keeper = open_keeper(*prefer(context, "bundles", "models"), trust, threads)
+        terms = Terms(threads, precision=precision)
+        keeper = open_keeper(*prefer(context, "bundles", "models"), trust, terms)
         listener = listen(host, port)
     except LayerscopeError as error:
         click.echo(f"error: {printable(str(error))}", err=True)
@@ -170,6 +178,8 @@ def main(
         f"serving {', '.join(keeper.names) or 'no model yet'} on http://{shown}:{port} "
         f"({count} workers, {threads} network threads each)"
     )
+    for name, found in keeper.precisions.items():
+        say(f"{name}: precision {found}", model=name, precision=str(found))
     NetworkWorker.settings = settings
     Server(keeper, settings, gunicorn_options(listener, count)).run()
 
@@ -195,18 +205,17 @@ def gunicorn_options(listener: socket.socket, workers: int) -> dict[str, Any]:
 
 
 def open_keeper(
-    bundles: Sequence[Path], models: Path | None, trust: Path | None, threads: int
+    bundles: Sequence[Path], models: Path | None, trust: Path | None, terms: Terms
 ) -> Keeper:
     """Try what is to be served. Raises SettingError, BundleError."""
     if bool(bundles) == bool(models):
         raise SettingError("name one or more bundles to serve, or a folder of them with --models")
-    key = ""
     if trust:
         from models.bundles.signature import read_key
 
-        key = bytes(read_key(trust)).hex()
+        terms = terms._replace(key=bytes(read_key(trust)).hex())
     source = ModelFolder(models) if models else NamedBundles(list(bundles))
-    keeper = Keeper(source, threads, key, say=say)
+    keeper = Keeper(source, terms, say=say)
     keeper.start()
     return keeper
 

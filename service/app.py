@@ -69,7 +69,7 @@ def create_app(
     if callable(bundles):
         version_routes.register(app, bundles)
     else:
-        shelf = open_shelf(bundles, settings.network_threads)
+        shelf = open_shelf(bundles, settings.network_threads, settings.precision)
         version_routes.register(app, lambda: shelf)
 
     @app.after_request

@@ -126,6 +126,7 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         "class_names": natural_order(manifest.class_names)[:20],
         "accuracy": test.get("accuracy"),
         "coverage": classifier.coverage,
+        "precision": classifier.precision._asdict(),
         "layers": len(manifest.layers),
         "depths": classifier.depths(6),
         "samples": manifest.data.get("samples", []),

@@ -18,6 +18,7 @@ class Settings:
 
     workers: int = 1  # processes; each holds its own copy of every model
     network_threads: int = 1  # cores that one photo may use inside a worker
+    precision: str = "auto"  # of predictions: fp32, int8, or the faster one
     request_threads: int = 4  # requests a worker answers at once; decoding fills the gaps
     waiting_photos: int = 12  # requests that may wait in a worker; beyond it 503
     connections: int = 2_000  # open ones of a worker; beyond it the oldest that waits is cut

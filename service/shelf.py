@@ -45,7 +45,7 @@ class Shelf:
             raise UnknownVersion(name, version, served)
 
 
-def open_shelf(paths: Iterable[Path], threads: int) -> Shelf:
+def open_shelf(paths: Iterable[Path], threads: int, precision: str) -> Shelf:
     """Examine bundles and serve them from memory, in one process and for good.
 
     Raises:
@@ -53,7 +53,7 @@ def open_shelf(paths: Iterable[Path], threads: int) -> Shelf:
     """
     found: dict[str, Classifier] = {}
     for path in paths:
-        classifier = examine(pinned(Bundle(path)), threads)
+        classifier = examine(pinned(Bundle(path)), threads, precision)
         if classifier.name in found:
             raise BundleError(path, f"a model called {classifier.name!r} is served already")
         found[classifier.name] = classifier

@@ -129,6 +129,26 @@ def insight_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "colours"
 
 
+@pytest.fixture(scope="session")
+def int8_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `photos`, enough to judge a graph in INT8, and with their cache."""
+    from tests.making import write_sides
+    from tests.quantising import COUNTS
+
+    place = tmp_path_factory.mktemp("int8")
+    write_sides(place / "photos", COUNTS)
+    return place
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(int8_photos: Path) -> Path:
+    """A fitted bundle called `colours` with a graph in INT8. Shared: copy it before changing it."""
+    from tests.quantising import train
+
+    train(int8_photos, int8_photos / "colours")
+    return int8_photos / "colours"
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A running Chromium; a new page of it is a fresh visitor."""

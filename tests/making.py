@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from models.bundle import Bundle, Manifest, new_bundle, seal
-from models.bundles.manifest import FamiliarityThreshold, PredictionSet, Thresholds
+from models.bundles.calibration import FamiliarityThreshold, PredictionSet, Thresholds
 from models.images import Framing
 
 Colour = tuple[int, int, int]

@@ -12,7 +12,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import beta
 
 from models.building.head import DenseLayer, UnitLength
-from models.bundles.manifest import PredictionSet, Thresholds
+from models.bundles.calibration import PredictionSet, Thresholds
 from training.evaluation.calibrate import (
     calibrate,
     fit_temperature,

@@ -1,7 +1,7 @@
 """What the report and the card say of how far a calibration can be believed."""
 
 from models.bundle import Manifest
-from models.bundles.manifest import CalibrationFacts, PredictionSet, Reliability, Thresholds
+from models.bundles.calibration import CalibrationFacts, PredictionSet, Reliability, Thresholds
 from models.images import Framing
 from training.report.reliability import caveats, error_in_words
 

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 from sklearn import metrics
 
 from models.bundle import Bundle
-from models.bundles.manifest import PredictionSet
+from models.bundles.calibration import PredictionSet
 from models.classifier import Classifier
 from models.errors import PhotosError
 from tests.making import (

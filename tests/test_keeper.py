@@ -77,7 +77,7 @@ def test_a_model_that_comes_later_is_served_and_nothing_is_announced_twice(tmp_p
         keeper._next_look = 0
         keeper.step()
     assert keeper.catalogue.generation == generation
-    assert said == ["ants: version 1 serves now"]
+    assert said == ["ants: version 1 serves now; precision fp32 (it has no int8)"]
 
 
 def test_nothing_is_said_at_a_start_that_adds_one_model_after_the_other(tmp_path):
@@ -146,7 +146,7 @@ def test_a_trial_that_takes_too_long_is_ended(tmp_path, monkeypatch):
 
 def test_a_verdict_that_waited_while_nobody_looked_is_not_too_late(tmp_path, monkeypatch):
     monkeypatch.setattr(trials, "TRIAL_S", 0.01)
-    trial = trials.Trial(Candidate(colour_bundle(tmp_path / "colours")), (), "")
+    trial = trials.Trial(Candidate(colour_bundle(tmp_path / "colours")), (), trials.Terms())
     trial._process.wait(WAIT_S)  # as if the parent had been busy, or stopped, meanwhile
     while not trial.done():
         pass

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 
 from models.bundle import MANIFEST, Bundle, LayerEntry, seal
-from models.bundles.manifest import FamiliarityThreshold
+from models.bundles.calibration import FamiliarityThreshold
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.familiarity import FILE, read_familiarity
@@ -183,8 +183,9 @@ def test_arrays_that_make_no_sense_are_refused_when_the_bundle_is_opened(colours
     for number, (reason, arrays) in enumerate(broken.items()):
         with pytest.raises(BundleError, match=f"{FILE} is not as expected: .*{reason}"):
             Classifier(believing(tmp_path / f"broken{number}", arrays))
+    wide = believing(tmp_path / "wide", good)
     with pytest.raises(BundleError, match="3 mean maps; the network has 4"):
-        read_familiarity(believing(tmp_path / "wide", good), 4)
+        read_familiarity(wide, wide.manifest.thresholds.familiarity, 4)
 
 
 def test_a_graph_without_the_maps_is_refused_when_the_bundle_is_opened(colours, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from models.bundle import Manifest
-from models.bundles.manifest import CalibrationFacts
+from models.bundles.calibration import CalibrationFacts
 from models.images import Framing
 from training.evaluation.evaluate import measure
 from training.photos.listing import Skipped

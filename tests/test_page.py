@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from models.bundle import Bundle, seal
-from models.bundles.manifest import FamiliarityThreshold, PredictionSet, Thresholds
+from models.bundles.calibration import FamiliarityThreshold, PredictionSet, Thresholds
 from models.mosaic import EMBER
 from tests.browsing import (
     SAMPLES,

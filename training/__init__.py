@@ -7,6 +7,7 @@ which reads that story aloud.
 - fit.py       a whole run, stage by stage
 - prepare.py   folder -> data set: listing, features, copies, sides, checkup
 - results.py   what a run came to: data set, trained network, search
+- quantise.py  the same network in INT8, kept if it is nearly as good
 - write.py     a result as a bundle, with its report;  contents.py  what every bundle holds
 - predict.py   a saved model over many photos
 - command_output.py  the last lines of a command, and the same as JSON

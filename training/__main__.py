@@ -29,7 +29,7 @@ from training.settings.quiet import load_keras
 SEARCH_SETTINGS = (
     "backbone", "weights", "size", "resize", "fraction", "seed", "validation_share", "test_share",
     "threads", "max_megapixels", "more_formats", "insight", "layers", "exclude", "merge_names",
-    "leave_out_small",
+    "leave_out_small", "int8",
 )  # fmt: skip
 CHECK_SETTINGS = (
     "backbone", "weights", "size", "threads", "max_megapixels", "more_formats", "merge_names",
@@ -75,6 +75,7 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @click.argument("photos", type=FOLDER)
 @click.option("--against", type=FOLDER, metavar="OTHER",
               help="Bundle to compare with, on the same photos.")  # fmt: skip
+@settings("precision", of=PredictConfig)
 @settings("merge_names")
 @summary
 @quiet
@@ -82,6 +83,7 @@ def evaluate(
     bundle: Path,
     photos: Path,
     against: Path | None,
+    precision: str,
     merge_names: bool,
     summary: Path | None,
     quiet: bool,
@@ -94,7 +96,7 @@ def evaluate(
     for path in (bundle, *([against] if against else [])):
         opened = Bundle(path)
         opened.verify()
-        models.append(Classifier(opened))
+        models.append(Classifier(opened, precision=precision))
     if len(models) == 1:
         numbers = evaluate_bundle(
             models[0], photos, usable_cores(), stages=stages, merge_names=merge_names
@@ -120,8 +122,9 @@ def predict(
     """Predict every photo below PHOTOS, labelled or not."""
     from training.predict import predict_folder
 
-    top = PredictConfig(**chosen).top
-    counts = predict_folder(Classifier(Bundle(bundle)), photos, out, top, Stages(quiet))
+    config = PredictConfig(**chosen)
+    classifier = Classifier(Bundle(bundle), precision=config.precision)
+    counts = predict_folder(classifier, photos, out, config.top, Stages(quiet))
     line = f"saved {out}: {counts.predicted} predictions, {counts.failed} files with an error"
     facts = {"predictions": str(out), "predicted": counts.predicted, "failed": counts.failed}
     finish([line], summary, facts | left_out_facts(counts.skipped))
@@ -177,8 +180,7 @@ def search(
     """
     from training.search.run import search as run
 
-    budget = SearchBudget(minutes, trials)
-    manifest = run(photos, out, FitConfig(**chosen), budget, Stages(quiet))
+    manifest = run(photos, out, FitConfig(**chosen), SearchBudget(minutes, trials), Stages(quiet))
     found = manifest.training["search"]
     line = f"saved {out} after {found['trials']} trials: {found['verdict']}"
     finish([line], summary, bundle_facts(out, manifest) | {"search": found})

@@ -23,6 +23,7 @@ from training.photos.listing import (
     need_list,
     write_left_out,
 )
+from training.quantise import quantise_network
 from training.report.cost import estimate_cost
 from training.report.gallery import ClassifiedPhotos, Gallery, build_gallery
 from training.report.learning import LearningRun
@@ -56,16 +57,15 @@ def write_bundle(
     with stages.stage("write and check the network"):
         asked = pictures.for_parity(photos, config.framing, config.limits)
         files, parity = attach(trained.compiled, calibrated.layers, asked)
+    int8 = quantise_network(trained, config, stages)
+    files |= int8.files
     with new_bundle(out) as folder:
         samples = write_contents(
             folder, files, pictures.for_samples(validation, config.framing, config.limits)
         )
         calibrated.write(folder)
         write_sides(folder, split, data.features.digests, data.known, split_settings(config))
-        if trained.searched:
-            (folder / "search").mkdir()
-            for name, content in trained.searched.files.items():
-                (folder / "search" / name).write_bytes(content)
+        _write_search(folder, trained)
         insight = None
         if config.insight:
             material = Material(data.features, split, config.framing, config, data.class_names)
@@ -73,8 +73,7 @@ def write_bundle(
             insight = write_insight(folder, watched, material, cache, stages)
         with stages.stage("gather what the report shows"):
             mistakes, gallery = _pictures(trained, files, config)
-        seconds, cpu_seconds = stages.seconds, stages.cpu_seconds
-        cost = estimate_cost(seconds, parity.onnx_ms, len(split.train), cpu_seconds)
+        cost = estimate_cost(stages.seconds, parity.onnx_ms, len(split.train), stages.cpu_seconds)
         manifest = Manifest(
             name=out.name,
             class_names=data.class_names,
@@ -91,6 +90,7 @@ def write_bundle(
             metrics={"test": trained.metrics},
             calibration=calibrated.calibration,
             thresholds=calibrated.thresholds,
+            int8=int8.facts,
             parity=parity,
             libraries=library_versions(),
         )
@@ -100,6 +100,14 @@ def write_bundle(
         write_report(folder / "report.html", manifest, cost, skipped, mistakes, extras)
         write_model_card(folder / "model_card.md", manifest, skipped)
         return seal(folder, manifest, out)
+
+
+def _write_search(folder: Path, trained: Trained) -> None:
+    """Write the trials and pictures of a search, if there was one."""
+    if trained.searched:
+        (folder / "search").mkdir()
+        for name, content in trained.searched.files.items():
+            (folder / "search" / name).write_bytes(content)
 
 
 def _list_skipped(folder: Path, source: Path, skipped: Sequence[Skipped]) -> list[Skipped]:

@@ -1,6 +1,7 @@
 """Building: a pretrained network in Keras, and its way to ONNX. The service has no part of it.
 
-Doors: attach, backbones, ending, export, flatten, front, graph, head, network, scalings.
+Doors: attach, backbones, ending, export, flatten, front, graph, head, network, quantise,
+scalings.
 Begin at network.py.
 
 - backbones.py          the table of pretrained networks, and where their weights come from
@@ -13,6 +14,7 @@ Begin at network.py.
 - export.py             Keras network -> ONNX
 - onnx_layers.py        the table of layers that can be written, from the files of writers/
 - onnx_graph.py         the graph they go into
+- quantise.py           a graph in float32 -> one in INT8
 - front.py              the layers in front of somebody's network;  scalings.py  as numbers
 - ending.py             the head of somebody's network, as plain numbers
 - last_layer.py         its last layer: what the answers are

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -22,6 +21,8 @@ from pydantic import (
 )
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
+from models.bundles.calibration import CalibrationFacts, Int8Facts, Thresholds
+from models.bundles.fields import Count, Number, Share, Strict, Text
 from models.errors import SettingError
 from models.images import Framing
 
@@ -35,26 +36,17 @@ DEPTH = 5  # parts of such a path
 MOST_FILES = 10_000
 MOST_BYTES = 8_000_000_000  # of all files: the service keeps them in memory
 
-Count = Annotated[int, Field(ge=0, le=10**12, strict=True)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
-Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
-Text = Annotated[str, Field(max_length=1000)]
-Interval = tuple[Number, Number]
 _OPEN = ConfigDict(extra="allow")  # further fields are for people
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileEntry(_Strict):
+class FileEntry(Strict):
     """What a file of the bundle must be."""
 
     size: Count
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class LayerEntry(_Strict):
+class LayerEntry(Strict):
     """A layer with feature maps; `graph.MappedLayer` says what each number means."""
 
     name: str = Field(min_length=1, max_length=300)
@@ -77,110 +69,13 @@ def _check_framing(value: Any, read: ValidatorFunctionWrapHandler) -> Framing:
     return framing
 
 
-class Parity(_Strict):
+class Parity(Strict):
     """How closely the graphs that are served follow Keras, on some real photos."""
 
     photos: Count
     logits: Number  # largest absolute difference
     maps: Number  # likewise over every mapped layer
     onnx_ms: Number  # what one core takes for one of these photos, compiled
-
-
-class PredictionSet(_Strict):
-    """Which classes a photo may be: those at least so probable."""
-
-    coverage: Share  # share of photos whose set is to hold the truth
-    least_probability: Share
-
-
-class FamiliarityThreshold(_Strict):
-    """From which familiarity on a photo is like those of training, and what that is.
-
-    One of the first two is set: features are compared with the nearest training photos, or the
-    mean maps of layers with the classes.
-    """
-
-    neighbours: int | None = Field(None, ge=1, le=1_000_000)
-    layers: list[Text] | None = Field(None, min_length=1, max_length=100)
-    least: Number
-    missed: Share | None = None  # share of the judged photos below it
-    set_on: Text | None = None  # the side these photos stood on
-    photos: Count | None = None  # how many they were
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "FamiliarityThreshold":
-        if (self.neighbours is None) == (self.layers is None):
-            raise ValueError("expected neighbours or layers, one of the two")
-        return self
-
-    @property
-    def output(self) -> str:
-        """The graphs' output that photos are compared by."""
-        return "pooled" if self.layers else "features"
-
-
-class Thresholds(_Strict):
-    """What an answer is compared with before it is given; None: the bundle cannot tell."""
-
-    prediction_set: PredictionSet | None = None
-    familiarity: FamiliarityThreshold | None = None
-
-
-class ReliabilityBin(_Strict):
-    """Photos of about the same confidence, and how many of them were named rightly."""
-
-    low: Share
-    high: Share
-    photos: Count
-    confidence: Share
-    accuracy: Share
-    accuracy_interval: Interval
-
-
-class Reliability(_Strict):
-    """How often the network is right when it says it is so sure."""
-
-    expected_calibration_error: Share
-    error_interval: Interval | None = None  # of 95 %
-    error_by_chance: Share | None = None  # that one without error would stay below, of 20 times 19
-    bins: list[ReliabilityBin]
-
-
-class MeasuredSets(_Strict):
-    """What the prediction sets did on test photos."""
-
-    promised: Share
-    coverage: Share
-    coverage_interval: Interval
-    mean_size: Number
-    one_class: Share
-
-
-class MeasuredFamiliarity(_Strict):
-    """How many test photos were called like those of training."""
-
-    like_training: Share
-    like_training_interval: Interval
-    median_familiarity: Number
-
-
-class CalibrationTest(_Strict):
-    """What the calibration did on test photos."""
-
-    before: Reliability
-    after: Reliability
-    prediction_sets: MeasuredSets | None = None
-    familiarity: MeasuredFamiliarity | None = None
-
-
-class CalibrationFacts(_Strict):
-    """What the logits were divided by, and what came of it."""
-
-    method: Text
-    temperature: float = Field(gt=0, allow_inf_nan=False)
-    photos: Count  # that it was fitted on
-    coverage_interval: Interval | None = None  # of 95 %, of what sets fitted on so many hold
-    test: CalibrationTest | None = None
 
 
 @with_config(_OPEN)
@@ -228,7 +123,7 @@ class Measured(TypedDict, total=False):
 _MEASURED = TypeAdapter(dict[Literal["test"], Measured])
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """`manifest.json`: all that is known about a saved model."""
 
     schema_version: int = SCHEMA
@@ -241,13 +136,14 @@ class Manifest(_Strict):
     backbone: BackboneEntry
     head: dict[str, Any]
     layers: list[LayerEntry] = Field(max_length=10_000)
-    training: dict[str, Any] = {}
-    data: DataFacts = {}
-    metrics: Annotated[dict[str, Any], AfterValidator(_MEASURED.validate_python)] = {}
+    training: dict[str, Any] = Field({})
+    data: DataFacts = Field(default_factory=DataFacts)
+    metrics: Annotated[dict[str, Any], AfterValidator(_MEASURED.validate_python)] = Field({})
     calibration: CalibrationFacts | None = None
     thresholds: Thresholds = Thresholds()
+    int8: Int8Facts | None = None  # of `predict.int8.onnx`; None: nobody tried to make one
     parity: Parity | None = None
-    libraries: dict[str, Text] = {}
+    libraries: dict[str, Text] = Field({})
     files: dict[str, FileEntry] = Field({}, max_length=MOST_FILES)
 
     @model_validator(mode="before")

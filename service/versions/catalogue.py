@@ -9,6 +9,8 @@ import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from models.precision import Precision
+
 _LENGTH = 4  # bytes
 _MOST_DESCRIPTORS = 8
 _MOST_BYTES = 16_000_000  # of a message
@@ -22,6 +24,7 @@ class Edition(NamedTuple):
     path: str  # where it came from; only shown in this machine's log
     fingerprint: str
     number: int = -1  # the file's descriptor in this process; -1: it is not here
+    precision: Precision = Precision("fp32")  # chosen once, so that all workers answer alike
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -47,7 +50,9 @@ class Catalogue(NamedTuple):
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Catalogue":
         """What `_asdict` gave, after JSON."""
-        editions = tuple(Edition(*each) for each in fields["editions"])
+        editions = tuple(
+            Edition(*each)._replace(precision=Precision(*each[-1])) for each in fields["editions"]
+        )
         refused = tuple(Refusal(*each) for each in fields["refused"])
         return cls(fields["generation"], editions, refused)
 

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from models.errors import BundleError
+from models.precision import Precision
 from service.versions.catalogue import Catalogue, Edition, Refusal
 from service.versions.follower import Follower
 from service.versions.links import Links
 from service.versions.slot import Slot
 from service.versions.sources import ModelFolder, NamedBundles, Offer
-from service.versions.trials import Trial, clean
+from service.versions.trials import Terms, Trial, clean
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +35,16 @@ class Keeper:
     def __init__(
         self,
         source: NamedBundles | ModelFolder,
-        threads: int = 1,
-        key: str = "",
+        terms: Terms = Terms(),
         say: Callable[[str], None] = lambda text: None,
     ):
         """Serve nothing yet.
 
         Args:
-            threads: cores that one photo may use in a worker.
-            key: a public key in hexadecimal; what its owner did not sign is refused.
+            terms: what every bundle is tried and served on.
             say: told of each version that begins to be served.
         """
-        self._source, self._threads, self._key, self._say = source, threads, key, say
+        self._source, self._terms, self._say = source, terms, say
         self._slots: dict[str, Slot] = {}
         self._trials: dict[str, Trial] = {}
         self._next_look = 0.0
@@ -89,6 +88,11 @@ class Keeper:
         """Of the models that are served, the default first."""
         return [edition.name for edition in self.catalogue.editions]
 
+    @property
+    def precisions(self) -> dict[str, Precision]:
+        """Of the models that are served, by name."""
+        return {edition.name: edition.precision for edition in self.catalogue.editions}
+
     def look_again(self) -> None:
         """Try again what was refused, at the next step."""
         self._next_look = 0.0
@@ -128,7 +132,7 @@ class Keeper:
             trial.forget()
         if self._new is not None:
             os.close(self._new[1].number)  # the parent sends it once more
-        return Follower(self.catalogue, link, self._published, self._threads)
+        return Follower(self.catalogue, link, self._published, self._terms.threads)
 
     def _look(self, at_once: bool = False) -> None:
         """Start trials of what has changed."""
@@ -154,7 +158,7 @@ class Keeper:
             if key not in offers or key in self._trials or len(self._trials) >= TRIALS:
                 continue
             if found := slot.next_candidate(offers[key], at_once):
-                self._trials[key] = Trial(*found, self._key)
+                self._trials[key] = Trial(*found, self._terms)
 
     def _advance(self) -> None:
         """Take verdicts, and publish what every worker has loaded."""
@@ -254,11 +258,10 @@ class Keeper:
         old = {edition.name: edition for edition in before.editions}
         for edition in self.catalogue.editions:
             earlier = old.pop(edition.name, None)
-            if earlier and earlier.identity != edition.identity:
-                self._say(f"{edition.name}: version {edition.version} serves now, "
-                          f"instead of {earlier.version}")  # fmt: skip
-            elif not earlier:
-                self._say(f"{edition.name}: version {edition.version} serves now")
+            instead = f", instead of {earlier.version}" if earlier else ""
+            if earlier is None or earlier.identity != edition.identity:
+                self._say(f"{edition.name}: version {edition.version} serves now{instead}; "
+                          f"precision {edition.precision}")  # fmt: skip
         for name in old:
             self._say(f"{name}: no longer served, its folder was taken away")
 

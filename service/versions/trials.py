@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.bundles.pinned import new_file
+from models.precision import Precision
 from service.versions.catalogue import Edition, Refusal
 from service.versions.sources import Candidate, Stamp
 
@@ -18,10 +19,18 @@ ROOT = Path(__file__).parents[2]  # where the rooms lie
 _MOST_BYTES = 100_000  # of a verdict
 
 
+class Terms(NamedTuple):
+    """What every bundle is tried on, and served on."""
+
+    threads: int = 1  # cores that one photo may use in a worker
+    key: str = ""  # a public key in hexadecimal; what its owner did not sign is refused
+    precision: str = "auto"  # fp32, int8, or the faster one
+
+
 class Trial:
     """A running process of `models/trial.py`."""
 
-    def __init__(self, candidate: Candidate, stamp: Stamp, key: str):
+    def __init__(self, candidate: Candidate, stamp: Stamp, terms: Terms):
         """Start it. Raises OSError: no process or descriptor is left."""
         self.candidate, self.stamp = candidate, stamp
         self._number = new_file()
@@ -30,7 +39,7 @@ class Trial:
         self._late = False
         self.passing = False  # whether it may end otherwise another time
         words = [str(candidate.path), str(self._number), candidate.name or ""]
-        words += [candidate.version or "", key]
+        words += [candidate.version or "", terms.key, terms.precision, str(terms.threads)]
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "models.trial", *words],
@@ -78,8 +87,14 @@ class Trial:
             reason = clean(str(found["reason"]).replace(str(candidate.path), candidate.path.name))
             version = candidate.version or found.get("version")
             return Refusal(candidate.name or candidate.path.name, version, reason)
-        identity = found["name"], found["version"]
-        return Edition(*identity, str(candidate.path), found["fingerprint"], self._number)
+        return Edition(
+            found["name"],
+            found["version"],
+            str(candidate.path),
+            found["fingerprint"],
+            self._number,
+            Precision(*found["precision"]),
+        )
 
     def _why_it_ended(self) -> str:
         if self._late:

@@ -67,7 +67,7 @@ def adopt(
         front = declared or Front(bgr=config.bgr, invert=config.invert)
         _warn_of_two(front, source, stages)
         return _write_plain(source, front, framing, class_names, out, config, stages)
-    run = MeasureConfig(adopted=_name(path), square=framing)
+    run = MeasureConfig(adopted=_name(path), square=framing, int8=config.int8)
     listing = list_photos(photos, out, run, stages)
     run = settle_levels(listing, run, stages)  # type: ignore[assignment]
     known = match_labels(listing.photos, class_names)

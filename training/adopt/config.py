@@ -28,6 +28,7 @@ class AdoptConfig:
     size: int = setting(
         0, "Side of the input in px, where the network takes any.", *SIZES_PX, or_zero=True
     )
+    int8: bool = setting(True, "With --photos, also write a graph in INT8, if nearly as good.")
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -77,5 +78,6 @@ class MeasureConfig(FitConfig):
     def as_json(self) -> dict[str, Any]:
         """List the settings that change the result."""
         names = ("seed", "validation_share", "test_share", "max_megapixels", "more_formats",
-                 "merge_names", "leave_out_small", "coverage", "insight", "check")  # fmt: skip
+                 "merge_names", "leave_out_small", "coverage", "insight", "check",
+                 "int8")  # fmt: skip
         return self.chosen | {name: getattr(self, name) for name in names}

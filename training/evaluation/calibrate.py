@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from models.building.head import DenseLayer, Head
-from models.bundles.manifest import CalibrationFacts, PredictionSet
+from models.bundles.calibration import CalibrationFacts, PredictionSet
 from models.classifier import softmax
 from training.evaluation.calibration_error import BINS, bin_of, calibration_error
 from training.evaluation.intervals import coverage_interval, share_interval

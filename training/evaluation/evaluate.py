@@ -208,6 +208,7 @@ def describe_answers(
     return {
         "model": classifier.name,
         "version": classifier.manifest.version,
+        "precision": classifier.precision.used,
         "side": side,
         **numbers,
         "left_out": left_out_as_json(answers.skipped),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
-from models.bundles.manifest import FamiliarityThreshold
+from models.bundles.calibration import FamiliarityThreshold
 from models.familiarity import FILE, Familiarity, NearPhotos, nearest, place
 from training.evaluation.folds import turns
 from training.evaluation.intervals import share_interval

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from models.bundle import LayerEntry, spread
-from models.bundles.manifest import FamiliarityThreshold
+from models.bundles.calibration import FamiliarityThreshold
 from models.familiarity import LayerClasses, NearClasses
 from training.evaluation.familiarity import (
     ENOUGH,

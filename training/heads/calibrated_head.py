@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from models.building.head import Head
-from models.bundles.manifest import CalibrationFacts, CalibrationTest, Thresholds
+from models.bundles.calibration import CalibrationFacts, CalibrationTest, Thresholds
 from training.evaluation.calibrate import both, calibrate, measure_sets, reliability
 from training.evaluation.familiarity import FittedFamiliarity, fit_familiarity, measure_familiarity
 from training.evaluation.layer_distances import fit_distances

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import jinja2
 
-from models.bundles.manifest import CalibrationFacts, Manifest
+from models.bundles.calibration import CalibrationFacts
+from models.bundles.manifest import Manifest
 from training.photos.listing import Skipped, left_out_as_json
 from training.report.cost import WATTS_PER_CORE, watt_hours
 from training.report.page import TEMPLATES

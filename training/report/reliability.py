@@ -3,7 +3,8 @@
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from models.bundles.manifest import CalibrationTest, Manifest, Reliability
+from models.bundles.calibration import CalibrationTest, Reliability
+from models.bundles.manifest import Manifest
 from training.report.drawings import as_png
 from training.report.page import Section, environment
 from training.report.quantities import percent

@@ -23,6 +23,7 @@ from models.images import (
     Limits,
     Resize,
 )
+from models.precision import GRAPHS
 from training.settings.hyperparameters import BLOCKS, HEAD, HiddenLayers, Hyperparameters, Views
 from training.settings.setting import (
     check_settings,
@@ -93,6 +94,7 @@ class FitConfig:
     layers: tuple[str, ...] = setting(
         (), "Layers to look into, with commas between them.", shown="every block"
     )
+    int8: bool = setting(True, "Also write a graph in INT8, if it is nearly as good.")
     check: bool = setting(True, "Let the data doctor examine photos and labels.")
     exclude: Path | None = setting(None, "List of photos to leave out, text or CSV.", shown="none")
     merge_names: bool = setting(False, "Join classes whose names look alike: Shoes, shoes.")
@@ -261,6 +263,7 @@ class PredictConfig:
     """The settings of `predict`."""
 
     top: int = setting(5, "Classes listed for each photo, most probable first.", 1)
+    precision: str = setting("fp32", "Arithmetic to predict in.", choices=tuple(GRAPHS))
 
     def __post_init__(self) -> None:
         check_settings(self)

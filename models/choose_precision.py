@@ -1,0 +1,74 @@
+"""Choose the precision in which a bundle is served, by trying both on this machine.
+
+INT8 is faster where the processor multiplies eight-bit numbers (VNNI, dot products of ARM), and
+may be slower elsewhere. Older ones also add such products up in sixteen bits, which is too few
+for some: so both graphs answer the bundle's samples here before INT8 is used.
+"""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.classifier import Classifier
+from models.errors import ImageError
+from models.precision import Precision, has_int8, probability_moved
+
+CHOICES = ("auto", "fp32", "int8")
+RUNS = 40  # of both, in turns; the quickest of each counts
+MOST_S = 2.0  # for all of them: large networks get fewer
+GAIN = 0.95  # share of the time in fp32 below which INT8 is faster by more than chance
+MOST_MOVED = 0.15  # mean share of the probability that may stand elsewhere: 5 times the usual
+
+
+def choose_precision(bundle: Bundle, asked: str, threads: int) -> Precision:
+    """Return the precision to serve a bundle in.
+
+    Args:
+        asked: auto: the faster one; fp32; int8: wherever there is one.
+        threads: how many cores one photo may use.
+
+    Raises:
+        BundleError: a graph does not load, or the manifest contradicts itself.
+    """
+    if not has_int8(bundle):
+        return Precision("fp32", "it has no int8" if asked != "fp32" else "asked for")
+    if asked != "auto":
+        return Precision(asked)
+    both = [Classifier(bundle, threads, precision) for precision in ("fp32", "int8")]
+    photos = _photos(both[0])
+    answers = [np.concatenate([one.predict(photo[None]) for photo in photos]) for one in both]
+    fp32_ms, int8_ms = (round(1000 * taken, 3) for taken in _seconds(both, photos))
+    used, why = "int8", "faster here"
+    if probability_moved(*answers) > MOST_MOVED:
+        used, why = "fp32", "int8 answers the samples otherwise on this processor"
+    elif int8_ms > GAIN * fp32_ms:
+        used, why = "fp32", "int8 is no faster here"
+    return Precision(used, why, fp32_ms, int8_ms)
+
+
+def _seconds(both: Sequence[Classifier], photos: Sequence[np.ndarray]) -> list[float]:
+    """Return the quickest run of each, in turns, so that a busy machine slows both alike."""
+    quickest, ends = [np.inf] * len(both), time.perf_counter() + MOST_S
+    for number in range(RUNS):
+        for place, classifier in enumerate(both):
+            started = time.perf_counter()
+            classifier.predict(photos[number % len(photos)][None])
+            quickest[place] = min(quickest[place], time.perf_counter() - started)
+        if time.perf_counter() > ends:
+            break
+    return quickest
+
+
+def _photos(classifier: Classifier) -> list[np.ndarray]:
+    """Decode the samples of a bundle; where it has none, draw noise."""
+    found = []
+    for sample in classifier.manifest.data.get("samples", []):
+        try:
+            found.append(classifier.decode(classifier.bundle.read(f"samples/{sample['name']}")))
+        except ImageError:
+            continue
+    size = classifier.framing.size
+    noise = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
+    return found or [noise]

@@ -1,0 +1,207 @@
+"""Try INT8: quantise the network of a run, and keep it only where it is nearly as good.
+
+The backbone becomes INT8, the head stays in float32: it takes no time, and features are finer
+than probabilities. So the numbers of the graph in INT8 are its features: its own temperature,
+prediction sets and familiarity are set on those of the validation photos, as the others were.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from models.building.attach import attach_to_onnx
+from models.bundles.calibration import Int8Facts, Thresholds
+from models.errors import ImageError
+from models.images import decode_image
+from models.onnx_weights import check_graph
+from models.precision import GRAPHS, probability_moved
+from models.runtime import Graph
+from training.evaluation.calibrate import calibrate
+from training.evaluation.familiarity import ENOUGH, least_of
+from training.evaluation.folds import turns
+from training.features.backbone import Compiled
+from training.heads.forward import apply_head, head_logits
+from training.photos.listing import Photo
+from training.results import Trained
+from training.settings.config import FitConfig
+from training.settings.console import Stages
+
+CALIBRATED_ON = 64  # training photos; 100 take half as long again and give no better scales
+MOST_FALL = 0.005  # of the accuracy on validation photos: half a point
+MOST_MOVED = 0.05  # mean share of the probability that may stand on other classes
+ROUNDING = 1e-9  # two shares of the same photos differ by this though they are equal
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """What came of it: facts for the manifest, and the graph where it is kept."""
+
+    facts: Int8Facts | None = None  # None: it was not wanted
+    graph: bytes | None = None
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What goes into the bundle."""
+        return {} if self.graph is None else {GRAPHS["int8"]: self.graph}
+
+
+def quantise_network(trained: Trained, config: FitConfig, stages: Stages) -> Quantised:
+    """Quantise, measure and decide, unless the config does not want it. The verdict is shown."""
+    if not config.int8:
+        return Quantised()
+    with stages.stage("try INT8"):
+        found = _quantise(trained, config)
+    if found.facts:
+        stages.say(in_words(found.facts))
+    return found
+
+
+def in_words(facts: Int8Facts) -> str:
+    """Say in a line what came of INT8."""
+    if not facts.kept:
+        return f"INT8 is not kept: {facts.reason}"
+    return (
+        f"INT8 is kept: validation accuracy {facts.accuracy:.3f}, in float32 "
+        f"{facts.accuracy_fp32:.3f}; {facts.mean_difference:.1%} of the probability moves"
+    )
+
+
+def _quantise(trained: Trained, config: FitConfig) -> Quantised:
+    data, compiled = trained.data, trained.compiled
+    everything, rows = data.features.photos, data.split.validation
+    if len(rows) < ENOUGH:
+        return _refuse(f"{len(rows)} validation photos cannot judge it; {ENOUGH} are needed")
+    read = partial(_decode, config=config)
+    with ThreadPoolExecutor(config.workers) as pool:
+        chosen = choose_calibration(data.split.train, data.labels, config.seed)
+        decoded = pool.map(read, [everything[row] for row in chosen])
+        photos = [pixels for pixels in decoded if pixels is not None]
+        if not photos:
+            return _refuse("no training photo can be read any more")
+        try:
+            backbone = _quantise_backbone(compiled, np.stack(photos), config.workers)
+            running = Graph(backbone)
+            answer = partial(_answer, running, compiled.vector, read)
+            vectors = list(pool.map(answer, [everything[row] for row in rows]))
+        except Exception as error:  # of ONNX Runtime's tools, which have no common base
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return _refuse(f"this network cannot be quantised: {lines[0][:300]}")
+    seen = [row for row, vector in zip(rows, vectors, strict=True) if vector is not None]
+    if len(seen) < ENOUGH:
+        return _refuse(f"{len(seen)} validation photos can still be read; {ENOUGH} are needed")
+    answers = np.stack([vector for vector in vectors if vector is not None])
+    return _judge(trained, backbone, answers, seen, len(photos), config)
+
+
+def _judge(
+    trained: Trained,
+    backbone: bytes,
+    vectors: np.ndarray,
+    rows: Sequence[int],
+    calibrated_on: int,
+    config: FitConfig,
+) -> Quantised:
+    """Set temperature and thresholds on what INT8 answers, and keep it if it is good enough.
+
+    Args:
+        vectors: (N, D) that the backbone answers for the validation photos `rows`.
+        calibrated_on: photos that set its scales.
+    """
+    features, labels = trained.data.some(list(rows))
+    known = trained.calibrated
+    own = vectors[:, -features.shape[1] :]
+    fitted = calibrate(known.layers, head_logits(known.layers, own), labels, config.coverage)
+    expected, found = apply_head(known.layers, features), apply_head(fitted.layers, own)
+    familiarity = None
+    if known.familiarity:
+        scores = known.familiarity.familiarity.score(vectors)
+        least = least_of(scores, known.familiarity.threshold.missed or 0.0)
+        update = {"least": least, "set_on": "validation", "photos": len(rows)}
+        familiarity = known.familiarity.threshold.model_copy(update=update)
+    accuracies = [float((one.argmax(axis=1) == labels).mean()) for one in (found, expected)]
+    moved = probability_moved(expected, found)
+    temperature = known.calibration.temperature * fitted.calibration.temperature
+    facts = Int8Facts(
+        kept=False,
+        calibrated_on=calibrated_on,
+        photos=len(rows),
+        accuracy=accuracies[0],
+        accuracy_fp32=accuracies[1],
+        mean_difference=moved,
+        calibration=fitted.calibration.model_copy(update={"temperature": temperature}),
+        thresholds=Thresholds(prediction_set=fitted.prediction_set, familiarity=familiarity),
+    )
+    reason = _why_not(facts, known.thresholds)
+    if reason:
+        return Quantised(facts.model_copy(update={"reason": reason}))
+    graph = attach_to_onnx(backbone, fitted.layers, maps=False)
+    return Quantised(facts.model_copy(update={"kept": True}), graph)
+
+
+def _why_not(facts: Int8Facts, promised: Thresholds) -> str | None:
+    """Say what speaks against INT8; None: nothing. `promised`: what float32 can tell."""
+    assert facts.accuracy is not None
+    assert facts.accuracy_fp32 is not None
+    assert facts.mean_difference is not None
+    fall = facts.accuracy_fp32 - facts.accuracy
+    if fall > MOST_FALL + ROUNDING:
+        return (
+            f"validation accuracy falls from {facts.accuracy_fp32:.4f} to {facts.accuracy:.4f}, "
+            f"by more than {100 * MOST_FALL:g} points"
+        )
+    if not facts.mean_difference <= MOST_MOVED:
+        return (
+            f"{facts.mean_difference:.1%} of the probability moves to other classes, more than "
+            f"{MOST_MOVED:.0%}"
+        )
+    if promised.prediction_set and not facts.thresholds.prediction_set:
+        return f"{facts.photos} validation photos are too few to set its prediction sets on"
+    return None
+
+
+def choose_calibration(train: Sequence[int], labels: np.ndarray, seed: int) -> list[int]:
+    """Choose training photos to set scales by: drawn from the seed, the classes in turn."""
+    rows = np.array(train)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    turn = turns(labels[rows], order)
+    chosen = order[np.argsort(turn[order], kind="stable")[:CALIBRATED_ON]]
+    return sorted(rows[chosen].tolist())
+
+
+def _quantise_backbone(compiled: Compiled, photos: np.ndarray, workers: int) -> bytes:
+    """Write the backbone in INT8. Raises ValueError, and what ONNX Runtime's tools raise."""
+    from models.building.quantise import quantise  # takes a second to import
+
+    outputs = ["features", *(["pooled"] if compiled.compared else [])]
+    graph = quantise(compiled.graph_with(outputs), photos, workers)
+    check_graph(graph)
+    return graph
+
+
+def _decode(photo: Photo, config: FitConfig) -> np.ndarray | None:
+    """Read (S, S, 3) uint8 pixels; None: it cannot be read any more."""
+    try:
+        return decode_image(photo.path.read_bytes(), config.framing, config.limits)
+    except (ImageError, OSError):
+        return None
+
+
+def _answer(
+    running: Graph, output: str, read: Callable[[Photo], np.ndarray | None], photo: Photo
+) -> np.ndarray | None:
+    """Compute (D,) of one photo; None: it cannot be read any more."""
+    pixels = read(photo)
+    if pixels is None:
+        return None
+    (vectors,) = running.run(pixels[None], [output])
+    if not np.isfinite(vectors).all():
+        raise ValueError("it answers with numbers that are not finite")
+    answer: np.ndarray = vectors[0]
+    return answer
+
+
+def _refuse(reason: str) -> Quantised:
+    return Quantised(Int8Facts(kept=False, reason=reason))
