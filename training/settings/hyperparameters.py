@@ -117,7 +117,7 @@ class Views:
 HEAD = Hyperparameters()  # of a neural head on cached features
 BLOCKS = Hyperparameters(  # of the upper blocks; see docs/measurements.md for what was tried
     learning_rate=5e-4,
-    epochs=8,
+    epochs=12,
     weight_decay=0.02,
     label_smoothing=0.1,
     dropout=0.3,
