@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.peers.environments import make_environment
 from benchmarks.peers.load import Refused, ask_all
 from benchmarks.peers.loop import run_loop
-from benchmarks.peers.services import PEERS, Service, environment_of, ours
+from benchmarks.peers.services import PEERS, environment_of, ours
 from benchmarks.serving import free_port
 from models.cores import usable_cores
 
@@ -157,8 +157,11 @@ def show(loop: Row, rows: dict[tuple[str, int], Row]) -> None:
             or statistics.median(row.rates) > statistics.median(best[name][1].rates)
         ):
             best[name] = workers, row
-    print("| | workers | requests/s, 8 clients | of the loop | ours / it | p50, p99 ms, 8 clients "
-          "| p50, p99 ms, 1 client | MiB | s to ready |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
+    columns = (
+        "", "workers", "requests/s, 8 clients", "of the loop", "ours / it",
+        "p50, p99 ms, 8 clients", "p50, p99 ms, 1 client", "MiB", "s to ready",
+    )  # fmt: skip
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     bound = statistics.median(loop.rates)
     mine = statistics.median(best["ours"][1].rates) if "ours" in best else float("nan")
     print(f"| bare loop | | {bound:.0f} | | {mine / bound:.2f} | {_two(loop.many)} "

@@ -1,6 +1,6 @@
 """Decode and infer without a server, one process a core: the most that a service could answer.
 
-    python -m benchmarks.peers.loop BUNDLE GRAPH SECONDS PHOTO ...     prints seconds a photo, JSON
+python -m benchmarks.peers.loop BUNDLE GRAPH SECONDS PHOTO ...     prints seconds a photo, JSON
 """
 
 import io
