@@ -137,15 +137,16 @@ def running(command: list[str], variables: dict[str, str]) -> Iterator[subproces
         process.wait()
 
 
-def memory_mib(session: int) -> float:
-    """Proportional MiB of all processes of a session: what they share counts once."""
-    total = 0
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            if os.getsid(int(folder.name)) == session:
-                lines = (folder / "smaps_rollup").read_text().splitlines()
-                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024
+def memory_mib(process: int) -> float:
+    """Proportional MiB of a process and all below it: what they share counts once."""
+    total = 0.0
+    folder = Path(f"/proc/{process}")
+    with contextlib.suppress(OSError):  # it has ended
+        lines = (folder / "smaps_rollup").read_text().splitlines()
+        total = sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        for thread in (folder / "task").iterdir():
+            total += sum(map(memory_mib, map(int, (thread / "children").read_text().split())))
+    return total
 
 
 def show(loop: Row, rows: dict[tuple[str, int], Row]) -> None:

@@ -75,11 +75,11 @@ def _mlserver(programs: Path, port: int, workers: int) -> list[str]:
 PEERS = [
     Service("flask", ("flask==3.1.3", "gunicorn==27.0.1", *RUNTIME), _flask,
             lambda photo: form("/predict", photo)),
-    Service("litserve", ("litserve==0.2.19", *RUNTIME), _litserve,
+    Service("litserve", ("litserve==0.2.19", "python-multipart==0.0.34", *RUNTIME), _litserve,
             lambda photo: form("/predict", photo)),
     Service("bentoml", ("bentoml==1.4.40", *RUNTIME), _bentoml,
             lambda photo: form("/predict", photo)),
-    Service("mlserver", ("mlserver==1.7.1", *RUNTIME), _mlserver, in_base64),
+    Service("mlserver", ("mlserver==1.7.1", "uvloop==0.21.0", *RUNTIME), _mlserver, in_base64),
 ]  # fmt: skip
 
 
