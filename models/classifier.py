@@ -77,6 +77,7 @@ class Classifier:
         self._threads = threads
         self._lock = threading.Lock()
         self._graphs: dict[str, Graph] = {}
+        self._looking = threading.Lock()  # a graph keeps the memory of its most runs at one time
         self.precision = Precision(precision) if isinstance(precision, str) else precision
         self.thresholds: Thresholds = bundle.manifest.thresholds
         if self.precision.used == "int8":
@@ -166,7 +167,8 @@ class Classifier:
         for layer in layers:
             self.layer(layer)
         asked = ["logits", *layers, *self._compared]
-        logits, *maps = self._run("layers.onnx", photo[None], asked)
+        with self._looking:
+            logits, *maps = self._run("layers.onnx", photo[None], asked)
         familiarity = float(self.familiarity.score(maps.pop())[0]) if self.familiarity else None
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
         reading = Reading(softmax(logits)[0], familiarity)

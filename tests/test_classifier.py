@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -197,3 +198,25 @@ def test_the_top_classes_come_best_first_and_ties_in_class_order(classifier):
 )
 def test_depths_go_from_photo_to_answer(count, names, classifier):
     assert classifier.depths(count) == names
+
+
+def test_photos_are_looked_into_one_at_a_time(tiny_bundle, monkeypatch):
+    # the runtime keeps for good the memory of the most runs that ever went on together
+    classifier = Classifier(Bundle(tiny_bundle))
+    photo = np.zeros((classifier.framing.size, classifier.framing.size, 3), np.uint8)
+    layer = next(iter(classifier.layers))
+    graph = classifier._graph("layers.onnx")
+    at_once, most, run = [], [], graph.run
+
+    def count(*arguments):
+        at_once.append(1)
+        most.append(len(at_once))
+        time.sleep(0.01)  # long enough for another one to begin
+        answer = run(*arguments)
+        at_once.pop()
+        return answer
+
+    monkeypatch.setattr(graph, "run", count)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: classifier.look(photo, [layer]), range(8)))
+    assert most == [1] * 8
