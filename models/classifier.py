@@ -17,6 +17,7 @@ from models import saliency
 from models.bundle import Bundle
 from models.bundles.calibration import Thresholds
 from models.bundles.manifest import LayerEntry, pick_blocks, spread
+from models.cut import Cut, cut_network
 from models.errors import BundleError, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, Room, decode_image
@@ -224,6 +225,12 @@ class Classifier:
         last = self.blocks[-1].name
         pooled = saliency.is_pooled(self._graph("layers.onnx"), last, self.framing.size)
         return last if pooled else None
+
+    @cached_property
+    def cut(self) -> Cut | None:
+        """The network cut in two for saliency by masks; None: no layer separates it."""
+        self._graph("layers.onnx")  # checked
+        return cut_network(self.bundle.read("layers.onnx"), self.manifest.layers, self._threads)
 
     def _read_familiarity(self) -> Familiarity | None:
         """What the bundle knows of its training photos. Raises BundleError."""
