@@ -7,8 +7,6 @@ for, so that a bundle holds no weights twice.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from models.bundles.manifest import LayerEntry
 from models.onnx_weights import parse_model
 from models.runtime import Graph
@@ -34,14 +32,15 @@ def cut_network(model: bytes, layers: Sequence[LayerEntry], threads: int = 1) ->
     Returns:
         None: no block is fine enough, or a path leads around each, as skip connections do.
     """
-    fine = [one for one in layers if one.block and min(one.height, one.width) >= LEAST_SIDE]
+    sides = {one.name: min(one.height, one.width) for one in reversed(layers) if one.block}
+    fine = {name: side for name, side in sides.items() if side >= LEAST_SIDE}
     parsed = parse_model(model)
-    for layer in sorted(reversed(fine), key=lambda one: min(one.height, one.width)):
-        source = _source(parsed.graph, layer.name)
+    for layer in sorted(fine, key=fine.__getitem__):  # of equals the deeper comes first
+        source = _source(parsed.graph, layer)
         above = _nodes_above(parsed.graph, source)
         if above is not None:
-            _keep(parsed.graph, above, layer.name, source)
-            return Cut(layer.name, Graph(parsed.SerializeToString(), threads))
+            _keep(parsed.graph, above, layer, source)
+            return Cut(layer, Graph(parsed.SerializeToString(), threads))
     return None
 
 

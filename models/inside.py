@@ -101,7 +101,9 @@ def explain(classifier: Classifier, photo: np.ndarray, label: str | None, method
     if method == "occlusion":
         heat = saliency.occlusion(classifier.predictor, photo, index)
     elif cut:
-        heat = saliency.masks(cut.upper, answer.maps[cut.layer], index)
+        flat = np.broadcast_to(photo.mean(axis=(0, 1)).round(), photo.shape)
+        blank = classifier.look(flat, [cut.layer]).maps[cut.layer]
+        heat = saliency.masks(cut.upper, answer.maps[cut.layer], blank, index)
     else:
         assert layer is not None  # as `choose_method` saw
         heat = saliency.positions(classifier.head, answer.maps[layer], index)

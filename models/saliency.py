@@ -18,7 +18,6 @@ BATCH = 16  # covered photos in one run: bounds memory
 CHANNELS_AT_ONCE = 256  # also bounds memory
 MASKS = 200  # TODO
 CELLS = 7  # a side of a mask's random grid
-RIDGE = 1.0  # TODO
 
 
 def is_pooled(layers: Graph, layer: str, size: int) -> bool:
@@ -104,48 +103,46 @@ def occlusion(predict: Graph, photo: np.ndarray, label: int, cells: int = 14) ->
     return np.concatenate(lost).reshape(cells, cells)
 
 
-def masks(upper: Graph, maps: np.ndarray, label: int) -> np.ndarray:
+def masks(upper: Graph, maps: np.ndarray, blank: np.ndarray, label: int) -> np.ndarray:
     """Compute what the logit of `label` gains with each position of a layer, by random masks.
 
-    Each mask keeps about half of the positions and mixes the others with the layer's mean. Ridge
-    regression then divides the logits among the positions. The masks are the same every time.
+    Each mask keeps about half of the positions, and replaces the others by those of a photo that
+    shows nothing. What a position gains is the covariance of the logit with its mask.
 
     Args:
         upper: maps of the layer -> logits.
-        maps: (h, w, C) float32.
+        maps: (h, w, C) float32, of the photo.
+        blank: (h, w, C) float32, of a photo of one colour.
 
     Returns:
         (h, w) float32; above 0 where the position speaks for the class.
     """
     height, width, _ = maps.shape
-    shown = _random_masks(height, width)
-    channels_first = maps.transpose(2, 0, 1)
-    mean = channels_first.mean(axis=(1, 2), keepdims=True)
+    shown = draw_masks(height, width)
+    hidden, added = blank.transpose(2, 0, 1), (maps - blank).transpose(2, 0, 1)
     logits = []
     for start in range(0, MASKS, BATCH):
         some = shown[start : start + BATCH, None]
-        logits.append(upper.run(mean + some * (channels_first - mean), ["logits"])[0][:, label])
+        logits.append(upper.run(hidden + some * added, ["logits"])[0][:, label])
     answers = np.concatenate(logits)
-    varied = (shown - shown.mean(axis=0)).reshape(MASKS, -1)
-    likeness = varied @ varied.T
-    likeness += np.eye(MASKS, dtype=np.float32) * (RIDGE * likeness.trace() / MASKS)
-    return (varied.T @ np.linalg.solve(likeness, answers - answers.mean())).reshape(height, width)
+    return np.tensordot(answers - answers.mean(), shown, axes=1) / MASKS
 
 
-def _random_masks(height: int, width: int) -> np.ndarray:
-    """Draw (MASKS, h, w) float32, 0 hidden to 1 shown: coarse grids, shifted and smoothed."""
+def draw_masks(height: int, width: int, count: int = MASKS) -> np.ndarray:
+    """Draw (count, h, w) float32, 0 hidden to 1 shown: coarse grids, shifted and smoothed.
+
+    They are the same every time.
+    """
     rng = np.random.default_rng(0)
-    cells = rng.integers(0, 2, (MASKS, CELLS + 1, CELLS + 1)).astype(np.float32)
-    shifts = rng.uniform(-0.5, 0.5, (2, MASKS, 1, 1)).astype(np.float32)
-    down, right = (
-        _share_of_cells(length, shift)
-        for length, shift in zip((height, width), shifts, strict=True)
-    )
+    cells = rng.integers(0, 2, (count, CELLS + 1, CELLS + 1)).astype(np.float32)
+    shifts = rng.uniform(-0.5, 0.5, (2, count, 1, 1)).astype(np.float32)
+    down = _share_of_cells(height, shifts[0])
+    right = _share_of_cells(width, shifts[1])
     return np.asarray(down @ cells @ right.transpose(0, 2, 1))
 
 
 def _share_of_cells(length: int, shift: np.ndarray) -> np.ndarray:
-    """(MASKS, length, CELLS + 1): how each position lies between the two nearest cells."""
+    """(count, length, CELLS + 1): how each position lies between the two nearest cells."""
     places = (np.arange(length, dtype=np.float32) + 0.5) * CELLS / length
-    places = (places[:, None] + shift).clip(0, CELLS)  # (MASKS, length, 1)
+    places = (places[:, None] + shift).clip(0, CELLS)  # (count, length, 1)
     return np.maximum(1 - np.abs(places - np.arange(CELLS + 1, dtype=np.float32)), 0)

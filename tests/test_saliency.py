@@ -105,3 +105,37 @@ def test_occlusion_leaves_the_photo_as_it_was():
     before = photo.copy()
     saliency.occlusion(BRIGHTEST, photo, label=1, cells=5)  # 25 places: two batches
     np.testing.assert_array_equal(photo, before)
+
+
+class Corner:  # stands for the Graph above a layer
+    """A network whose first logit is how large the maps are in one corner."""
+
+    def run(self, maps: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+        assert len(maps) <= saliency.BATCH
+        corner = maps[:, :, :7, :7].sum(axis=(1, 2, 3))
+        return [np.stack([corner, -corner], axis=1)]
+
+
+CORNER: Any = Corner()
+
+
+def test_masks_find_the_positions_that_matter():
+    blank = np.full((14, 14, 3), 2, np.float32)
+    maps = blank.copy()
+    maps[:7, :7] = 3
+    heat = saliency.masks(CORNER, maps, blank, 0)
+    assert heat.shape == (14, 14)
+    assert heat.argmax() in [14 * row + column for row in range(7) for column in range(7)]
+    assert heat[:7, :7].min() > heat[9:, 9:].max()  # a mask fades over two positions
+    np.testing.assert_allclose(saliency.masks(CORNER, maps, blank, 1), -heat, rtol=1e-3, atol=1e-6)
+    same = saliency.masks(CORNER, blank, blank, 0)  # nothing of the photo is there to be hidden
+    np.testing.assert_allclose(same, 0, atol=1e-6)
+
+
+def test_masks_of_maps_that_are_not_square_show_about_half_of_every_position():
+    shown = saliency.draw_masks(12, 20)
+    assert shown.shape == (saliency.MASKS, 12, 20)
+    assert (shown.min(), shown.max()) == (0, 1)
+    assert shown.mean() == pytest.approx(0.5, abs=0.02)
+    assert np.abs(shown.mean(axis=0) - 0.5).max() < 0.15
+    np.testing.assert_array_equal(shown, saliency.draw_masks(12, 20))
