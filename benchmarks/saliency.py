@@ -15,14 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from models import saliency
 from models.bundle import Bundle
 from models.classifier import Classifier, softmax
 from models.inside import choose_method, explain
 from training.insight.trust import STEPS, cover_in_order
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
+BATCH = 16
 Explain = Callable[[np.ndarray], np.ndarray]  # photo (S, S, 3) uint8 -> heat (h, w)
 
 
@@ -83,19 +84,30 @@ def methods(classifier: Classifier, rise_masks: int) -> dict[str, Explain]:
 
 
 def rise(classifier: Classifier, photo: np.ndarray, count: int, cells: int = 14) -> np.ndarray:
-    """Compute (cells, cells) the mean of masks on the photo, by the probability they leave."""
+    """Compute (cells, cells): the mean of random masks on the photo, by the chance they leave."""
+    rng = np.random.default_rng(0)
     size = photo.shape[0]
     label = int(classifier.predict(photo[None])[0].argmax())
-    shown = saliency.draw_masks(size, size, count)
     colour = photo.mean(axis=(0, 1))
+    shown = np.stack([draw_mask(size, rng) for _ in range(count)])
     answers = [
         classifier.predict(colour + some[..., None] * (photo - colour))[:, label]
-        for some in np.array_split(shown, -(-count // saliency.BATCH))
+        for some in np.array_split(shown, -(-count // BATCH))
     ]
     chance = np.concatenate(answers)
     heat = np.tensordot(chance - chance.mean(), shown, 1)
     edges = np.arange(cells) * size // cells
     return np.add.reduceat(np.add.reduceat(heat, edges, axis=0), edges, axis=1)
+
+
+def draw_mask(size: int, rng: np.random.Generator, cells: int = 7) -> np.ndarray:
+    """Draw (size, size) float32: a coarse random grid, smoothed and shifted, as RISE does."""
+    cell = -(-size // cells)
+    grid = rng.integers(0, 2, (cells + 1, cells + 1)).astype(np.float32)
+    side = (cells + 1) * cell
+    smooth = np.asarray(Image.fromarray(grid).resize((side, side), Image.Resampling.BILINEAR))
+    top, left = rng.integers(0, cell, 2)
+    return smooth[top : top + size, left : left + size]
 
 
 def score(classifier: Classifier, photo: np.ndarray, heat: np.ndarray) -> tuple[float, float]:

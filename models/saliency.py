@@ -5,10 +5,12 @@ gradients. `positions` removes one position of the last feature map and pools th
 linear head that is class activation mapping (Zhou et al. 2016, arXiv:1512.04150, section 2)
 less its mean, so that what is everywhere speaks for nothing. `occlusion` covers a part of the
 photo itself (Zeiler and Fergus 2013, arXiv:1311.2901, section 4.2): finer, and slower with each
-part. `masks` hides many positions of an earlier layer at once, at random (RISE, Petsiuk et al.
-2018, arXiv:1806.07421, does so with the photo), and asks only the network above that layer: as
-fine, and quicker. This file only computes; mosaic.py draws.
+part. `masks` hides half of an earlier layer at a time (RISE, Petsiuk et al. 2018,
+arXiv:1806.07421, does so with the photo), and asks only the network above that layer: finer too,
+and quicker. This file only computes; mosaic.py draws.
 """
+
+from functools import cache
 
 import numpy as np
 
@@ -16,8 +18,7 @@ from models.runtime import Graph
 
 BATCH = 16  # covered photos in one run: bounds memory
 CHANNELS_AT_ONCE = 256  # also bounds memory
-MASKS = 200  # TODO
-CELLS = 7  # a side of a mask's random grid
+CELLS = 8  # a side of the grid that masks hide; a power of 2
 
 
 def is_pooled(layers: Graph, layer: str, size: int) -> bool:
@@ -104,10 +105,10 @@ def occlusion(predict: Graph, photo: np.ndarray, label: int, cells: int = 14) ->
 
 
 def masks(upper: Graph, maps: np.ndarray, blank: np.ndarray, label: int) -> np.ndarray:
-    """Compute what the logit of `label` gains with each position of a layer, by random masks.
+    """Compute what the logit of `label` loses, on average, when a part of a layer is hidden.
 
-    Each mask keeps about half of the positions, and replaces the others by those of a photo that
-    shows nothing. What a position gains is the covariance of the logit with its mask.
+    Of 8 x 8 cells each mask hides half: there the maps are those of a photo that shows nothing,
+    with a smooth border. Between the cells the effects are interpolated.
 
     Args:
         upper: maps of the layer -> logits.
@@ -118,31 +119,36 @@ def masks(upper: Graph, maps: np.ndarray, blank: np.ndarray, label: int) -> np.n
         (h, w) float32; above 0 where the position speaks for the class.
     """
     height, width, _ = maps.shape
-    shown = draw_masks(height, width)
+    down, right = _share_of_cells(height), _share_of_cells(width)
     hidden, added = blank.transpose(2, 0, 1), (maps - blank).transpose(2, 0, 1)
+    cells = hide_halves()
     logits = []
-    for start in range(0, MASKS, BATCH):
-        some = shown[start : start + BATCH, None]
-        logits.append(upper.run(hidden + some * added, ["logits"])[0][:, label])
-    answers = np.concatenate(logits)
-    return np.tensordot(answers - answers.mean(), shown, axes=1) / MASKS
+    for start in range(0, len(cells), BATCH):
+        shown = down @ cells[start : start + BATCH] @ right.T  # (N, h, w), 0 hidden to 1 shown
+        logits.append(upper.run(hidden + shown[:, None] * added, ["logits"])[0][:, label])
+    sides = (2 * cells - 1) * 2 / len(cells)  # mean where it is shown, less mean where hidden
+    effects = np.tensordot(np.concatenate(logits), sides, axes=1)
+    return np.asarray(down @ effects @ right.T)
 
 
-def draw_masks(height: int, width: int, count: int = MASKS) -> np.ndarray:
-    """Draw (count, h, w) float32, 0 hidden to 1 shown: coarse grids, shifted and smoothed.
+@cache
+def hide_halves() -> np.ndarray:
+    """Return (128, 8, 8) float32: which cells each mask shows (1) and hides (0).
 
-    They are the same every time.
+    Any two cells are shown together as often as apart, so none takes part in another's effect
+    (Plackett and Burman 1946); with each mask comes its opposite, so that no pair of cells does
+    either. At random it takes several times as many masks.
     """
     rng = np.random.default_rng(0)
-    cells = rng.integers(0, 2, (count, CELLS + 1, CELLS + 1)).astype(np.float32)
-    shifts = rng.uniform(-0.5, 0.5, (2, count, 1, 1)).astype(np.float32)
-    down = _share_of_cells(height, shifts[0])
-    right = _share_of_cells(width, shifts[1])
-    return np.asarray(down @ cells @ right.transpose(0, 2, 1))
+    signs = np.ones((1, 1), np.float32)
+    while len(signs) < CELLS**2:
+        signs = np.kron(np.array([[1, 1], [1, -1]], np.float32), signs)  # orthogonal columns
+    signs = signs[:, rng.permutation(CELLS**2)]  # or the masks would be stripes
+    signs *= rng.choice(np.array([-1, 1], np.float32), CELLS**2)
+    return (np.concatenate([signs, -signs]).reshape(-1, CELLS, CELLS) + 1) / 2
 
 
-def _share_of_cells(length: int, shift: np.ndarray) -> np.ndarray:
-    """(count, length, CELLS + 1): how each position lies between the two nearest cells."""
-    places = (np.arange(length, dtype=np.float32) + 0.5) * CELLS / length
-    places = (places[:, None] + shift).clip(0, CELLS)  # (count, length, 1)
-    return np.maximum(1 - np.abs(places - np.arange(CELLS + 1, dtype=np.float32)), 0)
+def _share_of_cells(length: int) -> np.ndarray:
+    """(length, CELLS) float32: how each position lies between the two nearest cells."""
+    places = (np.arange(length, dtype=np.float32) + 0.5) * (CELLS - 1) / length
+    return np.maximum(1 - np.abs(places[:, None] - np.arange(CELLS, dtype=np.float32)), 0)
