@@ -1,6 +1,7 @@
 """How well each kind of saliency finds what the network uses, and what it costs.
 
-    python -m benchmarks.saliency BUNDLE PHOTOS [--most 100] [--threads 1] [--rise 400]
+    python -m benchmarks.saliency BUNDLE PHOTOS [--most 100] [--threads 1]
+        [--methods random position masks occlusion RISE]
 
 The predicted class is explained on photos of a folder, at any depth. Deletion and insertion as
 in training/insight/trust.py: the mean probability of the class while the parts that a map calls
@@ -11,7 +12,7 @@ al. 2018) masks the photo itself. One prediction is timed beside each map, in th
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,13 @@ from PIL import Image
 
 from models.bundle import Bundle
 from models.classifier import Classifier, softmax
-from models.inside import choose_method, explain
+from models.inside import explain
 from training.insight.trust import STEPS, cover_in_order
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
 BATCH = 16
+METHODS = ("random", "position", "masks", "occlusion", "RISE")
+RISE_MASKS = 400
 Explain = Callable[[np.ndarray], np.ndarray]  # photo (S, S, 3) uint8 -> heat (h, w)
 
 
@@ -34,7 +37,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--most", type=int, default=100, help="photos, drawn evenly")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rise", type=int, default=400, help="masks of RISE; 0: leave it out")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
     options = parser.parse_args()
     classifier = Classifier(Bundle(options.bundle), options.threads)
     found = sorted(path for path in options.photos.rglob("*") if path.suffix.lower() in ENDINGS)
@@ -47,7 +50,7 @@ def main() -> None:
         f"{'method':<12}{'deletion':>10}{'insertion':>11}{'difference':>12}{'+-':>7}"
         f"{'ms':>9}{'predictions':>13}"
     )
-    for name, compute in methods(classifier, options.rise).items():
+    for name, compute in choose(classifier, options.methods).items():
         areas, times, ones = [], [], []
         compute(photos[0])  # warm
         for photo in photos:
@@ -69,30 +72,30 @@ def main() -> None:
         )
 
 
-def methods(classifier: Classifier, rise_masks: int) -> dict[str, Explain]:
-    """Return every way there is to explain the class that `classifier` predicts."""
+def choose(classifier: Classifier, names: Sequence[str]) -> dict[str, Explain]:
+    """Return the named ways to explain the class that `classifier` predicts, if it has them."""
     rng = np.random.default_rng(0)
-    made: dict[str, Explain] = {"random": lambda photo: rng.random((14, 14))}
-    for name in ("position", "masks", "occlusion"):
-        if name == "position" and not classifier.pooled_layer:
-            continue
-        if choose_method(classifier, name) == name:
-            made[name] = lambda photo, name=name: explain(classifier, photo, None, name).heat
-    if rise_masks:
-        made["RISE"] = lambda photo: rise(classifier, photo, rise_masks)
-    return made
+    made: dict[str, Explain] = {
+        "random": lambda photo: rng.random((14, 14)),
+        "masks": lambda photo: explain(classifier, photo, None, "masks").heat,
+        "occlusion": lambda photo: explain(classifier, photo, None, "occlusion").heat,
+        "RISE": lambda photo: rise(classifier, photo),
+    }
+    if classifier.pooled_layer:
+        made["position"] = lambda photo: explain(classifier, photo, None, "position").heat
+    return {name: made[name] for name in names if name in made}
 
 
-def rise(classifier: Classifier, photo: np.ndarray, count: int, cells: int = 14) -> np.ndarray:
+def rise(classifier: Classifier, photo: np.ndarray, cells: int = 14) -> np.ndarray:
     """Compute (cells, cells): the mean of random masks on the photo, by the chance they leave."""
     rng = np.random.default_rng(0)
     size = photo.shape[0]
     label = int(classifier.predict(photo[None])[0].argmax())
     colour = photo.mean(axis=(0, 1))
-    shown = np.stack([draw_mask(size, rng) for _ in range(count)])
+    shown = np.stack([draw_mask(size, rng) for _ in range(RISE_MASKS)])
     answers = [
         classifier.predict(colour + some[..., None] * (photo - colour))[:, label]
-        for some in np.array_split(shown, -(-count // BATCH))
+        for some in np.array_split(shown, RISE_MASKS // BATCH)
     ]
     chance = np.concatenate(answers)
     heat = np.tensordot(chance - chance.mean(), shown, 1)
