@@ -228,9 +228,16 @@ class Classifier:
 
     @cached_property
     def cut(self) -> Cut | None:
-        """The network cut in two for saliency by masks; None: no layer separates it."""
-        self._graph("layers.onnx")  # checked
-        return cut_network(self.bundle.read("layers.onnx"), self.manifest.layers, self._threads)
+        """The network cut in two for saliency by masks; None: no layer separates it.
+
+        Raises BundleError.
+        """
+        self._graph("layers.onnx")  # checked and tried: what is cut is sound
+        content = self.bundle.read("layers.onnx")
+        try:
+            return cut_network(content, self.manifest.layers, self._threads)
+        except Exception as error:  # the runtime's own exceptions have no common base
+            raise BundleError(self.bundle.path, f"layers.onnx cannot be cut: {error}") from error
 
     def _read_familiarity(self) -> Familiarity | None:
         """What the bundle knows of its training photos. Raises BundleError."""
