@@ -1,5 +1,7 @@
 """A network cut at a layer: the part above answers that layer's maps as the whole one does."""
 
+import shutil
+
 import keras
 import numpy as np
 import onnx
@@ -11,8 +13,10 @@ from models.bundle import Bundle
 from models.bundles.manifest import LayerEntry
 from models.classifier import Classifier
 from models.cut import cut_network
+from models.errors import BundleError
 from models.inside import choose_method, explain
 from models.runtime import Graph
+from tests.crafting import replace
 
 RNG = np.random.default_rng(0)
 SIDES = {"wide": 32, "fine": 16, "finer_still": 16, "coarse": 8}
@@ -135,3 +139,13 @@ def test_where_nothing_separates_the_network_occlusion_takes_the_place_of_masks(
     assert choose_method(classifier, "masks") == "occlusion"
     found = explain(classifier, noise[0], "pear", "masks").heat
     np.testing.assert_array_equal(found, explain(classifier, noise[0], "pear", "occlusion").heat)
+
+
+def test_a_graph_that_lies_about_its_maps_is_an_unusable_bundle(tiny_bundle, tmp_path):
+    copied = shutil.copytree(tiny_bundle, tmp_path / "tiny")
+    graph = onnx.load_from_string((copied / "layers.onnx").read_bytes())
+    (maps,) = [value for value in graph.graph.output if value.name == "block1_relu"]
+    maps.type.tensor_type.shape.dim[1].dim_value = 99  # channels; the runtime only warns
+    classifier = Classifier(Bundle(replace(copied, "layers.onnx", graph.SerializeToString())))
+    with pytest.raises(BundleError, match=r"layers\.onnx cannot be cut"):
+        choose_method(classifier, "masks")
