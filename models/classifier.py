@@ -232,10 +232,13 @@ class Classifier:
 
         Raises BundleError.
         """
-        self._graph("layers.onnx")  # checked and tried: what is cut is sound
+        layers = self._graph("layers.onnx")  # checked and tried: what is cut is sound
         content = self.bundle.read("layers.onnx")
         try:
-            return cut_network(content, self.manifest.layers, self._threads)
+            cut = cut_network(content, self.manifest.layers, self._threads)
+            if cut:
+                cut.check(layers, self.framing.size)
+            return cut
         except Exception as error:  # the runtime's own exceptions have no common base
             raise BundleError(self.bundle.path, f"layers.onnx cannot be cut: {error}") from error
 

@@ -7,6 +7,8 @@ for, so that a bundle holds no weights twice.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from models.bundles.manifest import LayerEntry
 from models.onnx_weights import parse_model
 from models.runtime import Graph
@@ -19,6 +21,13 @@ class Cut(NamedTuple):
 
     layer: str
     upper: Graph  # maps of that layer (N, C, h, w) -> logits
+
+    def check(self, whole: Graph, size: int) -> None:
+        """See that both answer two photos of noise alike. Raises ValueError."""
+        photos = np.random.default_rng(0).integers(0, 256, (2, size, size, 3))
+        logits, maps = whole.run(photos, ["logits", self.layer])
+        if not np.allclose(self.upper.run(maps, ["logits"])[0], logits, rtol=1e-3, atol=1e-3):
+            raise ValueError(f"the part above {self.layer} answers otherwise than the whole")
 
 
 def cut_network(model: bytes, layers: Sequence[LayerEntry], threads: int = 1) -> Cut | None:
