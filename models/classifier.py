@@ -17,7 +17,7 @@ from models import saliency
 from models.bundle import Bundle
 from models.bundles.calibration import Thresholds
 from models.bundles.manifest import LayerEntry, pick_blocks, spread
-from models.cut import Cut, cut_network
+from models.cut import Cut, open_cut
 from models.errors import BundleError, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, Room, decode_image
@@ -222,25 +222,13 @@ class Classifier:
         """The last block, if the head reads its mean; else None: it has no exact saliency."""
         if not self.blocks:
             return None
-        last = self.blocks[-1].name
-        pooled = saliency.is_pooled(self._graph("layers.onnx"), last, self.framing.size)
-        return last if pooled else None
+        last, layers = self.blocks[-1].name, self._graph("layers.onnx")
+        return last if saliency.is_pooled(layers, last, self.framing.size) else None
 
     @cached_property
     def cut(self) -> Cut | None:
-        """The network cut in two for saliency by masks; None: no layer separates it.
-
-        Raises BundleError.
-        """
-        layers = self._graph("layers.onnx")  # checked and tried: what is cut is sound
-        content = self.bundle.read("layers.onnx")
-        try:
-            cut = cut_network(content, self.manifest.layers, self._threads)
-            if cut:
-                cut.check(layers, self.framing.size)
-            return cut
-        except Exception as error:  # the runtime's own exceptions have no common base
-            raise BundleError(self.bundle.path, f"layers.onnx cannot be cut: {error}") from error
+        """The network in two, for saliency by masks, if a layer separates it. Raises BundleError."""
+        return open_cut(self.bundle, self._graph("layers.onnx"), self._threads)
 
     def _read_familiarity(self) -> Familiarity | None:
         """What the bundle knows of its training photos. Raises BundleError."""

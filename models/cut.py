@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from models.bundle import Bundle
 from models.bundles.manifest import LayerEntry
+from models.errors import BundleError
 from models.onnx_weights import parse_model
 from models.runtime import Graph
 
@@ -22,12 +24,33 @@ class Cut(NamedTuple):
     layer: str
     upper: Graph  # maps of that layer (N, C, h, w) -> logits
 
-    def check(self, whole: Graph, size: int) -> None:
-        """See that both answer two photos of noise alike. Raises ValueError."""
-        photos = np.random.default_rng(0).integers(0, 256, (2, size, size, 3))
-        logits, maps = whole.run(photos, ["logits", self.layer])
-        if not np.allclose(self.upper.run(maps, ["logits"])[0], logits, rtol=1e-3, atol=1e-3):
-            raise ValueError(f"the part above {self.layer} answers otherwise than the whole")
+
+def open_cut(bundle: Bundle, whole: Graph, threads: int) -> Cut | None:
+    """Cut the network of a bundle, and see that the part answers as the whole.
+
+    Args:
+        whole: its `layers.onnx`, checked and tried.
+
+    Returns:
+        None: no layer separates it.
+
+    Raises:
+        BundleError: the part does not load, or answers otherwise.
+    """
+    manifest = bundle.manifest
+    photos = np.random.default_rng(0).integers(0, 256, (2, *[manifest.framing.size] * 2, 3))
+    try:
+        cut = cut_network(bundle.read("layers.onnx"), manifest.layers, threads)
+        if cut is None:
+            return None
+        logits, maps = whole.run(photos, ["logits", cut.layer])
+        same = np.allclose(cut.upper.run(maps, ["logits"])[0], logits, rtol=1e-3, atol=1e-3)
+    except Exception as error:  # the runtime's own exceptions have no common base
+        raise BundleError(bundle.path, f"layers.onnx cannot be cut: {error}") from error
+    if not same:
+        reason = f"layers.onnx cannot be cut: the part above {cut.layer} answers otherwise"
+        raise BundleError(bundle.path, reason)
+    return cut
 
 
 def cut_network(model: bytes, layers: Sequence[LayerEntry], threads: int = 1) -> Cut | None:
