@@ -227,7 +227,7 @@ class Classifier:
 
     @cached_property
     def cut(self) -> Cut | None:
-        """The network in two, for saliency by masks, if a layer separates it. Raises BundleError."""
+        """The network in two, for saliency by masks; None: no layer does it. Raises BundleError."""
         return open_cut(self.bundle, self._graph("layers.onnx"), self._threads)
 
     def _read_familiarity(self) -> Familiarity | None:
