@@ -17,6 +17,7 @@ from models import saliency
 from models.bundle import Bundle
 from models.bundles.calibration import Thresholds
 from models.bundles.manifest import LayerEntry, pick_blocks, spread
+from models.cut import Cut, open_cut
 from models.errors import BundleError, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, Room, decode_image
@@ -110,13 +111,10 @@ class Classifier:
         return softmax(self.logits(photos))
 
     def logits(self, photos: np.ndarray) -> np.ndarray:
-        """Compute the score of every class before softmax.
+        """Compute the scores before softmax, (N, K) float32 and finite.
 
         Args:
             photos: (N, S, S, 3) RGB, 0 to 255, uint8 or float32.
-
-        Returns:
-            (N, K) float32, finite.
         """
         return self._run(self.precision.graph, photos, ["logits"])[0]
 
@@ -223,9 +221,13 @@ class Classifier:
         """The last block, if the head reads its mean; else None: it has no exact saliency."""
         if not self.blocks:
             return None
-        last = self.blocks[-1].name
-        pooled = saliency.is_pooled(self._graph("layers.onnx"), last, self.framing.size)
-        return last if pooled else None
+        last, layers = self.blocks[-1].name, self._graph("layers.onnx")
+        return last if saliency.is_pooled(layers, last, self.framing.size) else None
+
+    @cached_property
+    def cut(self) -> Cut | None:
+        """The network in two, for saliency by masks; None: no layer does it. Raises BundleError."""
+        return open_cut(self.bundle, self._graph("layers.onnx"), self._threads)
 
     def _read_familiarity(self) -> Familiarity | None:
         """What the bundle knows of its training photos. Raises BundleError."""

@@ -12,6 +12,8 @@ from models.bundles.manifest import LayerEntry
 from models.classifier import Classifier, Reading
 from models.errors import SettingError, UnknownClass
 
+METHODS = ("position", "masks", "occlusion")  # of saliency
+
 
 @dataclass
 class LayerAnswer:
@@ -85,33 +87,48 @@ def effects_of(
 def explain(classifier: Classifier, photo: np.ndarray, label: str | None, method: str) -> Inside:
     """Compute which parts of a photo speak for a class: `heat`, without the layers.
 
+    Args:
+        method: one of `METHODS`; `choose_method` says which is used where it is not possible.
+
     Raises:
         UnknownClass: the model has no such class. SettingError: no such method.
     """
-    last = classifier.pooled_layer
-    if method == "position" and last is None:
-        raise SettingError(
-            "the head of this network does not read a layer with height and width, so no position "
-            "can be removed: use method=occlusion"
-        )
-    answer = classifier.look(photo, [last] if last else [])
+    method = choose_method(classifier, method)
+    cut = classifier.cut if method == "masks" else None
+    layer = cut.layer if cut else classifier.pooled_layer
+    answer = classifier.look(photo, [layer] if layer else [])
     index = class_index(classifier, answer.probabilities, label)
-    if method == "position" and last:
-        heat = saliency.positions(classifier.head, answer.maps[last], index)
-    elif method == "occlusion":
+    if method == "occlusion":
         heat = saliency.occlusion(classifier.predictor, photo, index)
+    elif cut:
+        flat = np.broadcast_to(photo.mean(axis=(0, 1)).round(), photo.shape)
+        blank = classifier.look(flat, [cut.layer]).maps[cut.layer]
+        heat = saliency.masks(cut.upper, answer.maps[cut.layer], blank, index)
     else:
-        raise SettingError(f"method is {method[:40]!r}; expected position or occlusion")
+        assert layer is not None  # as `choose_method` saw
+        heat = saliency.positions(classifier.head, answer.maps[layer], index)
     return Inside(answer.reading, index, [], heat)
 
 
-def default_method(classifier: Classifier) -> str:
-    """Return how saliency is computed where nothing else is asked for.
+def choose_method(classifier: Classifier, asked: str | None = None) -> str:
+    """Return how saliency is computed for this network.
 
-    By position where the head reads the mean of the last maps; else by occlusion, which is exact
-    for any head, and takes a run of the network for each part of the photo.
+    Nothing asked: by position where the head reads the mean of the last maps, else by masks.
+    Where a path leads around every layer that could be masked, occlusion takes their place.
+
+    Raises:
+        SettingError: no such method, or the head reads no positions.
     """
-    return "position" if classifier.pooled_layer else "occlusion"
+    if asked is None:
+        asked = "position" if classifier.pooled_layer else "masks"
+    if asked not in METHODS:
+        raise SettingError(f"method is {asked[:40]!r}; expected {', '.join(METHODS)}")
+    if asked == "position" and not classifier.pooled_layer:
+        raise SettingError(
+            "the head of this network does not read a layer with height and width, so no position "
+            "can be removed: use method=masks"
+        )
+    return "occlusion" if asked == "masks" and not classifier.cut else asked
 
 
 def class_index(classifier: Classifier, probabilities: np.ndarray, label: str | None) -> int:

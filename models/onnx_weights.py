@@ -42,13 +42,19 @@ _MESSAGES: dict[str, dict[str, tuple[int, Any, bool]]] = {
         "sparse_tensors": (23, "Any", True),
     },
     "Node": {
+        "input": (1, _STRING, True),
+        "output": (2, _STRING, True),
         "op_type": (4, _STRING, False),
         "attribute": (5, "Attribute", True),
         "domain": (7, _STRING, False),
     },
+    "Value": {"name": (1, _STRING, False)},
     "Graph": {
         "node": (1, "Node", True),
         "initializer": (5, "Tensor", True),
+        "input": (11, "Value", True),
+        "output": (12, "Value", True),
+        "value_info": (13, "Value", True),
         "sparse_initializer": (15, "Any", True),
     },
     "Model": {"graph": (7, "Graph", False), "functions": (25, "Any", True)},
@@ -62,8 +68,7 @@ def check_graph(model: bytes) -> None:
         ValueError: it is not so; the message names the tensor or the operator.
         google.protobuf.message.DecodeError: not an ONNX file.
     """
-    parsed: Any = _model_class()()
-    parsed.ParseFromString(model)
+    parsed = parse_model(model)
     graph = parsed.graph
     if parsed.functions:
         raise ValueError("it has functions of its own; expected operators of ONNX alone")
@@ -71,6 +76,17 @@ def check_graph(model: bytes) -> None:
         raise ValueError("it has sparse weights; expected dense ones")
     for tensor in [*graph.initializer, *_checked_attributes(graph)]:
         _check_tensor(tensor)
+
+
+def parse_model(model: bytes) -> Any:
+    """Parse an ONNX file; what is not declared here is kept, and written again.
+
+    Raises:
+        google.protobuf.message.DecodeError: not an ONNX file.
+    """
+    parsed = _model_class()()
+    parsed.ParseFromString(model)
+    return parsed
 
 
 def _checked_attributes(graph: Any) -> Iterator[Any]:
@@ -106,7 +122,7 @@ def _check_tensor(tensor: Any) -> None:
 
 
 def _model_class() -> type[Message]:
-    """The part of ONNX' ModelProto that is looked at; unknown fields are skipped."""
+    """The part of ONNX' ModelProto that is looked at; unknown fields are kept unread."""
     file = descriptor_pb2.FileDescriptorProto(name="weights.proto", package="weights")
     file.syntax = "proto3"
     for name, fields in _MESSAGES.items():

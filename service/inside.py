@@ -12,7 +12,7 @@ from models import mosaic
 from models.bundles.manifest import LayerEntry
 from models.classifier import Classifier
 from models.errors import UnknownChannel
-from models.inside import Inside, LayerAnswer, default_method, explain, look_inside
+from models.inside import Inside, LayerAnswer, choose_method, explain, look_inside
 from models.insight import LayerInsight
 from service.errors import Busy
 from service.incoming.asking import drawing, number, said_by, settings, shelf, wants_json
@@ -21,7 +21,7 @@ from service.watching.metrics import note_reading
 from service.watching.record import stage
 
 bp = Blueprint("inside", __name__)
-_occlusions = threading.BoundedSemaphore(1)  # it takes seconds: one at a time in a worker
+_fine = threading.BoundedSemaphore(1)  # as long as many predictions: one at a time in a worker
 FINE_PX = 56  # maps from this size on hardly shrink, and take most of the time to compress
 HINT = "this layer was not looked into; `python -m training insight BUNDLE PHOTOS` adds it"
 
@@ -50,16 +50,17 @@ def all_activations(name: str | None) -> dict[str, Any]:
 def saliency(name: str | None) -> Response | dict[str, Any]:
     """Which parts of the posted photo speak for a class: laid over it, or numbers."""
     classifier = shelf().find(name)
-    method = request.args.get("method", default_method(classifier))
+    method = choose_method(classifier, request.args.get("method"))
     pixels = decode(classifier, photo_in(request), settings().limits)
-    if method == "occlusion" and not _occlusions.acquire(blocking=False):
+    fine = method != "position"
+    if fine and not _fine.acquire(blocking=False):
         raise Busy("another photo is being covered part by part; try again in 3 seconds", 3)
     try:
         with stage("network"):
             found = explain(classifier, pixels, request.args.get("label"), method)
     finally:
-        if method == "occlusion":
-            _occlusions.release()
+        if fine:
+            _fine.release()
     if wants_json(request.accept_mimetypes):
         return said_by(classifier) | _saliency(classifier, found, method)
     return drawing(classifier, mosaic.png(mosaic.lay_over(pixels, found.heat)))

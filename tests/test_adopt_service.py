@@ -33,7 +33,7 @@ def clients(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("name", "method", "size"),
-    [("sequential", "occlusion", 14), ("nested_backbone", "position", 8),
+    [("sequential", "masks", 13), ("nested_backbone", "position", 8),
      ("without_channel", "occlusion", 14)],
 )  # fmt: skip
 def test_saliency_without_a_method_is_the_one_that_the_head_allows(clients, name, method, size):

@@ -119,7 +119,7 @@ def test_a_family_goes_from_keras_to_a_bundle_and_back(name, hidden, tmp_path, m
     if name.startswith("inception"):  # at 96 px their last maps have one position: none to take out
         assert classifier.pooled_layer is None
         assert look_inside(classifier, photos[0]).heat.tolist() == [[0.0]]
-        with pytest.raises(SettingError, match="use method=occlusion"):
+        with pytest.raises(SettingError, match="use method=masks"):
             explain(classifier, photos[0], None, "position")
     else:
         last = found.maps[classifier.pooled_layer]  # what saliency takes apart

@@ -86,18 +86,24 @@ def test_saliency_as_numbers_and_as_a_picture(client):
         assert (answer.mimetype, picture.size) == ("image/png", (32, 32))
 
 
-def test_occlusion_is_finer_and_asked_for(client):
-    body = client.post("/saliency?method=occlusion", data=PHOTO, headers=JSON).json
-    assert (body["height"], body["width"]) == (14, 14)
+@pytest.mark.parametrize(("method", "side"), [("masks", 16), ("occlusion", 14)])
+def test_finer_saliency_is_asked_for(method, side, client):
+    body = client.post(f"/saliency?method={method}", data=PHOTO, headers=JSON).json
+    assert (body["method"], body["height"], body["width"]) == (method, side, side)
     assert np.ptp(body["map"]) > 0
+    answer = client.post(f"/saliency?method={method}", data=PHOTO)
+    with Image.open(io.BytesIO(answer.data)) as picture:
+        assert (answer.mimetype, picture.size) == ("image/png", (32, 32))
 
 
-def test_a_second_occlusion_at_the_same_time_is_told_to_wait(client):
-    with inside._occlusions:
-        answer = client.post("/saliency?method=occlusion", data=PHOTO)
+@pytest.mark.parametrize("method", ["masks", "occlusion"])
+def test_a_second_finer_saliency_at_the_same_time_is_told_to_wait(method, client):
+    with inside._fine:
+        answer = client.post(f"/saliency?method={method}", data=PHOTO)
+        assert client.post("/saliency", data=PHOTO).status_code == 200  # by position
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "busy")
     assert answer.headers["Retry-After"] == "3"
-    assert client.post("/saliency?method=occlusion", data=PHOTO).status_code == 200
+    assert client.post(f"/saliency?method={method}", data=PHOTO).status_code == 200
 
 
 def test_layers_say_what_a_probe_reads_from_them(client):
@@ -188,7 +194,7 @@ def test_what_is_not_there_is_named(path, status, code, words, client):
     [
         ("/activations?label=purple", 404, "unknown_class", "blue to red"),
         ("/saliency?label=", 404, "unknown_class", "blue to red"),
-        ("/saliency?method=guess", 400, "setting", "expected position or occlusion"),
+        ("/saliency?method=guess", 400, "setting", "expected position, masks, occlusion"),
         ("/activations?top=0", 400, "setting", "expected 1 to 1000"),
         ("/activations/block1_relu?channels=top:0", 400, "setting", "at least one"),
         ("/activations/block1_relu?channels=8", 404, "unknown_channel", "0 to 7"),

@@ -198,8 +198,8 @@ def test_saliency_can_be_taken_off_the_photo_and_made_finer(page, origin):
     overlay = page.locator("#frame canvas")
     expect(overlay).to_be_visible()
     coarse = overlay.evaluate("map => map.width")
-    with page.expect_request("**/saliency?*method=occlusion"):
-        page.get_by_role("button", name="Finer (occlusion)").click()
+    with page.expect_request("**/saliency?*method=masks"):
+        page.get_by_role("button", name="Finer").click()
     expect(page.locator("#saliency")).to_have_attribute("aria-busy", "false")
     assert overlay.evaluate("map => map.width") > coarse
     page.get_by_role("checkbox", name="Show").uncheck()

@@ -105,3 +105,55 @@ def test_occlusion_leaves_the_photo_as_it_was():
     before = photo.copy()
     saliency.occlusion(BRIGHTEST, photo, label=1, cells=5)  # 25 places: two batches
     np.testing.assert_array_equal(photo, before)
+
+
+class Bright:  # stands for the Graph above a layer
+    """A network whose logits are linear in the maps; the positions of one corner count."""
+
+    def __init__(self, twist: float = 0):
+        self.twist = twist  # of a product of two corners, which belongs to neither
+
+    def run(self, maps: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+        assert len(maps) <= saliency.BATCH
+        corner, other = maps[:, 0, 0, 0], maps[:, 0, -1, -1]
+        return [np.stack([3 * corner + self.twist * corner * other, -corner], axis=1)]
+
+
+@pytest.mark.parametrize("twist", [0, 5])
+def test_masks_measure_what_is_lost_without_a_position(twist):
+    network: Any = Bright(twist)
+    blank = np.full((14, 20, 2), 1, np.float32)
+    maps = blank.copy()
+    maps[0, 0] = 2
+    heat = saliency.masks(network, maps, blank, 0)
+    assert heat.shape == (14, 20)
+    # A position between cells is hidden in shares, of which those of the corner sum to `share`.
+    down, right = (1 - 0.5 * 7 / length for length in (14, 20))
+    share = (down**2 + (1 - down) ** 2) * (right**2 + (1 - right) ** 2)
+    assert heat[0, 0] == pytest.approx((3 + twist) * share, rel=1e-4)  # the other corner is blank
+    assert heat.argmax() == 0
+    np.testing.assert_allclose(heat[5:, 7:], 0, atol=1e-5)  # nothing leaks into other cells
+    np.testing.assert_allclose(
+        saliency.masks(network, maps, blank, 1), heat / -(3 + twist), atol=1e-5
+    )
+
+
+def test_two_positions_that_only_matter_together_share_it():
+    network: Any = Bright(twist=5)
+    maps = np.ones((8, 8, 1), np.float32)
+    heat = saliency.masks(network, maps, np.zeros_like(maps), 0)
+    assert heat[0, 0] - heat[-1, -1] == pytest.approx(heat[0, 0] * 3 / 5.5, rel=0.02)
+    np.testing.assert_allclose(heat[3:5, 3:5], 0, atol=1e-5)
+
+
+def test_maps_that_show_nothing_have_nothing_to_hide():
+    blank = np.full((14, 14, 2), 2, np.float32)
+    network: Any = Bright()
+    np.testing.assert_allclose(saliency.masks(network, blank, blank, 0), 0, atol=1e-6)
+
+
+def test_every_pair_of_cells_is_shown_together_as_often_as_apart():
+    signs = saliency.hide_halves().reshape(128, 64) * 2 - 1
+    np.testing.assert_array_equal(signs.T @ signs, 128 * np.eye(64))
+    pairs = (signs[:, :, None] * signs[:, None]).reshape(128, -1)
+    np.testing.assert_array_equal(signs.T @ pairs, 0)  # no effect of a pair looks like a cell's

@@ -62,9 +62,9 @@ export async function activations(model, photo, { label, top }, signal) {
   return (await send(`${below(model)}/activations?${query}`, photo, signal)).json();
 }
 
-/** @returns {Promise<object>} saliency by occlusion: finer, and it takes seconds */
-export async function occlusion(model, photo, label, signal) {
-  const query = new URLSearchParams({ label, method: "occlusion" });
+/** @returns {Promise<object>} finer saliency; its `method` says how it was computed */
+export async function finerSaliency(model, photo, label, signal) {
+  const query = new URLSearchParams({ label, method: "masks" });
   return (await send(`${below(model)}/saliency?${query}`, photo, signal)).json();
 }
 

@@ -66,12 +66,14 @@ const EXEMPLARS = "The patches, out of many photos, that excite this channel mos
 const METHODS = {
   position: "Bright: without this part the score of the class falls. It shows what the model "
     + "used, not whether the model is right; one square of the last map at a time, so it is coarse.",
+  masks: "Bright: with this part hidden, and each time half of the others, the score of the class "
+    + "falls on average. It shows what the model used, not whether the model is right.",
   occlusion: "Bright: with this patch covered the score of the class falls. It shows what the "
     + "model used, not whether the model is right.",
 };
 
 const NO_POSITIONS = " Its head does not read the mean of the last maps, so no position of theirs "
-  + "can be left out: patches of the photo are covered instead.";
+  + "can be left out: parts of the photo are hidden instead.";
 
 /** Whether there is saliency by position: else the service answers one 0. */
 export function hasPositions({ saliency }) {
@@ -84,7 +86,8 @@ export function methodWords(look, finer) {
   if (found?.map.flat().every((drop) => drop <= 0)) {
     return `No part of this photo speaks for “${look.label}”: without any of them its score rises.`;
   }
-  return METHODS[finer ? "occlusion" : "position"] + (hasPositions(look) ? "" : NO_POSITIONS);
+  const method = finer ? found?.method ?? "masks" : "position";
+  return METHODS[method] + (hasPositions(look) ? "" : NO_POSITIONS);
 }
 
 /** Write the sentences that never change into the page. */

@@ -68,7 +68,7 @@ async function describe() {
   byId("saliency").setAttribute("aria-busy", "true");
   try {
     for (const each of looks) {
-      each.finer ??= await api.occlusion(model.name, each.photo.blob, look.label, signal);
+      each.finer ??= await api.finerSaliency(model.name, each.photo.blob, look.label, signal);
       signal.throwIfAborted();
       byId("saliency-words").textContent = methodWords(look, finer);
       lay();
