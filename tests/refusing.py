@@ -18,5 +18,5 @@ def refused(path: Path, *words: str) -> str:
         rebuild(read_model_file(path))
     text = str(caught.value).replace(str(path), "")
     for word in words:
-        assert word in text
+        assert word in text, text
     return text

@@ -106,7 +106,7 @@ def test_an_operation_without_a_counterpart_is_called_that(ending, tmp_path):
     image = keras.Input((8, 8, 3))
     model = keras.Model(image, layers.Flatten()(keras.ops.square(image)))
     model.save(tmp_path / f"m.{ending}")  # HDF5 does not say that it is one of Keras' own
-    refused(tmp_path / f"m.{ending}", "operation 'square'", "no counterpart")
+    refused(tmp_path / f"m.{ending}", "operation 'square", "(square) has no counterpart")
 
 
 def test_an_activation_of_somebodys_own_is_refused(good, tmp_path):

@@ -38,7 +38,7 @@ OF_OTHERS = (
     "--python-platform",
     "--only-binary",
 )  # curl, docker, ...
-OF_BENCHMARKS = ("--picture", "--recipes", "--rows", "--seeds", "--few", "--own")
+OF_BENCHMARKS = ("--environments", "--picture", "--recipes", "--rows", "--seeds", "--few", "--own")
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
 
 

@@ -116,7 +116,6 @@ def shared(x):
 
 
 REFUSED = {  # the layer's name must stand in the message
-    "bicubic UpSampling2D": ("it", lambda x: layers.UpSampling2D(2, None, "bicubic", name="it")(x)),
     "Softmax of rows": ("it", lambda x: layers.Softmax(1, name="it")(x)),
     "a nested model": ("it", lambda x: keras.Sequential([layers.Conv2D(2, 3)], name="it")(x)),
     "an odd activation": (
@@ -124,7 +123,6 @@ REFUSED = {  # the layer's name must stand in the message
         lambda x: layers.Conv2D(2, 3, activation="sparsemax", name="it")(x),
     ),
     "Concatenate of photos": ("it", lambda x: layers.Concatenate(0, name="it")([x, x])),
-    "BatchNormalization of rows": ("it", lambda x: layers.BatchNormalization(1, name="it")(x)),
     "LayerNormalization of rows": ("it", lambda x: layers.LayerNormalization(1, name="it")(x)),
     "Normalization inverted": (
         "it",
