@@ -23,6 +23,7 @@ from tests.quantising import INT8, train
 from tests.serving import ROOT
 from training import quantise as room
 from training.evaluation.evaluate import evaluate_bundle
+from training.features import int8
 from training.insight.add import add_insight
 from training.settings.console import Stages
 
@@ -133,6 +134,24 @@ def test_it_is_refused_where_it_is_worse_than_the_bounds(update, reason):
 def test_it_is_refused_where_it_cannot_promise_what_float32_can():
     promised = Thresholds(prediction_set=PredictionSet(coverage=0.999, least_probability=0.1))
     assert "too few to set its prediction sets on" in str(room._why_not(facts_of(), promised))
+
+
+def test_a_second_head_quantises_nothing_again(int8_photos, tmp_path, monkeypatch):
+    made = []
+    quantise = int8._quantise
+    monkeypatch.setattr(int8, "_quantise", lambda *known: made.append(1) or quantise(*known))
+    cache = tmp_path / "cache"
+    runs = {
+        head: train(int8_photos, tmp_path / head, head=head, cache=cache) for head in ("lda", "svm")
+    }
+    assert made == [1]
+    (kept,) = cache.glob("int8-*.npz")
+    again = train(int8_photos, tmp_path / "again", head="svm", cache=cache)
+    assert again.files[INT8].sha256 == runs["svm"].files[INT8].sha256
+    assert again.int8 == runs["svm"].int8
+    kept.write_bytes(kept.read_bytes()[:-50])  # half written, or damaged: made anew
+    assert train(int8_photos, tmp_path / "anew", head="svm", cache=cache).int8 == again.int8
+    assert made == [1, 1]
 
 
 def test_a_refused_graph_is_not_written_and_it_says_why(int8_photos, tmp_path, monkeypatch):

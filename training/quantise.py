@@ -5,26 +5,20 @@ than probabilities. So the numbers of the graph in INT8 are its features: its ow
 prediction sets and familiarity are set on those of the validation photos, as the others were.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from models.building.attach import attach_to_onnx
 from models.bundles.calibration import Int8Facts, Thresholds
-from models.errors import ImageError
-from models.images import decode_image
-from models.onnx_weights import check_graph
+from models.errors import StorageError
 from models.precision import GRAPHS, probability_moved
-from models.runtime import Graph
 from training.evaluation.calibrate import calibrate
 from training.evaluation.familiarity import ENOUGH, least_of
 from training.evaluation.folds import turns
-from training.features.backbone import Compiled
+from training.features.int8 import Int8Answers, int8_answers
 from training.heads.forward import apply_head, head_logits
-from training.photos.listing import Photo
 from training.results import Trained
 from training.settings.config import FitConfig
 from training.settings.console import Stages
@@ -70,47 +64,29 @@ def in_words(facts: Int8Facts) -> str:
 
 
 def _quantise(trained: Trained, config: FitConfig) -> Quantised:
-    data, compiled = trained.data, trained.compiled
-    everything, rows = data.features.photos, data.split.validation
+    data = trained.data
+    rows = data.split.validation
     if len(rows) < ENOUGH:
         return _refuse(f"{len(rows)} validation photos cannot judge it; {ENOUGH} are needed")
-    read = partial(_decode, config=config)
-    with ThreadPoolExecutor(config.workers) as pool:
-        chosen = choose_calibration(data.split.train, data.labels, config.seed)
-        decoded = pool.map(read, [everything[row] for row in chosen])
-        photos = [pixels for pixels in decoded if pixels is not None]
-        if not photos:
-            return _refuse("no training photo can be read any more")
-        try:
-            backbone = _quantise_backbone(compiled, np.stack(photos), config.workers)
-            running = Graph(backbone)
-            answer = partial(_answer, running, compiled.vector, read)
-            vectors = list(pool.map(answer, [everything[row] for row in rows]))
-        except Exception as error:  # of ONNX Runtime's tools, which have no common base
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            return _refuse(f"this network cannot be quantised: {lines[0][:300]}")
-    seen = [row for row, vector in zip(rows, vectors, strict=True) if vector is not None]
-    if len(seen) < ENOUGH:
-        return _refuse(f"{len(seen)} validation photos can still be read; {ENOUGH} are needed")
-    answers = np.stack([vector for vector in vectors if vector is not None])
-    return _judge(trained, backbone, answers, seen, len(photos), config)
+    chosen = choose_calibration(data.split.train, data.labels, config.seed)
+    try:
+        answers = int8_answers(trained.compiled, data.features, chosen, rows, config)
+    except StorageError:
+        raise
+    except Exception as error:  # of ONNX Runtime's tools, which have no common base
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return _refuse(f"this network cannot be quantised: {lines[0][:300]}")
+    if len(answers.rows) < ENOUGH:
+        return _refuse(
+            f"{len(answers.rows)} validation photos can still be read; {ENOUGH} are needed"
+        )
+    return _judge(trained, answers, config)
 
 
-def _judge(
-    trained: Trained,
-    backbone: bytes,
-    vectors: np.ndarray,
-    rows: Sequence[int],
-    calibrated_on: int,
-    config: FitConfig,
-) -> Quantised:
-    """Set temperature and thresholds on what INT8 answers, and keep it if it is good enough.
-
-    Args:
-        vectors: (N, D) that the backbone answers for the validation photos `rows`.
-        calibrated_on: photos that set its scales.
-    """
-    features, labels = trained.data.some(list(rows))
+def _judge(trained: Trained, answers: Int8Answers, config: FitConfig) -> Quantised:
+    """Set temperature and thresholds on what INT8 answers, and keep it if it is good enough."""
+    rows, vectors = answers.rows, answers.vectors
+    features, labels = trained.data.some(rows)
     known = trained.calibrated
     own = vectors[:, -features.shape[1] :]
     fitted = calibrate(known.layers, head_logits(known.layers, own), labels, config.coverage)
@@ -126,7 +102,7 @@ def _judge(
     temperature = known.calibration.temperature * fitted.calibration.temperature
     facts = Int8Facts(
         kept=False,
-        calibrated_on=calibrated_on,
+        calibrated_on=answers.calibrated_on,
         photos=len(rows),
         accuracy=accuracies[0],
         accuracy_fp32=accuracies[1],
@@ -137,7 +113,7 @@ def _judge(
     reason = _why_not(facts, known.thresholds)
     if reason:
         return Quantised(facts.model_copy(update={"reason": reason}))
-    graph = attach_to_onnx(backbone, fitted.layers, maps=False)
+    graph = attach_to_onnx(answers.graph, fitted.layers, maps=False)
     return Quantised(facts.model_copy(update={"kept": True}), graph)
 
 
@@ -169,38 +145,6 @@ def choose_calibration(train: Sequence[int], labels: np.ndarray, seed: int) -> l
     turn = turns(labels[rows], order)
     chosen = order[np.argsort(turn[order], kind="stable")[:CALIBRATED_ON]]
     return sorted(rows[chosen].tolist())
-
-
-def _quantise_backbone(compiled: Compiled, photos: np.ndarray, workers: int) -> bytes:
-    """Write the backbone in INT8. Raises ValueError, and what ONNX Runtime's tools raise."""
-    from models.building.quantise import quantise  # takes a second to import
-
-    outputs = ["features", *(["pooled"] if compiled.compared else [])]
-    graph = quantise(compiled.graph_with(outputs), photos, workers)
-    check_graph(graph)
-    return graph
-
-
-def _decode(photo: Photo, config: FitConfig) -> np.ndarray | None:
-    """Read (S, S, 3) uint8 pixels; None: it cannot be read any more."""
-    try:
-        return decode_image(photo.path.read_bytes(), config.framing, config.limits)
-    except (ImageError, OSError):
-        return None
-
-
-def _answer(
-    running: Graph, output: str, read: Callable[[Photo], np.ndarray | None], photo: Photo
-) -> np.ndarray | None:
-    """Compute (D,) of one photo; None: it cannot be read any more."""
-    pixels = read(photo)
-    if pixels is None:
-        return None
-    (vectors,) = running.run(pixels[None], [output])
-    if not np.isfinite(vectors).all():
-        raise ValueError("it answers with numbers that are not finite")
-    answer: np.ndarray = vectors[0]
-    return answer
 
 
 def _refuse(reason: str) -> Quantised:
