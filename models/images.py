@@ -222,7 +222,7 @@ def _load(
         width, height = stream.size
         _check_pixels(width, height, limits, data.startswith(b"\xff\xd8"))
         if data.startswith(b"RIFF"):
-            held.take(bytes_to_decode("WEBP", width * height))
+            held.take(bytes_to_decode("WEBP", width, height))
     with Image.open(io.BytesIO(data), formats=openable(data, limits)) as image:
         _check_header(image, stream, limits)
         picture = Picture(image, image.width, image.height, image.format or "")
@@ -246,10 +246,10 @@ def _load(
 def _bytes_to_load(picture: Picture, stream: Stream) -> int:
     """What decoding an opened photo will take: a JPEG of one scan only what it is drafted to."""
     kind = picture.kind
-    if kind in ("JPEG", "MPO") and (stream.scans > 1 or "progressive" in picture.image.info):
-        return bytes_to_decode("PROGRESSIVE", picture.width * picture.height)
-    pixels_loaded = picture.image.width * picture.image.height
-    return bytes_to_decode("PNG16" if kind == "PNG" and picture.deep else kind, pixels_loaded)
+    if stream.coefficients:  # all are kept until the last scan
+        return bytes_to_decode("PROGRESSIVE", picture.width, picture.height)
+    deep = kind == "PNG" and picture.deep
+    return bytes_to_decode("PNG16" if deep else kind, picture.image.width, picture.image.height)
 
 
 def _load_without_end(

@@ -22,6 +22,7 @@ from tests.conftest import encode_photo, paint_photo
 
 FORK = multiprocessing.get_context("fork")
 MOST = 25_000_000
+ROW = 32  # bytes
 PHOTO = paint_photo(60, 90)
 
 
@@ -31,7 +32,7 @@ KINDS = [
     ("PNG", {}, "PNG", 10),
     ("WEBP", {}, "WEBP", 19),
     ("WEBP", {"lossless": True}, "WEBP", 19),
-    ("GIF", {}, "GIF", 6),
+    ("GIF", {}, "GIF", 10),
     ("BMP", {}, "BMP", 5),
 ]
 
@@ -53,34 +54,38 @@ def asked_for(data: bytes, size: int = 64) -> list[int]:
 def test_the_size_in_a_header_is_read_without_decoding(kind, options, found, bytes_a_pixel):
     photo = encode_photo(PHOTO, kind, **options)
     assert read_header(photo) == (found, 90, 60)
-    assert guess_memory(photo, 64, MOST) == int(90 * 60 * bytes_a_pixel)
+    assert guess_memory(photo, 64, MOST) == int(90 * 60 * bytes_a_pixel) + 60 * ROW
     assert read_header(b"in front" + photo, start=8) == (found, 90, 60)  # inside a form
-    assert asked_for(photo) == [int(90 * 60 * bytes_a_pixel)]
+    assert asked_for(photo) == [int(90 * 60 * bytes_a_pixel) + 60 * ROW]
 
 
 def test_sixteen_bits_transparency_and_a_sized_frame_cost_more_or_the_same():
     deep = encode_photo(Image.fromarray(np.zeros((60, 90), np.uint16)))
     assert read_header(deep) == ("PNG16", 90, 60)
-    assert asked_for(deep) == [int(90 * 60 * 14.5)]
+    assert asked_for(deep) == [int(90 * 60 * 14.5) + 60 * ROW]
     clear = encode_photo(Image.fromarray(PHOTO).convert("RGBA"), "WEBP", lossless=True)
     assert read_header(clear) == ("WEBP", 90, 60)
 
 
 def test_a_large_jpeg_is_cheap_because_it_is_decoded_small():
     photo = encode_photo(np.zeros((2400, 2400, 3), np.uint8), "JPEG")
-    assert guess_memory(photo, 64, MOST) == 300 * 300 * 4  # an eighth: 2400 / (4 x 64) is over 8
-    assert guess_memory(photo, 1024, MOST) == 2400 * 2400 * 4
-    assert asked_for(photo) == [300 * 300 * 4]
-    assert asked_for(photo, 1024) == [2400 * 2400 * 4]
+    assert guess_memory(photo, 64, MOST) == 300 * (
+        300 * 4 + ROW
+    )  # an eighth: 2400 / (4 x 64) is over 8
+    assert guess_memory(photo, 1024, MOST) == 2400 * (2400 * 4 + ROW)
+    assert asked_for(photo) == [300 * (300 * 4 + ROW)]
+    assert asked_for(photo, 1024) == [2400 * (2400 * 4 + ROW)]
     slow = encode_photo(np.zeros((2400, 2400, 3), np.uint8), "JPEG", progressive=True)
-    assert asked_for(slow) == [int(2400 * 2400 * 8.5)]  # its coefficients are kept whole
+    assert asked_for(slow) == [
+        int(2400 * 2400 * 8.5) + 2400 * ROW
+    ]  # its coefficients are kept whole
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "AVIF"])
 def test_a_photo_whose_header_is_not_read_is_guessed_to_be_of_the_largest_size(kind):
     photo = encode_photo(PHOTO, kind)
-    assert guess_memory(photo, 224, MOST) == int(14.5 * MOST)
-    assert asked_for(photo) == [int(90 * 60 * 14.5)]  # the decoder knows it
+    assert guess_memory(photo, 224, MOST) == int(14.5 * MOST) + ROW
+    assert asked_for(photo) == [int(90 * 60 * 14.5) + 60 * ROW]  # the decoder knows it
 
 
 def riff(*chunks: bytes) -> bytes:
@@ -100,20 +105,30 @@ BMP = encode_photo(PHOTO, "BMP")
 SMALL_SCREEN = GIF[:6] + bytes([1, 0, 1, 0]) + GIF[10:]  # its picture is larger than it
 CORE = BMP[:14] + (12).to_bytes(4, "little") + bytes([90, 0, 60, 0, 1, 0, 24, 0]) + BMP[54:]
 CORE = CORE[:10] + (26).to_bytes(4, "little") + CORE[14:]
-LIES = {  # what a file is -> what its decoder knows it to take, in bytes
-    "WebP behind a chunk that is unknown": (riff(b"abcd" + bytes(4), LOSSLESS[12:]), 19 * 5400),
-    "PNG behind a chunk that is unknown": (PNG[:8] + b"\0\0\0\0abCd\0\0\0\0" + PNG[8:], 54_000),
-    "JPEG behind 990 comments": (JPEG[:2] + segments(990) + JPEG[2:], 4 * 5400),
-    "GIF with a screen of one pixel": (SMALL_SCREEN, 6 * 5400),
-    "BMP of OS/2": (CORE, 5 * 5400),
+START = JPEG.index(b"\xff\xda")
+ONE_COLOUR = JPEG[:START] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + bytes(99) + b"\xff\xd9"
+LIES = {  # what a file is -> what it takes, in bytes a pixel
+    "WebP behind a chunk that is unknown": (riff(b"abcd" + bytes(4), LOSSLESS[12:]), 19),
+    "PNG behind a chunk that is unknown": (PNG[:8] + b"\0\0\0\0abCd\0\0\0\0" + PNG[8:], 10),
+    "JPEG behind 990 comments": (JPEG[:2] + segments(990) + JPEG[2:], 4),
+    "GIF with a screen of one pixel": (SMALL_SCREEN, 10),
+    "BMP of OS/2": (CORE, 5),
+    "JPEG whose only scan has one of three colours": (ONE_COLOUR, 8.5),
 }
 
 
 @pytest.mark.parametrize("name", LIES)
 def test_a_header_in_a_rare_form_hides_no_memory(name):
-    data, taken = LIES[name]
+    data, each = LIES[name]
+    taken = int(5400 * each) + 60 * ROW
     assert guess_memory(data, 64, MOST) >= taken  # it waits where large ones wait
     assert asked_for(data) == [taken]
+
+
+def test_rows_count_beside_pixels():
+    tall = encode_photo(np.zeros((60_000, 1), np.uint8))
+    assert asked_for(tall) == [60_000 * (10 + ROW)]  # Pillow keeps a pointer to each
+    assert guess_memory(tall, 64, MOST) == 60_000 * (10 + ROW)
 
 
 def test_a_gif_is_stepped_through_no_further_than_a_thousand_blocks():
@@ -122,7 +137,7 @@ def test_a_gif_is_stepped_through_no_further_than_a_thousand_blocks():
 
 
 def test_a_photo_that_lacks_its_end_takes_room_once():
-    assert asked_for(JPEG[:-2]) == [4 * 5400]
+    assert asked_for(JPEG[:-2]) == [4 * 5400 + 60 * ROW]
 
 
 def test_room_that_is_refused_is_no_damage_of_the_photo():

@@ -150,6 +150,15 @@ def test_binary_data_that_does_not_add_up_is_refused(client, tensor, tail, words
     assert words in answer.json["error"]
 
 
+def test_numbers_of_thousands_of_digits_are_refused(client):
+    digits = "9" * 4_300
+    start = '{"name": "encoded", "datatype": "BYTES", "shape": [1], "parameters": '
+    one = f'{start}{{"binary_data_size": {digits}}}}}'
+    answer = client.post(INFER, data=f'{{"inputs": [{one}, {one}]}}')
+    assert answer.status_code == 400
+    assert "binary_data_size" in answer.json["error"]
+
+
 @pytest.mark.parametrize("length", ["0", "-1", "999999", "1e3", "²", "9" * 5000, "5,5"])
 def test_a_length_of_the_json_that_cannot_be_is_refused(client, length):
     answer = post_binary(client, {"inputs": [pixels()]}, b"", length)

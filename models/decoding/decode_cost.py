@@ -8,7 +8,8 @@ to 19; GIF 5; BMP 4; AVIF 9; TIFF 4 to 14.
 from typing import NamedTuple
 
 BYTES_A_PIXEL = {"JPEG": 4.0, "MPO": 4.0, "PROGRESSIVE": 8.5, "PNG": 10.0, "PNG16": 14.5,
-                 "WEBP": 19.0, "GIF": 6.0, "BMP": 5.0, "OTHER": 14.5}  # fmt: skip
+                 "WEBP": 19.0, "GIF": 10.0, "BMP": 5.0, "OTHER": 14.5}  # fmt: skip
+BYTES_A_ROW = 32  # Pillow keeps a pointer to each row, of each picture that it makes of one
 STEPS = 1_000  # through a file, to find its size: beyond it the size counts as unknown
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; those three mean others
 
@@ -21,14 +22,15 @@ class Header(NamedTuple):
     height: int
 
 
-def bytes_to_decode(kind: str, pixels: int) -> int:
+def bytes_to_decode(kind: str, width: int, height: int) -> int:
     """Estimate the bytes that decoding takes, rather too many than too few.
 
     Args:
         kind: Pillow's name of the format, PROGRESSIVE or PNG16.
-        pixels: of the picture as it is decoded.
+        width, height: px of the picture as it is decoded.
     """
-    return int(pixels * BYTES_A_PIXEL.get(kind, BYTES_A_PIXEL["OTHER"]))
+    each = BYTES_A_PIXEL.get(kind, BYTES_A_PIXEL["OTHER"])
+    return int(width * height * each) + height * BYTES_A_ROW
 
 
 def guess_memory(data: bytes, size: int, most_pixels: int, start: int = 0) -> int:
@@ -48,12 +50,14 @@ def guess_memory(data: bytes, size: int, most_pixels: int, start: int = 0) -> in
     header = read_header(data, start)
     if header is None:
         return 0
-    pixels = header.width * header.height or most_pixels
-    if header.kind == "JPEG":
-        shrink = min(header.width, header.height) / (4 * size)  # as images.py asks `draft` for
+    kind, width, height = header
+    if not width * height:
+        width, height = most_pixels, 1
+    scale = 1
+    if kind == "JPEG":
+        shrink = min(width, height) / (4 * size)  # as images.py asks `draft` for
         scale = next(step for step in (8, 4, 2, 1) if shrink >= step or step == 1)
-        pixels //= scale**2
-    return bytes_to_decode(header.kind, min(pixels, most_pixels))
+    return bytes_to_decode(kind, width // scale, height // scale)
 
 
 def read_header(data: bytes, start: int = 0) -> Header | None:
@@ -86,20 +90,25 @@ def _png(head: bytes) -> Header:
 
 
 def _jpeg(data: bytes, at: int) -> Header:
+    """The size in its frame; PROGRESSIVE too where the first scan lacks some of the colours."""
+    found, colours = Header("PROGRESSIVE", 0, 0), -1
     for _ in range(STEPS):
         at = data.find(b"\xff", at)
         if at < 0 or at + 9 > len(data):
             break
         marker = data[at + 1]
+        if marker == 0xDA:
+            return found if data[at + 4] == colours else found._replace(kind="PROGRESSIVE")
         if marker in _FRAMES:
             progressive = marker in (0xC2, 0xC6, 0xCA, 0xCE)
             kind = "PROGRESSIVE" if progressive else "JPEG"
-            return Header(kind, _big(data[at + 7 : at + 9]), _big(data[at + 5 : at + 7]))
+            found = Header(kind, _big(data[at + 7 : at + 9]), _big(data[at + 5 : at + 7]))
+            colours = data[at + 9] if at + 9 < len(data) else -1
         if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:  # they have no length
             at += 1
         else:
             at += 2 + _big(data[at + 2 : at + 4])
-    return Header("PROGRESSIVE", 0, 0)
+    return found._replace(kind="PROGRESSIVE")
 
 
 def _webp(head: bytes) -> Header:

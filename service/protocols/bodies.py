@@ -12,7 +12,10 @@ from service.errors import BadRequestBody
 
 MOST_INPUTS, MOST_OUTPUTS = 8, 16
 Name = Annotated[str, Field(max_length=200)]
-Size = Annotated[int, Field(ge=1)]  # of one dimension
+MOST_INT = (
+    10**40
+)  # Python refuses to write numbers of 4,301 digits, such as a sum of these could have
+Size = Annotated[int, Field(ge=1, lt=MOST_INT)]  # of one dimension
 
 
 class Body(BaseModel):
@@ -33,7 +36,7 @@ class ProtocolError(Body):
 class InputParameters(Body):
     """Where the numbers of an input are."""
 
-    binary_data_size: Annotated[int, Field(ge=0)] | None = None  # bytes after the JSON
+    binary_data_size: Annotated[int, Field(ge=0, lt=MOST_INT)] | None = None  # bytes after the JSON
     shared_memory_region: Any = None  # refused
 
 
@@ -51,7 +54,9 @@ class OutputParameters(Body):
     """How an output is to be written."""
 
     binary_data: bool | None = None
-    classification: Annotated[int, Field(ge=0)] | None = None  # the best so many, as text
+    classification: Annotated[int, Field(ge=0, lt=MOST_INT)] | None = (
+        None  # the best so many, as text
+    )
     shared_memory_region: Any = None  # refused
 
 
