@@ -56,8 +56,12 @@ class Server:
         if buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         connection.settimeout(30)
-        connection.connect(("127.0.0.1", self.port))
-        connection.sendall(content)
+        try:
+            connection.connect(("127.0.0.1", self.port))
+            connection.sendall(content)
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def workers(self) -> list[int]:

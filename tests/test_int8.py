@@ -139,7 +139,12 @@ def test_it_is_refused_where_it_cannot_promise_what_float32_can():
 def test_a_second_head_quantises_nothing_again(int8_photos, tmp_path, monkeypatch):
     made = []
     quantise = int8._quantise
-    monkeypatch.setattr(int8, "_quantise", lambda *known: made.append(1) or quantise(*known))
+
+    def count(*known):
+        made.append(1)
+        return quantise(*known)
+
+    monkeypatch.setattr(int8, "_quantise", count)
     cache = tmp_path / "cache"
     runs = {
         head: train(int8_photos, tmp_path / head, head=head, cache=cache) for head in ("lda", "svm")

@@ -180,8 +180,8 @@ def test_a_large_photo_behind_the_json_is_heavy():
 def test_a_form_is_searched_no_further_than_its_first_kilobytes():
     kind = {"CONTENT_TYPE": "multipart/form-data; boundary=b"}
     assert is_heavy(kind, form(FILE + "\r\nX-Long: " + "a" * 9_000), Limits())
-    assert is_heavy(kind, form(FILE).replace(PHOTO, PHOTO + bytes(4_000_000)), Limits())
-    assert not is_heavy(kind, form(FILE).replace(PHOTO, PHOTO + bytes(3_000_000)), Limits())
+    assert is_heavy(kind, form(FILE).replace(PHOTO, PHOTO + bytes(2_000_000)), Limits())
+    assert not is_heavy(kind, form(FILE).replace(PHOTO, PHOTO + bytes(1_500_000)), Limits())
 
 
 @pytest.mark.parametrize(

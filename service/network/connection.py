@@ -12,6 +12,7 @@ import re
 import secrets
 import select
 import time
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
@@ -19,7 +20,7 @@ from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.errors import answer_bytes
-from service.network.parser import Parser
+from service.network.parser import Parser, size_of, take_target
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,6 @@ CONNECTION = "layerscope.connection"  # in the scope of a request
 
 _TOO_LONG = f"all headers together are longer than {HEAD_BYTES:,} bytes"
 _EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
-_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
 
 
 class Phase(Enum):
@@ -57,6 +57,7 @@ class Connection(ASGIProtocol):
         self.unparsed = 0  # bytes of a head that arrives, or of requests that came ahead
         self.heard = False  # anything of the request that arrives
         self.ended = False  # the client has closed its side
+        self.told = False  # it was cut with a word, which has been counted and logged
         self._closed: bool = False  # gunicorn's: nothing more is said
 
     def enter(self, phase: Phase) -> None:
@@ -101,14 +102,15 @@ class Connection(ASGIProtocol):
         return self._body_receiver is not None and bool(self._body_receiver._complete)
 
     @property
-    def answered(self) -> bool:
-        """Whether it was cut with a word, or is gone: no answer can follow."""
+    def gone(self) -> bool:
+        """Whether nothing can be said any more: it was cut, with a word or not, or has left."""
         return self._closed
 
     def cut(self, status: int, code: str, message: str) -> None:
         """End a request that is overdue or in the way: with a word while it arrives."""
         if self.phase is Phase.ARRIVING and self.heard and not self._closed:
             self._say(status, code, message)
+            self.told = True
             self._close_transport()
             if self._body_receiver is not None:
                 self._body_receiver.signal_disconnect()  # the front lets go of what came
@@ -128,6 +130,9 @@ class Connection(ASGIProtocol):
         self.worker.connections.discard(self)
         super().connection_lost(exc)
         self.release_all()
+        if self._callback_parser is not None:  # its own circle of references may live on for long
+            with suppress(BufferError):
+                self._callback_parser._buffer.clear()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; the first byte after an answer starts a new clock."""
@@ -173,7 +178,7 @@ class Connection(ASGIProtocol):
         if not self._closed:
             self.unparsed = len(parser._buffer)
             if not parser.is_complete:
-                self.unparsed += _size(parser._headers_list)
+                self.unparsed += size_of(parser._headers_list)
                 super()._resume_reading()  # the rest of this request is still to come
         self.worker.hold(self.unparsed - before)
         return going_on and self._refuse_long_head()
@@ -191,6 +196,12 @@ class Connection(ASGIProtocol):
         super()._setup_callback_parser()
         self._callback_parser.__class__ = Parser  # gunicorn names its own
 
+    def _http1_buffered(self) -> int:
+        """Bytes that wait for their turn, also in our parser: gunicorn asks its own alone."""
+        receiver, parser = self._body_receiver, self._callback_parser
+        held = receiver.buffered if receiver is not None else 0
+        return int(held + (len(parser._buffer) if parser.is_complete else 0))
+
     def _resume_reading(self) -> None:
         """Read on, unless requests that came ahead still wait for their answers."""
         waiting = self._http1_buffered() > self._max_buffer_size // 2
@@ -201,7 +212,7 @@ class Connection(ASGIProtocol):
         if self.phase is Phase.IDLE:  # a request that came together with the one before
             self.enter(Phase.ARRIVING)
         self._parts = 0
-        if _size(self._callback_parser.headers) > HEAD_BYTES:
+        if size_of(self._callback_parser.headers) > HEAD_BYTES:
             raise LimitRequestHeaders(_TOO_LONG)
         take_target(self._callback_parser)
         return bool(super()._on_headers_complete())
@@ -242,6 +253,8 @@ class Connection(ASGIProtocol):
             self._say(status, "bad_request", f"not a valid HTTP request: {message[:200]}")
 
     def _say(self, status: int, code: str, message: str) -> None:
+        if self._closed:
+            return
         request_id = secrets.token_hex(8)
         head, body = answer_bytes(status, code, message, request_id)
         self.worker.asgi.watch.broken(request_id, status, len(body))
@@ -263,26 +276,3 @@ class Connection(ASGIProtocol):
             self.transport.abort()
         else:
             self._resume_reading()
-
-
-def _size(headers: list[tuple[bytes, bytes]]) -> int:
-    return sum(len(name) + len(value) for name, value in headers)
-
-
-def take_target(parser: Any) -> None:
-    """Bring the target of a request, which proxies send with its host, into the usual form.
-
-    RFC 9112, 3.2: the host of such a target replaces that of the header, which HTTP/1.1 needs
-    in any case. Raises ParseError.
-    """
-    if parser.http_version >= (1, 1) and all(name != b"host" for name, _ in parser.headers):
-        raise ParseError("HTTP/1.1 without a Host header")
-    if parser.path.startswith(b"/") or b"://" not in parser.path:
-        return
-    absolute = _ABSOLUTE.fullmatch(parser.path)
-    if absolute is None:
-        raise ParseError("the target is neither a path nor an http address")
-    host, path = absolute.groups()
-    parser.path = path if path.startswith(b"/") else b"/" + path
-    others = [(name, value) for name, value in parser.headers if name != b"host"]
-    parser.headers = [(b"host", host), *others]

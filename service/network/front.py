@@ -64,8 +64,11 @@ class Front:
             try:
                 answer = await self._answer(environ, connection, receive, send)
             except LayerscopeError as error:
-                if connection.answered:  # it was overdue: that has been said, counted and logged
-                    status = 0
+                if connection.gone:
+                    if connection.told:  # it was overdue: that has been counted and logged
+                        status = 0
+                    else:
+                        self.watch.answered(environ, status, began)
                     return
                 answer = self._refuse(error, environ)
             if answer is None:  # it has left as a stream

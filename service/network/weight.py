@@ -18,7 +18,8 @@ from service.incoming.json_body import HEADER_LENGTH, memory_of, split_binary
 
 USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
 PART_HEAD_BYTES = 8_192  # of a form, in which the blank line behind a part's headers is looked for
-SEARCHED_BYTES = 4_000_000  # of a form or of JSON; a longer one is heavy in any case
+SEARCHED_BYTES = 2_000_000  # of a form or of JSON; a longer one is heavy in any case
+FEW_TEXTS = 2_000  # quotation marks in the JSON of one photo: each is looked at
 HEAD_CHARACTERS = 400_000  # of base64: what stands before the size of a photo fits
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 _SHAPE = re.compile(rb'"shape"\s*:\s*\[\s*1\s*[\],]')  # of one photo
@@ -59,6 +60,8 @@ def _is_heavy_json(environ: dict[str, Any], body: bytes, limits: Limits) -> bool
     if size > SEARCHED_BYTES:
         return True
     text = body[:size]
+    if text.count(b'"') > FEW_TEXTS:
+        return True
     if b"\\" in text or memory_of(text) - 2 * size > SMALL_BYTES:
         return True
     if text.count(b'"shape"') != len(_SHAPE.findall(text)):
