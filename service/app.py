@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Flask, Response, request
 
 from service import errors, health, inside, pages, routes
+from service.described import routes as described_routes
 from service.finite_json import FiniteJSON
 from service.headers import common_headers, new_request_id
 from service.incoming.decode_memory import DecodeMemory
@@ -53,6 +54,7 @@ def create_app(
         pages.bp,
         health.bp,
         exposition.bp,
+        described_routes.bp,
         oip.bp,
         tf_serving.bp,
     ):

@@ -184,6 +184,21 @@ class ModelStatus(Body):
     model_version_status: list[VersionStatus]
 
 
+class ModelSpec(Body):
+    """Which version of a model is described."""
+
+    name: str
+    version: str
+    signature_name: str = ""
+
+
+class SignatureMetadata(Body):
+    """The answer to GET /v1/models/NAME/metadata: what a model takes and answers."""
+
+    model_spec: ModelSpec
+    metadata: dict[str, Any]  # TensorFlow's own description of signatures
+
+
 Checked = TypeVar("Checked", bound=Body)
 
 
