@@ -120,9 +120,8 @@ def _operation(app: Flask, rule: Rule, path: str, known: Operation) -> dict[str,
 
 def _identity(rule: Rule) -> str:
     """A name for one address of a route; what stands before the dash is the route's."""
-    below = [word for word in ("name", "version") if word in rule.arguments]
-    short = rule.defaults is not None  # there is an address without the name of a model
-    return "-".join([rule.endpoint, *below]) if not short else rule.endpoint
+    below = [word for word in _PARAMETER.findall(rule.rule) if word in ("name", "version")]
+    return "-".join([rule.endpoint, *below])
 
 
 def _answered(known: Operation) -> dict[str, Any]:

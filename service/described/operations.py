@@ -108,6 +108,6 @@ def photo_body(photos: int | None, limits: Limits, most: int) -> dict[str, Any]:
         told += f" Up to {most} photos, each in a field `{FIELD}`."
     form = {"type": "object", "properties": {FIELD: field}, "required": [FIELD]}
     raw = [f"image/{name.lower()}" for name in limits.formats]
-    content: dict[str, Any] = dict.fromkeys([*raw, BYTES], {})
+    content: dict[str, Any] = {kind: {} for kind in [*raw, BYTES]}
     content["multipart/form-data"] = {"schema": form | {"additionalProperties": False}}
     return {"required": True, "description": told, "content": content}

@@ -12,10 +12,13 @@ from service.shelf import NoModel
 
 # Before a request has arrived whole: what is not said by an error of its own.
 _EARLY = {408: "request_timeout", 414: "bad_request", 431: "bad_request"}
-_RETRY = {"Retry-After": {"description": "Seconds until it may be tried again.", "schema": {"type": "integer", "minimum": 1}}}  # fmt: skip
-_KEY = {"WWW-Authenticate": {"description": "A browser asks its user for a key.", "schema": {"type": "string"}}}  # fmt: skip
-_ALLOW = {"Allow": {"description": "The methods that are answered.", "schema": {"type": "string"}}}
-_HEADERS = {401: _KEY, 405: _ALLOW, 429: _RETRY, 503: _RETRY}
+_RETRY = {"Retry-After": ("Seconds until it may be tried again.", "integer")}
+_HEADERS = {
+    401: {"WWW-Authenticate": ("Makes a browser ask its user for a key.", "string")},
+    405: {"Allow": ("The methods that are answered.", "string")},
+    429: _RETRY,
+    503: _RETRY,
+}
 MIXED = (400, 503)  # of a protocol: may also come before its address is known
 
 
@@ -35,12 +38,14 @@ def responses() -> Iterator[tuple[str, dict[str, Any]]]:
     """Every error as a response, by the name that operations refer to it by."""
     for status, codes in codes_by_status().items():
         listed = ", ".join(f"`{code}`" for code in sorted(codes))
-        told = {"description": f"{HTTPStatus(status).phrase}: {listed}."}
-        if status in _HEADERS:
-            told |= {"headers": _HEADERS[status]}
+        text = f"{HTTPStatus(status).phrase}: {listed}."
+        headers = {
+            name: {"description": means, "schema": {"type": kind}}
+            for name, (means, kind) in _HEADERS.get(status, {}).items()
+        }
         for protocol in (False, True):
-            schema = _schema(status, protocol)
-            response = told | {"content": {"application/json": {"schema": schema}}}
+            content = {"application/json": {"schema": _schema(status, protocol)}}
+            response = {"description": text, "headers": headers, "content": content}
             yield name_of(status, protocol), response
 
 

@@ -1,4 +1,4 @@
-"""What may stand in the query of an address: each with its range, read by the routes and the docs."""
+"""What may stand in an address's query, with its range: read by routes and their description."""
 
 from typing import NamedTuple
 
