@@ -14,17 +14,21 @@ from pathlib import Path
 
 import pytest
 
+from models.bundle import Bundle
+from tests.browsing import SAMPLES, with_samples
 from tests.posting import BROKEN
 from tests.serving import ROOT, Server, serving
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
-EXAMPLES = 6  # of each operation, kind of data and phase that has no fixed number
+KEY = "a-key-of-enough-characters"
+EXAMPLES = 12  # of each operation, kind of data and phase that has no fixed number
 CONFIG = """
 warnings = false
 [generation]
 deterministic = true
 max-examples = {examples}
+with-security-parameters = false # beside the good key it takes a bad one for a way in
 [phases.stateful]
 enabled = false
 [dictionaries]
@@ -50,19 +54,35 @@ checks.allow_header_conformance.enabled = false
 
 
 @pytest.fixture(scope="module")
-def server(insight_bundle: Path) -> Iterator[Server]:
-    with serving(insight_bundle, workers=1, options=("--no-access-log",)) as running:
+def server(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    keys = tmp_path_factory.mktemp("keys") / "keys"
+    keys.write_text(KEY)
+    options = ("--no-access-log", "--api-keys", str(keys))
+    with serving(bundle, workers=1, options=options) as running:
         yield running
 
 
-def write_config(server: Server, place: Path, broken: bool) -> Path:
+@pytest.fixture(scope="module")
+def bundle(insight_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return with_samples(insight_bundle, tmp_path_factory.mktemp("bundles") / "colours")
+
+
+def write_config(bundle: Path, place: Path, broken: bool) -> Path:
     """What schemathesis is told: names that exist, beside those that it makes up."""
-    layers = [layer["name"] for layer in server.ask("/layers")[1]["layers"]]
-    known = {"name": ["colours"], "version": ["1"], "layer": layers, "channel": [0, 7]}
+    layers = [layer.name for layer in Bundle(bundle).manifest.layers]
+    known = {
+        "name": ["colours"],
+        "version": ["1"],
+        "layer": layers,
+        "channel": [0, 7],
+        "file": list(SAMPLES),
+    }
     bindings = [f'"path.{key}" = {{dictionary = "{key}", probability = 0.8}}' for key in known]
     text = CONFIG.format(
         examples=EXAMPLES,
-        dictionaries="\n".join(f"{key}.values = {json.dumps(found)}" for key, found in known.items()),
+        dictionaries="\n".join(
+            f"{key}.values = {json.dumps(found)}" for key, found in known.items()
+        ),
         parameters="\n".join(bindings),
         whole=json.dumps(not broken),
     )
@@ -73,13 +93,14 @@ def write_config(server: Server, place: Path, broken: bool) -> Path:
 
 @pytest.mark.parametrize("broken", [False, True], ids=["whole photos", "broken ones, as JSON"])
 def test_every_answer_is_one_that_the_document_has(
-    server: Server, tmp_path: Path, broken: bool
+    bundle: Path, server: Server, tmp_path: Path, broken: bool
 ) -> None:
     program = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     assert program, "schemathesis is not installed: `make setup`"
-    config = write_config(server, tmp_path, broken)
+    config = write_config(bundle, tmp_path, broken)
     command = [program, "--config-file", str(config), "--no-color", "run"]
     command += [f"http://127.0.0.1:{server.port}/openapi.json"]
+    command += ["--header", f"X-API-Key: {KEY}"]
     command += ["--header", "Accept: application/json"] if broken else []
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.posting", "PYTHONPATH": str(ROOT)}
     environment |= {BROKEN: "1"} if broken else {}

@@ -6,12 +6,14 @@ Only the document is made from them: an answer is built where it is known, from 
 from itertools import chain
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from models.bundles.fields import Count, Number, Share
 from models.bundles.manifest import LayerEntry, SampleEntry
 from models.decoding.framing import Resize
 from service.described.refusals import codes_by_status
+
+_CODES: list[JsonValue] = [*sorted({*chain(*codes_by_status().values())})]
 
 
 class Answer(BaseModel):
@@ -23,7 +25,7 @@ class Answer(BaseModel):
 class Error(Answer):
     """What went wrong, and what to change."""
 
-    code: str = Field(json_schema_extra={"enum": sorted({*chain(*codes_by_status().values())})})
+    code: str = Field(json_schema_extra={"enum": _CODES})
     message: str
     request_id: str | None  # that the log of the service has too
 
