@@ -21,6 +21,17 @@ from service.watching.metrics import Metrics
 from service.watching.record import record
 from service.watching.shared_values import SharedValues
 
+BLUEPRINTS = (
+    routes.bp,
+    inside.bp,
+    pages.bp,
+    health.bp,
+    exposition.bp,
+    oip.bp,
+    tf_serving.bp,
+    described_routes.bp,
+)
+
 
 def create_app(
     bundles: Sequence[Path] | Callable[[], Shelf], settings: Settings | None = None
@@ -48,16 +59,7 @@ def create_app(
     app.extensions["guard"] = Guard(settings)
     app.extensions["decode_memory"] = DecodeMemory(settings.decode_bytes)
     app.extensions["metrics"] = Metrics(SharedValues())
-    for blueprint in (
-        routes.bp,
-        inside.bp,
-        pages.bp,
-        health.bp,
-        exposition.bp,
-        described_routes.bp,
-        oip.bp,
-        tf_serving.bp,
-    ):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
 

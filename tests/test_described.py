@@ -27,7 +27,8 @@ PHOTO = picture(COLOURS["red"])
 KEY = "a-key-of-enough-characters"
 AS_JSON = {"Accept": "application/json"}
 B64 = base64.b64encode(PHOTO).decode()
-CHANNEL = "/models/colours/layers/LAYER/channels/0"
+MODEL = "/models/colours"
+CHANNEL = f"{MODEL}/layers/LAYER/channels/0"
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +134,10 @@ REAL: list[tuple[str, dict[str, Any]]] = [
     ("/layers/LAYER/channels/0", {}),
     (f"{CHANNEL}/exemplars", {}),
     ("/models", {}),
-    ("/models/colours", {}),
+    (MODEL, {}),
     ("/models/plain/versions/1", {}),
-    ("/models/colours/samples/a.png", {}),
-    ("/models/colours/report", {}),
+    (f"{MODEL}/samples/a.png", {}),
+    (f"{MODEL}/report", {}),
     ("/v2", {}),
     ("/v2/models/plain", {}),
     ("/v2/models/plain/ready", {}),

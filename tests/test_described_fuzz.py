@@ -45,6 +45,11 @@ positive_data_acceptance.enabled = {whole}
 include-path-regex = "^/v[12]/"
 checks.positive_data_acceptance.enabled = false
 
+# Behind the name of a layer that is not there, no other parameter would be looked at.
+[[operations]]
+include-path-regex = "activations/"
+parameters."path.layer" = "{layer}"
+
 # GET /v1/models/NAME matches this address too, so it is among the methods that are allowed.
 [[operations]]
 include-path-regex = "verb"
@@ -84,6 +89,7 @@ def write_config(bundle: Path, place: Path, broken: bool) -> Path:
             f"{key}.values = {json.dumps(found)}" for key, found in known.items()
         ),
         parameters="\n".join(bindings),
+        layer=layers[-1],
         whole=json.dumps(not broken),
     )
     config = place / "schemathesis.toml"
