@@ -187,6 +187,7 @@ def test_several_photos_and_lines_are_as_their_types_say(app, client, document):
     ("path", "sent", "status"),
     [
         ("/predict?top=0", {"data": PHOTO}, 400),
+        pytest.param(f"/predict?top={'9' * 5_000}", {"data": PHOTO}, 400, id="5,000 digits"),
         ("/predict", {"data": b""}, 400),
         ("/predict", {"data": PHOTO, "headers": {"Sec-Fetch-Site": "cross-site"}}, 403),
         ("/models/nobody/predict", {"data": PHOTO}, 404),

@@ -19,7 +19,6 @@ from service.described.operations import (
     ERRORS,
     IN_LINES,
     JSON,
-    LEFT_OUT,
     OPERATIONS,
     Kind,
     Operation,
@@ -76,7 +75,7 @@ def describe(app: Flask) -> dict[str, Any]:
 def described_rules(app: Flask) -> Iterator[tuple[Rule, str]]:
     """The routes that are described, in the order of the table, the shortest address first."""
     places = {endpoint: place for place, endpoint in enumerate(OPERATIONS)}
-    known = [rule for rule in app.url_map.iter_rules() if rule.endpoint not in LEFT_OUT]
+    known = [rule for rule in app.url_map.iter_rules() if rule.endpoint in OPERATIONS]
     for rule in sorted(known, key=lambda one: (places[one.endpoint], len(one.rule))):
         yield rule, rule.endpoint
 
