@@ -210,6 +210,29 @@ def test_what_is_refused_is_as_the_document_says(app, client, document, path, se
     check_answer(app, document, answer)
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/", {"Range": "bytes=0-9"}, 206),
+        ("/", {"Range": "bytes=9999999-"}, 416),
+        ("/", {"If-None-Match": "ETAG"}, 304),
+        (f"{MODEL}/report", {"If-None-Match": "ETAG"}, 304),
+        (f"{MODEL}/samples/a.png", {"If-None-Match": "ETAG"}, 304),
+        (f"{CHANNEL}/exemplars", {"If-None-Match": "ETAG"}, 304),
+    ],
+)
+def test_what_a_browser_may_keep_or_ask_in_parts_is_in_the_document(
+    app, client, document, path, headers, status
+):
+    path = path.replace("LAYER", client.get("/layers").json["layers"][-1]["name"])
+    tag = send(client, path, {}).headers["ETag"]
+    asked = {name: value.replace("ETAG", tag) for name, value in headers.items()}
+    answer = send(client, path, {"headers": asked})
+    assert answer.status_code == status
+    described = document["paths"][in_braces(template(app.url_map, answer.request.environ))]
+    assert str(status) in described["get"]["responses"]
+
+
 def test_a_range_in_the_document_is_the_one_that_is_checked(client, document):
     sent = {"top": "1001", "tile": "513", "by": "size", "scale": "all", "colour": "red",
             "overlay": "2", "method": "guess", "label": "nobody", "channels": "first"}  # fmt: skip
