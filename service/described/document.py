@@ -60,15 +60,19 @@ def describe(app: Flask) -> dict[str, Any]:
     spec = APISpec(NAME.title(), VERSION, "3.1.0", info=info)
     for name, schema in _schemas():
         spec.components.schema(name, schema)
-    for name, response in responses():
-        spec.components.response(name, response)
     if settings.api_keys is not None:
         for name, scheme in SECURITY.items():
             spec.components.security_scheme(name, scheme)
+    used: set[str] = set()  # errors that an operation names
     for rule, endpoint in described_rules(app):
         path = _PARAMETER.sub(r"{\1}", rule.rule)
         method = "post" if "POST" in (rule.methods or ()) else "get"
-        spec.path(path, operations={method: _operation(app, rule, path, OPERATIONS[endpoint])})
+        operation = _operation(app, rule, path, OPERATIONS[endpoint])
+        used |= {name for name in operation["responses"].values() if isinstance(name, str)}
+        spec.path(path, operations={method: operation})
+    for name, response in responses():
+        if name in used:
+            spec.components.response(name, response)
     return spec.to_dict()
 
 
