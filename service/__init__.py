@@ -10,6 +10,7 @@
 - inside.py     all layers of a photo, saliency, what each channel detects
 - pages.py      the page, its files, samples and reports;  page/ holds it
 - protocols/    the same for clients of two protocols: Open Inference, TensorFlow Serving
+- described/    what all routes take and answer, as OpenAPI and as a page
 - health.py     is the process alive, is it ready
 - errors.py     everything that goes wrong -> one shape of answer
 - logs.py       one line a message, whatever names are in it

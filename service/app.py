@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Flask, Response, request
 
 from service import errors, health, inside, pages, routes
+from service.described import routes as described_routes
 from service.finite_json import FiniteJSON
 from service.headers import common_headers, new_request_id
 from service.incoming.decode_memory import DecodeMemory
@@ -19,6 +20,17 @@ from service.watching import exposition
 from service.watching.metrics import Metrics
 from service.watching.record import record
 from service.watching.shared_values import SharedValues
+
+BLUEPRINTS = (
+    routes.bp,
+    inside.bp,
+    pages.bp,
+    health.bp,
+    exposition.bp,
+    oip.bp,
+    tf_serving.bp,
+    described_routes.bp,
+)
 
 
 def create_app(
@@ -47,15 +59,7 @@ def create_app(
     app.extensions["guard"] = Guard(settings)
     app.extensions["decode_memory"] = DecodeMemory(settings.decode_bytes)
     app.extensions["metrics"] = Metrics(SharedValues())
-    for blueprint in (
-        routes.bp,
-        inside.bp,
-        pages.bp,
-        health.bp,
-        exposition.bp,
-        oip.bp,
-        tf_serving.bp,
-    ):
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
 

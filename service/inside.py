@@ -16,6 +16,7 @@ from models.inside import Inside, LayerAnswer, choose_method, explain, look_insi
 from models.insight import LayerInsight
 from service.errors import Busy
 from service.incoming.asking import drawing, number, said_by, settings, shelf, wants_json
+from service.incoming.queries import TOP
 from service.incoming.uploads import decode, photo_in
 from service.watching.metrics import note_reading
 from service.watching.record import stage
@@ -31,7 +32,7 @@ HINT = "this layer was not looked into; `python -m training insight BUNDLE PHOTO
 def all_activations(name: str | None) -> dict[str, Any]:
     """Every block's answer to the posted photo, from one run of the network."""
     classifier = shelf().find(name)
-    top = number("top", 5, 1, 1000)
+    top = number(TOP)
     pixels = decode(classifier, photo_in(request), settings().limits)
     with stage("network"):
         inside = look_inside(classifier, pixels, request.args.get("label"))

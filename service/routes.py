@@ -17,6 +17,7 @@ from models.inside import LayerAnswer, class_index, effects_of
 from models.natural_order import natural_order
 from service.incoming.asking import choice, drawing, number, said_by, settings, shelf, wants_json
 from service.incoming.channels import choose_channels
+from service.incoming.queries import BY, COLOUR, OVERLAY, SCALE, TILE, TOP
 from service.incoming.uploads import decode, decode_all, photo_in, photos_in
 from service.lines import answer_in_lines, wants_lines
 from service.watching.metrics import note_reading
@@ -31,7 +32,7 @@ OVERLAY_PX = 112  # a tile over the photo, where no size is asked for
 def predict(name: str | None) -> Response | dict[str, Any]:
     """The most probable classes of each posted photo; in lines if those are accepted."""
     classifier = shelf().find(name)
-    top = number("top", 5, 1, 1000)
+    top = number(TOP)
     encoded = photos_in(request, settings().photos_per_request)
     if wants_lines():
         return answer_in_lines(classifier, encoded, top)
@@ -57,11 +58,11 @@ def activations(name: str | None, layer: str) -> Response:
     """One layer's feature maps for the posted photo: a PNG sheet, or numbers as JSON."""
     classifier = shelf().find(name)
     entry = classifier.layer(layer)
-    tile = number("tile", 0, 0, 512)
-    by = choice("by", "strength", "effect")
-    one_scale = choice("scale", "layer", "channel") == "layer"
-    colours = mosaic.EMBER if choice("colour", "ember", "grey") == "ember" else mosaic.GREY
-    over = choice("overlay", "0", "1") == "1"
+    tile = number(TILE)
+    by = choice(BY)
+    one_scale = choice(SCALE) == "layer"
+    colours = mosaic.EMBER if choice(COLOUR) == "ember" else mosaic.GREY
+    over = choice(OVERLAY) == "1"
     pixels = decode(classifier, photo_in(request), settings().limits)
     with stage("network"):
         answer = classifier.look(pixels, [layer])

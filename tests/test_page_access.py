@@ -5,6 +5,7 @@ The tool finds what a machine can find; the keyboard is tested in test_page_expl
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
@@ -46,5 +47,27 @@ def test_axe_finds_nothing_serious(browser: Browser, origin: str, view: str) -> 
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
     found += Axe().run(page).response["violations"]
     page.close()
+    check_nothing_serious(found)
+
+
+def test_the_page_about_the_routes_has_its_style_and_no_complaint(
+    browser: Browser, origin: str
+) -> None:
+    page = browser.new_page(color_scheme="light")
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(f"{origin}/docs")
+    page.get_by_role("link", name="POST /predict").click()
+    expect(page.locator("[id='models.predict']")).to_be_in_viewport()
+    assert page.evaluate("document.styleSheets.length") == 2
+    found = Axe().run(page).response["violations"]
+    page.emulate_media(color_scheme="dark")
+    found += Axe().run(page).response["violations"]
+    page.close()
+    assert complaints == []  # such as of the policy
+    check_nothing_serious(found)
+
+
+def check_nothing_serious(found: list[Any]) -> None:
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in serious] == []

@@ -216,6 +216,7 @@ def test_a_tour_names_every_file_and_the_doors_that_others_use(tour):
         "service/incoming",
         "service/network",
         "service/protocols",
+        "service/described",
     ],
 )
 def test_a_tour_of_a_smaller_room_names_every_file(room):

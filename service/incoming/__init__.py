@@ -5,5 +5,6 @@
 - json_body.py      a body -> JSON, in bounded memory
 - decode_memory.py  memory for large photos, shared by all workers
 - asking.py         what every route asks of a request
+- queries.py        what may stand in an address's query, with its range
 - channels.py       which channels it asks for
 """

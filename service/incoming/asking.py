@@ -8,6 +8,7 @@ from werkzeug.datastructures import MIMEAccept
 from models.classifier import Classifier
 from models.errors import SettingError
 from service.headers import VERSION
+from service.incoming.queries import Choice, Number
 from service.settings import Settings
 from service.shelf import Shelf
 from service.watching.metrics import note_model
@@ -25,19 +26,22 @@ def settings() -> Settings:
     return found
 
 
-def number(name: str, default: int, lowest: int, highest: int) -> int:
+def number(query: Number) -> int:
     """A whole number from the query. Raises SettingError."""
+    name, default, lowest, highest, _ = query
     text = request.args.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
+    digits = text.isascii() and text.isdigit() and len(text) < 10  # Python refuses 5,000 of them
+    if not (digits and lowest <= int(text) <= highest):
         raise SettingError(f"{name} is {text[:40]!r}; expected {lowest} to {highest}")
     return int(text)
 
 
-def choice(name: str, *known: str) -> str:
+def choice(query: Choice) -> str:
     """One of some words from the query, the first by default. Raises SettingError."""
-    text = request.args.get(name, known[0])
-    if text not in known:
-        raise SettingError(f"{name} is {text[:40]!r}; expected {' or '.join(known)}")
+    text = request.args.get(query.name, query.known[0])
+    if text not in query.known:
+        expected = " or ".join(query.known)
+        raise SettingError(f"{query.name} is {text[:40]!r}; expected {expected}")
     return text
 
 

@@ -7,10 +7,17 @@ Fields that are not named here are ignored, as both protocols ask. `data`, `inst
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.config import JsonDict
 
 from service.errors import BadRequestBody
 
 MOST_INPUTS, MOST_OUTPUTS = 8, 16
+# The examples of the documentation: a white photo of 8 x 8 pixels, as the two protocols have it.
+_PHOTO = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAAAAADhZOFXAAAAEElEQVR4nGP8zwABTAwUMQBJQQEPeWDz+AAAAABJRU5Er"
+    "kJggg=="
+)
+_ENCODED: JsonDict = {"name": "encoded", "datatype": "BYTES", "shape": [1], "data": [_PHOTO]}
 Name = Annotated[str, Field(max_length=200)]
 MOST_INT = (
     10**40
@@ -76,6 +83,9 @@ class InferParameters(Body):
 class InferRequest(Body):
     """What is posted to /v2/models/NAME/infer."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"inputs": [_ENCODED], "outputs": [{"name": "label"}]}]}
+    )
     id: str | None = Field(None, max_length=1_000)
     parameters: InferParameters = InferParameters()
     inputs: list[InputTensor] = Field(min_length=1, max_length=MOST_INPUTS)
@@ -146,6 +156,7 @@ class ModelReady(Body):
 class PredictRequest(Body):
     """What is posted to /v1/models/NAME:predict: one of `instances` and `inputs`."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"instances": [{"b64": _PHOTO}]}]})
     signature_name: Name = ""
     instances: list[Any] | None = None  # by rows
     inputs: list[Any] | dict[str, Any] | None = None  # by columns
@@ -182,6 +193,21 @@ class ModelStatus(Body):
     """The answer to GET /v1/models/NAME."""
 
     model_version_status: list[VersionStatus]
+
+
+class ModelSpec(Body):
+    """Which version of a model is described."""
+
+    name: str
+    version: str
+    signature_name: str = ""
+
+
+class SignatureMetadata(Body):
+    """The answer to GET /v1/models/NAME/metadata: what a model takes and answers."""
+
+    model_spec: ModelSpec
+    metadata: dict[str, Any]  # TensorFlow's own description of signatures
 
 
 Checked = TypeVar("Checked", bound=Body)

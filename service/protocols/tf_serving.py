@@ -20,9 +20,11 @@ from service.incoming.uploads import body_of
 from service.protocols.answering import logits_of
 from service.protocols.bodies import (
     ColumnAnswer,
+    ModelSpec,
     ModelStatus,
     PredictRequest,
     RowAnswer,
+    SignatureMetadata,
     VersionStatus,
     check,
 )
@@ -55,10 +57,10 @@ def metadata(name: str) -> dict[str, Any]:
         LABELLED: {"inputs": inputs, "outputs": probabilities | label, "method_name": _METHOD},
     }
     version = classifier.manifest.version
-    return {
-        "model_spec": {"name": name, "signature_name": "", "version": version},
-        "metadata": {"signature_def": {"signature_def": signatures}},
-    }
+    return SignatureMetadata(
+        model_spec=ModelSpec(name=name, version=version),
+        metadata={"signature_def": {"signature_def": signatures}},
+    ).model_dump()
 
 
 @bp.post("/models/<name>:<verb>")
