@@ -146,12 +146,10 @@ def test_a_second_head_quantises_nothing_again(int8_photos, tmp_path, monkeypatc
 
     monkeypatch.setattr(int8, "_quantise", count)
     cache = tmp_path / "cache"
-    runs = {
-        head: train(int8_photos, tmp_path / head, head=head, cache=cache) for head in ("lda", "svm")
-    }
+    runs = {x: train(int8_photos, tmp_path / x, head=x, cache=cache) for x in ("lda", "svm")}
     assert made == [1]
     (kept,) = cache.glob("int8-*.npz")
-    kept.write_bytes(kept.read_bytes()[:-50])  # half written, or damaged: made anew
+    kept.write_bytes(kept.read_bytes()[:-50])  # damaged: made anew
     anew = train(int8_photos, tmp_path / "anew", head="svm", cache=cache)
     assert anew.int8 == runs["svm"].int8
     assert anew.files[INT8].sha256 == runs["svm"].files[INT8].sha256
