@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from models.decoding import deep_pixels, pixels
-from models.decoding.decode_cost import bytes_to_decode
+from models.decoding.decode_cost import bytes_of_tables, bytes_to_decode
 from models.decoding.deep_pixels import Levels
 from models.decoding.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
 from models.decoding.image_stream import Stream, gif_stream, png_stream, webp_stream
@@ -222,7 +222,8 @@ def _load(
         width, height = stream.size
         _check_pixels(width, height, limits, data.startswith(b"\xff\xd8"))
         if data.startswith(b"RIFF"):
-            held.take(bytes_to_decode("WEBP", width, height))
+            tables = bytes_of_tables(data, width * height)
+            held.take(bytes_to_decode("WEBP", width, height) + tables)
     with Image.open(io.BytesIO(data), formats=openable(data, limits)) as image:
         _check_header(image, stream, limits)
         picture = Picture(image, image.width, image.height, image.format or "")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from models.decoding.image_stream import png_stream, webp_stream
 from models.errors import ImageError, ImageTooLarge, ImageUnreadable
 from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image
 
@@ -141,6 +142,19 @@ def test_a_webp_shows_the_same_whatever_lies_beside_its_picture(encode, paint):
     whole = riff(extended_webp(encode, paint))
     for behind in (FILM, whole, webp_chunk(b"ANMF", b"ab") * 2_000):
         assert np.array_equal(decode_image(whole + behind, AS_IT_IS), paint(16, 16))
+
+
+def test_of_exif_no_more_is_read_than_a_jpeg_can_hold(encode, paint):
+    count = 50_000  # fractions as the orientation: each would become an object
+    entry = struct.pack("<HHHII", 1, 0x0112, 5, count, 26)
+    bomb = b"II*\0" + struct.pack("<I", 8) + entry + bytes(4) + bytes(8 * count)
+    for data in (
+        riff(extended_webp(encode, paint, webp_chunk(b"EXIF", bomb))),
+        (plain := encode(paint(16, 16)))[:33] + png_chunk(b"eXIf", bomb) + plain[33:],
+    ):
+        stream = (webp_stream if data.startswith(b"RIFF") else png_stream)(data, Limits())
+        assert 65_536 <= len(stream.metadata["exif"]) <= 65_550
+        assert np.array_equal(decode_image(data, AS_IT_IS), paint(16, 16))
 
 
 def test_a_turned_webp_is_upright(encode, paint):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from models.decoding.limits import Limits, check_limit
 
+EXIF_BYTES = 65_536  # all that a JPEG can hold; how a photo is turned stands near the beginning
 FILLED = 256  # bytes; an encoder puts thousands into each chunk of pixels
 ENOUGH = 20_000  # steps, to know that there are too many
 _PNG_END = bytes(4) + b"IEND" + b"\xae\x42\x60\x82"
@@ -86,17 +87,17 @@ def png_stream(data: bytes, limits: Limits) -> Stream:
 def _keep_text(stream: Stream, kind: bytes, body: bytes) -> None:
     """Remember how a PNG is turned: in a chunk for it, or in one of two texts."""
     if kind == b"eXIf":
-        stream.metadata["exif"] = b"Exif\0\0" + body
+        stream.metadata["exif"] = b"Exif\0\0" + body[:EXIF_BYTES]
         return
     name, _, text = body.partition(b"\0")
     if kind == b"iTXt" and name == b"XML:com.adobe.xmp":
-        stream.metadata["xmp"] = text
+        stream.metadata["xmp"] = text[:EXIF_BYTES]
     elif kind in (b"tEXt", b"zTXt") and name == PROFILE.encode() and PROFILE not in stream.metadata:
         stream.metadata[PROFILE] = ""  # the first counts: a thousand could be unpacked for long
         try:
             plain = kind == b"tEXt"
             raw = text if plain else zlib.decompressobj().decompress(text[1:], 1_000_000)  # bytes
-            stream.metadata[PROFILE] = raw.decode("latin-1")
+            stream.metadata[PROFILE] = raw[: 2 * EXIF_BYTES].decode("latin-1")
         except zlib.error:
             pass
 
@@ -115,7 +116,7 @@ def webp_stream(data: bytes, limits: Limits) -> Stream:
         pictures += kind == b"ANMF"
         chunks += kind != b"ANMF"
         if kind in (b"EXIF", b"XMP "):
-            stream.metadata[kind.decode().strip().lower()] = chunk[8:]
+            stream.metadata[kind.decode().strip().lower()] = chunk[8 : 8 + EXIF_BYTES]
         elif kind == b"VP8X":
             kept.append(chunk[:8] + bytes([chunk[8] & 0x12 if len(chunk) > 8 else 0]) + chunk[9:])
         elif kind in (b"VP8 ", b"VP8L", b"ALPH", b"ANIM") or (kind == b"ANMF" and pictures == 1):
