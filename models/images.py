@@ -56,6 +56,7 @@ __all__ = [  # with what others know by this name
 
 RESAMPLING = pixels.FILTER
 DRAFT_GAP = 2.0  # a JPEG is decoded smaller only to this multiple of the size needed
+BYTES_A_COEFFICIENT = 2.1  # of a JPEG of several scans
 MEASURED = 1 << 16  # px, longer than any side: nothing is decoded smaller
 DRAFTED = 4  # times as many pixels may a JPEG have as are decoded of it, at half its size or less
 Room = Callable[[int], AbstractContextManager[object]]  # entered with the bytes that decoding takes
@@ -247,10 +248,10 @@ def _load(
 def _bytes_to_load(picture: Picture, stream: Stream) -> int:
     """What decoding an opened photo will take: a JPEG of one scan only what it is drafted to."""
     kind = picture.kind
-    if stream.coefficients:  # all are kept until the last scan
-        return bytes_to_decode("PROGRESSIVE", picture.width, picture.height)
     deep = kind == "PNG" and picture.deep
-    return bytes_to_decode("PNG16" if deep else kind, picture.image.width, picture.image.height)
+    width, height = picture.image.size
+    kept = int(BYTES_A_COEFFICIENT * stream.coefficients)  # until the last scan
+    return bytes_to_decode("PNG16" if deep else kind, width, height) + kept
 
 
 def _load_without_end(
