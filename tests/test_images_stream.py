@@ -119,6 +119,14 @@ def test_an_orientation_that_a_png_keeps_in_a_text_turns_it(how, encode, paint):
     assert np.array_equal(decode_image(encode(stored, pnginfo=notes), AS_IT_IS), paint(16, 16))
 
 
+def test_of_a_text_no_more_is_read_than_such_exif_takes(encode, paint):
+    plain = encode(paint(16, 16))
+    text = b"Raw profile type exif\0" + b"a\n" * 500_000  # each line would become an object
+    data = plain[:33] + png_chunk(b"tEXt", text) + plain[33:]
+    assert len(png_stream(data, Limits()).metadata["Raw profile type exif"]) <= 131_072
+    assert np.array_equal(decode_image(data, AS_IT_IS), paint(16, 16))
+
+
 def extended_webp(encode, paint, *behind):
     """A lossless WebP of 16 x 16 px with further chunks, and flags that announce them."""
     plain = encode(paint(16, 16), "WEBP", lossless=True)
