@@ -98,5 +98,5 @@ def test_a_network_adopted_without_photos_says_what_is_not_known(page, origin):
     expect(page.locator("#about")).to_contain_text("not measured")
     pick(page, photo(1))
     expect_answer(page, origin, "plain", photo(1))
-    expect(page.locator("#saliency-words")).to_contain_text("patch covered")  # occlusion
+    expect(page.locator("#saliency-words")).to_contain_text("parts of the photo are hidden instead")
     expect(page.locator("#saliency-finer")).to_be_hidden()
