@@ -12,6 +12,7 @@ BYTES_A_PIXEL = {"JPEG": 4.0, "MPO": 4.0, "PROGRESSIVE": 12.5, "PNG": 10.0, "PNG
                  "WEBP": 19.0, "GIF": 10.0, "BMP": 5.0, "OTHER": 14.5}  # fmt: skip
 BYTES_A_ROW = 32  # Pillow keeps a pointer to each row, of each picture that it makes of one
 MOST_GROUPS, BYTES_A_GROUP = 65_536, 14_000  # of Huffman codes, in a lossless WebP
+NEAR = 1_000_000  # bytes, in which a guess looks for lossless parts: it must be quick
 STEPS = 1_000  # through a file, to find its size: beyond it the size counts as unknown
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; those three mean others
 
@@ -35,13 +36,16 @@ def bytes_to_decode(kind: str, width: int, height: int) -> int:
     return int(width * height * each) + height * BYTES_A_ROW
 
 
-def bytes_of_tables(data: bytes, pixels: int, start: int = 0) -> int:
+def bytes_of_tables(data: bytes, pixels: int, start: int = 0, end: int | None = None) -> int:
     """Estimate what a WebP's Huffman codes take beside its pixels, where it may be lossless.
 
     Its decoder makes five tables for each group of codes; there are at most as many as an image
     of 16 bits can name, as blocks of 4 x 4 px, and as the file has room for.
+
+    Args:
+        data: the file, from `start` on; lossless parts are looked for up to `end`.
     """
-    if data.find(b"VP8L", start) < 0 and data.find(b"ALPH", start) < 0:
+    if data.find(b"VP8L", start, end) < 0 and data.find(b"ALPH", start, end) < 0:
         return 0
     return min(MOST_GROUPS, pixels // 16 + 1, (len(data) - start) // 4) * BYTES_A_GROUP
 
@@ -70,7 +74,8 @@ def guess_memory(data: bytes, size: int, most_pixels: int, start: int = 0) -> in
     if kind == "JPEG":
         shrink = min(width, height) / (4 * size)  # as images.py asks `draft` for
         scale = next(step for step in (8, 4, 2, 1) if shrink >= step or step == 1)
-    tables = bytes_of_tables(data, width * height, start) if kind == "WEBP" else 0
+    near = start + NEAR
+    tables = bytes_of_tables(data, width * height, start, near) if kind == "WEBP" else 0
     return bytes_to_decode(kind, width // scale, height // scale) + tables
 
 
