@@ -11,7 +11,7 @@ from typing import NamedTuple
 BYTES_A_PIXEL = {"JPEG": 4.0, "MPO": 4.0, "PROGRESSIVE": 12.5, "PNG": 10.0, "PNG16": 14.5,
                  "WEBP": 19.0, "GIF": 10.0, "BMP": 5.0, "OTHER": 14.5}  # fmt: skip
 BYTES_A_ROW = 32  # Pillow keeps a pointer to each row, of each picture that it makes of one
-MOST_GROUPS, BYTES_A_GROUP = 65_536, 14_000  # of Huffman codes, in a lossless WebP
+MOST_GROUPS, BYTES_A_GROUP = 65_536, 20_000  # of Huffman codes, in a lossless WebP
 NEAR = 1_000_000  # bytes, in which a guess looks for lossless parts: it must be quick
 STEPS = 1_000  # through a file, to find its size: beyond it the size counts as unknown
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; those three mean others
