@@ -1,11 +1,14 @@
 """What is refused below /v2, with which status and in which words."""
 
 import struct
+import tracemalloc
 
 import pytest
 from flask.testing import FlaskClient
+from pydantic_core import from_json
 
 from service.app import create_app
+from service.incoming.json_body import memory_of
 from service.settings import Settings
 from tests.inferring import BINARY, INFER, PIXELS, RED, ask, binary, encoded, pixels, post_binary
 from tests.making import COLOURS, colour_bundle, picture
@@ -185,3 +188,15 @@ def test_other_refusals_keep_their_status_and_have_the_protocols_shape(client):
         assert words in answer.json["error"]
         assert answer.headers["X-Request-ID"]
     assert isinstance(client.get("/v2/health/what").json["error"], dict)
+
+
+def test_each_key_of_an_object_counts_in_the_memory_that_json_takes():
+    keys = ",".join(f'"\U0001f600{number:05x}":300' for number in range(100_000))
+    text = f'{{"inputs":{{{keys}}}}}'.encode()
+    tracemalloc.start()
+    try:
+        kept = from_json(text)
+        assert tracemalloc.get_traced_memory()[1] < memory_of(text)
+    finally:
+        tracemalloc.stop()
+    assert len(kept["inputs"]) == 100_000

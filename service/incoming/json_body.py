@@ -16,9 +16,8 @@ from service.incoming.decode_memory import DecodeMemory
 
 OBJECTS = 500  # in a body: one for each photo and tensor, and a few more
 # Of memory, measured with pydantic-core 2.50 and CPython 3.11: a float in a list 32 + 8,
-# a list of three 96, an object 250; lists grow ahead.
-NUMBER_BYTES, LIST_BYTES, OBJECT_BYTES = 48, 120, 400
-
+# a list of three 96, an object 250, a key in it 150 to 200; lists grow ahead.
+NUMBER_BYTES, LIST_BYTES, OBJECT_BYTES, KEY_BYTES = 48, 120, 400, 200
 
 HEADER_LENGTH = "HTTP_INFERENCE_HEADER_CONTENT_LENGTH"  # in the WSGI environment
 
@@ -38,7 +37,7 @@ def split_binary(declared: str | None, size: int) -> int | None:
 def memory_of(text: bytes) -> int:
     """Estimate the bytes that a JSON text takes when parsed, rather too many than too few."""
     lists, objects = text.count(b"["), text.count(b"{")
-    values = text.count(b",") * NUMBER_BYTES
+    values = text.count(b",") * NUMBER_BYTES + text.count(b":") * KEY_BYTES
     return 2 * len(text) + values + lists * LIST_BYTES + objects * OBJECT_BYTES
 
 
