@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from models.decoding import deep_pixels, pixels
-from models.decoding.decode_cost import bytes_of_tables, bytes_to_decode
+from models.decoding.decode_cost import bytes_of_tables, bytes_to_decode, tile_size
 from models.decoding.deep_pixels import Levels
 from models.decoding.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
 from models.decoding.image_stream import Stream, gif_stream, png_stream, webp_stream
@@ -56,6 +56,7 @@ __all__ = [  # with what others know by this name
 
 RESAMPLING = pixels.FILTER
 DRAFT_GAP = 2.0  # a JPEG is decoded smaller only to this multiple of the size needed
+ENDLESS = 6  # times as much: a JPEG without its end is decoded twice, and compared
 BYTES_A_COEFFICIENT = 2.1  # of a JPEG of several scans
 MEASURED = 1 << 16  # px, longer than any side: nothing is decoded smaller
 DRAFTED = 4  # times as many pixels may a JPEG have as are decoded of it, at half its size or less
@@ -251,7 +252,9 @@ def _bytes_to_load(picture: Picture, stream: Stream) -> int:
     deep = kind == "PNG" and picture.deep
     width, height = picture.image.size
     kept = int(BYTES_A_COEFFICIENT * stream.coefficients)  # until the last scan
-    return bytes_to_decode("PNG16" if deep else kind, width, height) + kept
+    endless = kind in ("JPEG", "MPO") and not stream.data.endswith(b"\xff\xd9")
+    each = bytes_to_decode("PNG16" if deep else kind, width, height)
+    return each * (ENDLESS if endless else 1) + kept
 
 
 def _load_without_end(
@@ -282,6 +285,7 @@ def _check_header(image: Image.Image, stream: Stream, limits: Limits) -> None:
         raise ImageUnsupported("a run-length coded BMP: save it as PNG")  # Pillow: seconds each
     jpeg = image.format in ("JPEG", "MPO")
     _check_pixels(image.width, image.height, limits, jpeg)
+    _check_pixels(*tile_size(image), limits)
     if jpeg and stream.scans > 1:
         each = image.width * image.height
         check_limit(stream.scans * each, limits.scan_pixels, f"pixels in its {stream.scans} scans")

@@ -150,7 +150,7 @@ def test_a_gif_is_stepped_through_no_further_than_a_thousand_blocks():
 
 
 def test_a_photo_that_lacks_its_end_takes_room_once():
-    assert asked_for(JPEG[:-2]) == [4 * 5400 + 60 * ROW]
+    assert asked_for(JPEG[:-2]) == [6 * (4 * 5400 + 60 * ROW)]  # and for two pictures of it
 
 
 def test_room_that_is_refused_is_no_damage_of_the_photo():

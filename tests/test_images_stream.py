@@ -232,3 +232,12 @@ def test_no_remark_on_a_damaged_tiff_reaches_anybody(at, encode, paint, capfd, r
             continue
     assert not recwarn.list
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_tiff_may_not_have_tiles_of_more_pixels_than_the_limit():
+    tags = {256: 64, 257: 64, 258: 8, 259: 1, 262: 1, 277: 1, 322: 24_000, 323: 24_000}
+    tags |= {324: 8, 325: 64}  # where its one tile is, and how long
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    with pytest.raises(ImageTooLarge, match="24000 x 24000"):
+        decode_image(data, AS_IT_IS, Limits(formats=FORMATS + MORE_FORMATS))

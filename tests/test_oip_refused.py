@@ -200,3 +200,10 @@ def test_each_key_of_an_object_counts_in_the_memory_that_json_takes():
     finally:
         tracemalloc.stop()
     assert len(kept["inputs"]) == 100_000
+
+
+def test_more_keys_than_a_request_needs_are_refused_before_they_are_parsed(client):
+    keys = ",".join(f'"{number}":0' for number in range(10_001))
+    answer = client.post(INFER, data=f'{{"inputs":[{{{keys}}}]}}')
+    assert answer.status_code == 400
+    assert "keys" in answer.json["error"]

@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from service.errors import BadRequestBody
 from service.incoming.decode_memory import DecodeMemory
 
+KEYS = 10_000  # of all objects
 OBJECTS = 500  # in a body: one for each photo and tensor, and a few more
 # Of memory, measured with pydantic-core 2.50 and CPython 3.11: a float in a list 32 + 8,
 # a list of three 96, an object 250, a key in it 150 to 200; lists grow ahead.
@@ -55,6 +56,7 @@ def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
         (b",", most_numbers, "values"),
         (b"[", most_numbers // 2, "lists"),
         (b"{", OBJECTS, "objects"),
+        (b":", KEYS, "keys"),
     ):
         if (count := text.count(sign)) > most:
             raise BadRequestBody(
