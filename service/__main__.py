@@ -171,17 +171,27 @@ def main(
         click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)
     shown = f"[{host}]" if ":" in host else host
-    given = chosen(context)
+    tell_start(f"http://{shown}:{port}", keeper, settings, chosen(context))
+    NetworkWorker.settings = settings
+    Server(keeper, settings, gunicorn_options(listener, count)).run()
+
+
+def tell_start(
+    address: str, keeper: Keeper, settings: Settings, given: dict[str, tuple[Any, str]]
+) -> None:
+    """Say what is served, where, and by which settings.
+
+    Args:
+        given: settings that are not the default, each with where it came from.
+    """
     told = [f"{name} = {value} ({source})" for name, (value, source) in given.items()]
     say(f"settings: {', '.join(told) or 'the defaults'}", settings=given)
     say(
-        f"serving {', '.join(keeper.names) or 'no model yet'} on http://{shown}:{port} "
-        f"({count} workers, {threads} network threads each)"
+        f"serving {', '.join(keeper.names) or 'no model yet'} on {address} "
+        f"({settings.workers} workers, {settings.network_threads} network threads each)"
     )
     for name, found in keeper.precisions.items():
         say(f"{name}: precision {found}", model=name, precision=str(found))
-    NetworkWorker.settings = settings
-    Server(keeper, settings, gunicorn_options(listener, count)).run()
 
 
 def gunicorn_options(listener: socket.socket, workers: int) -> dict[str, Any]:

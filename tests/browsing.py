@@ -54,6 +54,22 @@ def browsing() -> Iterator[Browser]:
         running.close()
 
 
+@contextmanager
+def visiting(browser: Browser, expected: str | None = None) -> Iterator[Page]:
+    """A visitor; what the page says on the console fails the test.
+
+    Args:
+        expected: words of what may be said.
+    """
+    opened = browser.new_page()
+    said: list[str] = []
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    yield opened
+    opened.close()
+    assert [words for words in said if expected is None or expected not in words] == []
+
+
 def with_samples(source: Path, target: Path) -> Path:
     """A copy of a bundle, named after its place and with samples of its own."""
     samples = [{"name": file, "label": f"the {target.name} {file[0]}"} for file in SAMPLES]

@@ -58,6 +58,17 @@ def clothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the pretrained network, where the photos that it is tried on are there."""
+    from tests.real import command, dataset
+
+    dataset("imagenet-100")
+    out = tmp_path_factory.mktemp("imagenet") / "imagenet"
+    command("imagenet", "--out", out, "--quiet")
+    return out
+
+
+@pytest.fixture(scope="session")
 def encode() -> Encode:
     """The function `encode_photo`."""
     return encode_photo

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browsing import ask, open_page, photo, pick
+from tests.browsing import ask, open_page, photo, pick, visiting
 from tests.foreign import sequential
 from tests.foreign_files import liven
 from tests.pets import adopt_recipe
@@ -37,14 +37,8 @@ def origin(place: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A visitor; what the page says on the console fails the test."""
-    opened = browser.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    yield opened
-    opened.close()
-    assert said == []
+    with visiting(browser) as opened:
+        yield opened
 
 
 def expect_answer(page: Page, origin: str, model: str, content: bytes) -> dict:

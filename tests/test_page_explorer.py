@@ -19,6 +19,7 @@ from tests.browsing import (
     photo,
     pick,
     tab_to,
+    visiting,
     with_samples,
 )
 from tests.serving import serving
@@ -46,15 +47,8 @@ def answer(origin: str) -> Any:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A visitor; what the page says on the console fails the test."""
-    opened = browser.new_page()
-    said: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    yield opened
-    opened.close()
-    # A photo refused is reported by the browser itself.
-    assert [words for words in said if "status of 415" not in words] == []
+    with visiting(browser, "status of 415") as opened:  # the browser's, of a photo refused
+        yield opened
 
 
 def order_on(page: Page) -> list[int]:

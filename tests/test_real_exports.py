@@ -11,14 +11,6 @@ from tests.real import command, dataset
 pytestmark = [pytest.mark.photos, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    dataset("imagenet-100")
-    out = tmp_path_factory.mktemp("imagenet") / "imagenet"
-    command("imagenet", "--out", out, "--quiet")
-    return out
-
-
 def proof_of(bundle: Path, out: Path, photos: Path, *words: str) -> dict[str, Any]:
     """What `export` found, from its JSON."""
     words = (*words, "--out", str(out), "--photos", str(photos), "--quiet", "--json", "-")

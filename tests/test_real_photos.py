@@ -20,14 +20,6 @@ pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")
-def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    dataset("imagenet-100")
-    out = tmp_path_factory.mktemp("imagenet") / "imagenet"
-    command("imagenet", "--out", out, "--quiet")
-    return out
-
-
-@pytest.fixture(scope="module")
 def server(clothing: Path, imagenet: Path) -> Iterator[Server]:
     with serving(clothing, imagenet) as running:
         yield running

@@ -63,6 +63,12 @@ def put_body(environ: dict[str, Any], body: bytes) -> None:
 Answer = tuple[int, Headers, bytes]
 
 
+def start_message(status: int, headers: Headers) -> dict[str, Any]:
+    """The status and the headers of an answer, in the event loop's form."""
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return {"type": "http.response.start", "status": status, "headers": encoded}
+
+
 def run_wsgi(
     application: Any, environ: dict[str, Any], put: Callable[[Any], bool] | None = None
 ) -> Answer:

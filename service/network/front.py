@@ -14,7 +14,7 @@ from service.health import STOPPING
 from service.incoming.guard import ADMITTED
 from service.lines import LINES
 from service.network.connection import CONNECTION, Connection, Phase
-from service.network.environ import Answer, Scope, make_environ, put_body, run_wsgi
+from service.network.environ import Answer, Scope, make_environ, put_body, run_wsgi, start_message
 from service.network.lanes import Lane
 from service.network.stream import Stream
 from service.network.weight import is_heavy
@@ -177,8 +177,7 @@ class Front:
         status, headers, body = answer
         connection.release()
         connection.hold(len(body))
-        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        await send({"type": "http.response.start", "status": status, "headers": encoded})
+        await send(start_message(status, headers))
         await send({"type": "http.response.body", "body": body})
         self._finish(connection)
 

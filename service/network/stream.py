@@ -9,9 +9,9 @@ import json
 import threading
 from typing import Any
 
-from service.errors import REQUEST_ID, Busy
+from service.errors import Busy, error_body
 from service.network.connection import Connection, Phase
-from service.network.environ import Answer, run_wsgi
+from service.network.environ import Answer, run_wsgi, start_message
 from service.network.lanes import Lane
 from service.watching.record import record_in
 
@@ -73,11 +73,8 @@ class Stream:
         self._connection.release()  # the body of the request is with the thread
         if self._connection.phase is Phase.ANSWERING:
             self._connection.enter(Phase.SENDING)
-        status, headers = piece
-        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        await self._send({"type": "http.response.start", "status": status, "headers": encoded})
+        await self._send(start_message(*piece))
 
     def _last_words(self, message: str) -> bytes:
         """The line that ends an answer which took too long."""
-        error = {"code": Busy.code, "message": message, "request_id": self._environ[REQUEST_ID]}
-        return json.dumps({"error": error}).encode() + b"\n"
+        return json.dumps(error_body(Busy.code, message, self._environ)).encode() + b"\n"

@@ -19,9 +19,8 @@ _PHOTO = (
 )
 _ENCODED: JsonDict = {"name": "encoded", "datatype": "BYTES", "shape": [1], "data": [_PHOTO]}
 Name = Annotated[str, Field(max_length=200)]
-MOST_INT = (
-    10**40
-)  # Python refuses to write numbers of 4,301 digits, such as a sum of these could have
+# Python refuses to write numbers of 4,301 digits, such as a sum of larger ones could have.
+MOST_INT = 10**40
 Size = Annotated[int, Field(ge=1, lt=MOST_INT)]  # of one dimension
 
 
