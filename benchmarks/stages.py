@@ -44,6 +44,7 @@ def main() -> None:
     port = free_port()
     ours = [part.replace("{port}", str(port)) for part in commands(options.bundle)[0]]
     taken: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    threads: dict[str, list[float]] = defaultdict(list)
     with running(ours) as process:
         wait_until_ready(process, port, photos[0])
         worker = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
@@ -52,10 +53,14 @@ def main() -> None:
             for name, request in (("server, raw body", raw_photo), ("server, form", form_photo)):
                 before = cpu_s(worker)
                 times = ask_all(port, [request(photo) for photo in photos], 1, 1.0)
-                found[name] = (cpu_s(worker) - before) / len(times), sum(times) / len(times)
+                spent = {one: s - before.get(one, 0) for one, s in cpu_s(worker).items()}
+                found[name] = sum(spent.values()) / len(times), sum(times) / len(times)
+                for one, seconds in spent.items() if number else ():
+                    threads[one].append(seconds / len(times))
             for name, pair in found.items() if number else ():  # the first one warms
                 taken[name].append(pair)
     show(taken)
+    print(", ".join(f"{one} {1000 * statistics.median(s):.2f}" for one, s in threads.items()))
 
 
 def layers_of(bundle: Path) -> dict[str, Layer]:
@@ -114,8 +119,16 @@ def _ask_flask(app: Flask, photo: bytes) -> None:
     assert status == 200, body
 
 
+class _Worker:
+    """The worker of a connection without a socket."""
+
+    stopping = False
+
+
 class _Connection:
     """A connection without a socket."""
+
+    worker = _Worker()
 
     phase = Phase.ANSWERING
     ended = False
@@ -159,10 +172,13 @@ def _time(layer: Layer, photos: Sequence[bytes]) -> tuple[float, float]:
     return cpu / len(photos), wall / len(photos)
 
 
-def cpu_s(process: int) -> float:
-    """Seconds of a core that all living threads of a process have taken."""
-    threads = Path(f"/proc/{process}/task").iterdir()
-    return sum(int((one / "schedstat").read_text().split()[0]) for one in threads) / 1e9
+def cpu_s(process: int) -> dict[str, float]:
+    """Seconds of a core that the living threads of a process have taken: event loop, others."""
+    found = {"event loop": 0.0, "threads": 0.0}
+    for one in Path(f"/proc/{process}/task").iterdir():
+        kind = "event loop" if int(one.name) == process else "threads"
+        found[kind] += int((one / "schedstat").read_text().split()[0]) / 1e9
+    return found
 
 
 def show(taken: dict[str, list[tuple[float, float]]]) -> None:

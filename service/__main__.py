@@ -104,7 +104,7 @@ class Server(BaseApplication):
               help="For a whole request to arrive.")  # fmt: skip
 @click.option("--answer-seconds", default=30.0, show_default=True,
               help="To compute an answer, and again to send it.")  # fmt: skip
-@click.option("--waiting", default=12, show_default=True,
+@click.option("--waiting", default=16, show_default=True,
               help="Requests that may wait in a worker; beyond it 503.")  # fmt: skip
 @click.option("--decode-megabytes", default=600, show_default=True,
               help="Memory of all workers for large photos while they are decoded.")  # fmt: skip
@@ -146,9 +146,8 @@ def main(
     try:
         use_form(choose_form(log))
         count, threads = choose_workers(workers)
-        settings = Settings(count, threads)
         settings = replace(
-            settings,
+            Settings(workers=count, request_threads=threads),
             precision=precision,
             photo_megapixels=max_megapixels,
             more_formats=more_formats,
@@ -164,7 +163,7 @@ def main(
         )
         read_settings(settings)
         ask_for_descriptors(settings.connections)
-        terms = Terms(threads, precision=precision)
+        terms = Terms(settings.network_threads, precision=precision)
         keeper = open_keeper(*prefer(context, "bundles", "models"), trust, terms)
         listener = listen(host, port)
     except LayerscopeError as error:
@@ -188,7 +187,7 @@ def tell_start(
     say(f"settings: {', '.join(told) or 'the defaults'}", settings=given)
     say(
         f"serving {', '.join(keeper.names) or 'no model yet'} on {address} "
-        f"({settings.workers} workers, {settings.network_threads} network threads each)"
+        f"({settings.workers} workers, {settings.request_threads} photos at once in each)"
     )
     for name, found in keeper.precisions.items():
         say(f"{name}: precision {found}", model=name, precision=str(found))

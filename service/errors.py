@@ -52,7 +52,6 @@ CODES = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
-    411: "length_required",
     413: "request_too_large",
     415: "unsupported_media_type",
     429: "too_many_requests",

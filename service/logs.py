@@ -61,8 +61,12 @@ def choose_form(asked: str) -> str:
 
 
 def use_form(form: str) -> None:
-    """Have every message from now on in this form, also before gunicorn starts."""
+    """Have every message from now on in this form, also before gunicorn starts.
+
+    What Pillow says of a damaged photo is left out: whoever sent it is told.
+    """
     Logger.form = form
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(
             JsonLine() if form == "json" else OneLine("%(levelname)s: %(message)s")

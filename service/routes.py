@@ -25,6 +25,7 @@ from service.watching.record import stage
 
 bp = Blueprint("models", __name__)
 OVERLAY_PX = 112  # a tile over the photo, where no size is asked for
+BANDS = 3  # of a pixel of the photo; one of a map has one
 
 
 @bp.post("/predict", defaults={"name": None})
@@ -83,10 +84,11 @@ def activations(name: str | None, layer: str) -> Response:
         said = LayerAnswer(entry, maps, strengths, effects)
         return _as_numbers(classifier, said, chosen)
     side = max(tile or (OVERLAY_PX if over else 0), entry.height, entry.width)
-    if len(chosen) * side * side > settings().sheet_pixels:
+    most = settings().sheet_pixels // (BANDS if over else 1)
+    if len(chosen) * side * side > most:
         raise SettingError(
-            f"{len(chosen)} channels of {side} px make a sheet of more than "
-            f"{settings().sheet_pixels:,} pixels: ask for fewer channels or a smaller tile"
+            f"{len(chosen)} channels of {side} px make a sheet of more than {most:,} pixels: "
+            "ask for fewer channels or a smaller tile"
         )
     shown = maps[..., chosen] if one_scale else mosaic.each_its_own(maps[..., chosen])
     if over:

@@ -19,8 +19,8 @@ class Settings:
     workers: int = 1  # processes; each holds its own copy of every model
     network_threads: int = 1  # cores that one photo may use inside a worker
     precision: str = "auto"  # of predictions: fp32, int8, or the faster one
-    request_threads: int = 4  # requests a worker answers at once; decoding fills the gaps
-    waiting_photos: int = 12  # requests that may wait in a worker; beyond it 503
+    request_threads: int = 1  # photos a worker answers at once: its share of the cores
+    waiting_photos: int = 16  # requests that may wait in a worker; beyond it 503
     connections: int = 2_000  # open ones of a worker; beyond it the oldest that waits is cut
     buffer_bytes: int = 128_000_000  # of a worker, for requests that arrive, answers that leave
     decode_bytes: int = 600_000_000  # of all workers, for photos that are being decoded
@@ -71,10 +71,10 @@ class Settings:
 
 
 def choose_workers(asked: str) -> tuple[int, int]:
-    """Workers and network threads for `--workers`: `auto` or a number.
+    """Workers, and photos each answers at once, for `--workers`: `auto` or a number.
 
-    One core a worker answers the most requests a second when many ask (docs/serving.md has
-    the figures); with fewer workers than cores, each network may use several.
+    As many photos are in work as there are cores, each on one core: more only drive one
+    another's numbers out of the caches (docs/performance.md has the figures).
 
     Raises:
         SettingError: neither `auto` nor a number.

@@ -35,6 +35,13 @@ def bomb(side):
     return b"\x89PNG\r\n\x1a\n" + chunks
 
 
+def test_a_png_with_a_second_header_is_refused():
+    data = bomb(16)
+    assert decode_image(data, SMALL).shape == (16, 16, 3)
+    with pytest.raises(ImageUnreadable, match="two headers"):
+        decode_image(data[:33] + data[8:], SMALL)  # the first 8 bytes, the header twice
+
+
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # Pillow's own limit
 @pytest.mark.parametrize("side", [5001, 9400, 12_000, 14_000])  # Pillow refuses from 13,378
 def test_more_pixels_than_the_limit_are_refused_before_they_are_decoded(side):

@@ -83,7 +83,7 @@ def test_work_that_fails_gives_its_place_back():
 
 @pytest.mark.parametrize(
     ("method", "path", "places"),
-    [("GET", "/models", 202), ("GET", "/v2/health/ready", 2_001), ("POST", "/predict", 16)],
+    [("GET", "/models", 202), ("GET", "/v2/health/ready", 2_001), ("POST", "/predict", 17)],
 )
 def test_each_lane_has_its_places_and_not_one_more(method, path, places, tiny_bundle):
     async def scenario() -> None:

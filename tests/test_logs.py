@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from service.logs import OneLine, printable
+from service.logs import Logger, OneLine, printable, use_form
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,9 @@ def test_a_traceback_keeps_its_lines_and_forges_none():
     assert all(line.startswith("    ") for line in lines[1:])
     assert len(lines) > 3
     assert "\x1b" not in "".join(lines)
+
+
+def test_pillow_writes_nothing_about_damaged_photos(monkeypatch):
+    monkeypatch.setattr(Logger, "form", Logger.form)
+    use_form("text")
+    assert not logging.getLogger("PIL.TiffImagePlugin").isEnabledFor(logging.ERROR)

@@ -169,6 +169,10 @@ def test_a_sheet_or_a_list_of_numbers_beyond_its_limit_is_refused(tiny_bundle):
     client = create_app([tiny_bundle], settings).test_client()
     sheet = client.post("/activations/block1_relu?tile=64", data=photo())
     assert (sheet.status_code, sheet.json["error"]["code"]) == (400, "setting")
+    few = create_app([tiny_bundle], Settings(sheet_pixels=20_000)).test_client()
+    for over, status in (("0", 200), ("1", 400)):  # a photo has three numbers a pixel
+        sheet = few.post(f"/activations/block1_relu?tile=32&overlay={over}", data=photo())
+        assert sheet.status_code == status, over
     headers = {"Accept": "application/json"}
     numbers = client.post("/activations/block1_relu", data=photo(), headers=headers)
     assert (numbers.status_code, numbers.json["error"]["code"]) == (400, "setting")

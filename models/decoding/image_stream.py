@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass, field
 
 from models.decoding.limits import Limits, check_limit
+from models.errors import ImageUnreadable
 
 EXIF_BYTES = 65_536  # all that a JPEG can hold; how a photo is turned stands near the beginning
 FILLED = 256  # bytes; an encoder puts thousands into each chunk of pixels
@@ -62,6 +63,8 @@ def png_stream(data: bytes, limits: Limits) -> Stream:
             break
         if kind == b"IDAT":
             pixels.append(memoryview(data)[at + 8 : end - 4])
+        elif kind == b"IHDR" and at > 8:
+            raise ImageUnreadable("the image is damaged: a PNG with two headers")
         elif not kind.isalpha() or end > len(data):  # a damaged length: go on at the pixels
             end = data.find(b"IDAT", at + 8) - 4
             if end < 0:

@@ -29,7 +29,6 @@ def codes_by_status() -> dict[int, set[str]]:
         found[status].add(kind.code)
     for status, code in (CODES | _EARLY).items():
         found[status].add(code)
-    del found[411]  # a body without a length is read as an empty one, or by its chunks
     found[503] |= {"internal", NoModel.code}
     found[416].add("bad_request")
     return found

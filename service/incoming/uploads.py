@@ -19,6 +19,7 @@ from service.watching.record import record_in, stage
 
 DECODE_S = 20.0  # for all photos of a request
 FIELD = "image"
+BOUNDARY = 70  # characters (RFC 2046, section 5.1.1); Werkzeug looks for a long one slowly
 SEND = "send it as the multipart field `image` or as the raw body"
 RAW = "post the bytes of the photo themselves, as `curl --data-binary @photo.jpg` does"
 
@@ -72,9 +73,11 @@ def photo_in(request: Request) -> bytes:
 
 def _from_fields(request: Request) -> list[bytes]:
     """The files of the field `image`, or of the only field with files."""
-    if not request.mimetype_params.get("boundary"):
+    boundary = request.mimetype_params.get("boundary", "")
+    if not 1 <= len(boundary) <= BOUNDARY:
         raise BadUpload(
-            "multipart without a boundary: let your client set the Content-Type, which names it"
+            f"multipart with a boundary of {len(boundary):,} characters; expected 1 to {BOUNDARY}: "
+            "let your client set the Content-Type, which names it"
         )
     fields = [name for name in request.files if request.files.getlist(name)]
     if FIELD in fields:

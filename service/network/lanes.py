@@ -5,7 +5,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from service.errors import Busy
@@ -59,17 +59,23 @@ class Lane:
         try:
             await self._turns.acquire()
             loop = asyncio.get_running_loop()
-            future = self._pool.submit(work)
+            done: asyncio.Future[T] = loop.create_future()
+            self._pool.submit(_answer, work, loop, lambda end: self._leave(done, end))
             begun = True
-            future.add_done_callback(lambda done: _call(loop, self._leave))
         finally:
             if not begun:
                 self.taken -= 1
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await done
 
-    def _leave(self) -> None:
+    def _leave(self, done: asyncio.Future[T], end: Callable[[], T]) -> None:
         self.taken -= 1
         self._turns.release()
+        if done.done():  # nobody waits any more
+            return
+        try:
+            done.set_result(end())
+        except BaseException as error:
+            done.set_exception(error)
 
 
 def _step_back() -> None:
@@ -80,7 +86,16 @@ def _step_back() -> None:
         os.setpriority(os.PRIO_PROCESS, thread, usual + NICENESS)
 
 
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    """Call on the loop's thread; a loop that has ended no longer counts places."""
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(function)
+def _answer(
+    work: Callable[[], T],
+    loop: asyncio.AbstractEventLoop,
+    leave: Callable[[Callable[[], T]], None],
+) -> None:
+    """Work in a thread, and wake the loop once: for the result, or the error, and the place."""
+    future: Future[T] = Future()
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)
+    if not loop.is_closed():  # one that has ended no longer counts places
+        loop.call_soon_threadsafe(leave, future.result)

@@ -27,6 +27,7 @@ SWITCH_S = 0.001  # that a thread keeps the interpreter; Python's own 5 ms would
 M_MMAP_THRESHOLD = -3  # of glibc's mallopt
 MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a photo is decoded
 TICK_S = 0.25  # between two looks at what is overdue
+MOST_BUSY, STEP_S = 5, 0.001  # requests that count, and s to wait for each: others may be idle
 ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
 FEW_ROUNDS = 16  # of one connection each, in which the queue did not get empty: then it is a flood
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what accept says of it
@@ -115,7 +116,7 @@ class NetworkWorker(ASGIWorker):
     async def _serve(self) -> None:
         for listener in self.sockets:
             listener.setblocking(False)
-            self.loop.add_reader(listener.fileno(), self._accept_some, listener)
+            self.loop.add_reader(listener.fileno(), self._accept_soon, listener)
         while not self.stopping and self.ppid == os.getppid():
             self.notify()
             self._cut_overdue()
@@ -134,6 +135,20 @@ class NetworkWorker(ASGIWorker):
         for lane in self.asgi.lanes:
             metrics.set("layerscope_requests_waiting", lane.waiting, lane.name)
             metrics.set("layerscope_requests_running", lane.taken - lane.waiting, lane.name)
+
+    def _accept_soon(self, listener: Any) -> None:
+        """Leave a connection to workers with less to do for a moment, then take it if it waits."""
+        busy = min(self.asgi.busy, MOST_BUSY)
+        if not busy:
+            self._accept_some(listener)
+            return
+        self.loop.remove_reader(listener.fileno())
+        self.loop.call_later(busy * STEP_S, self._accept_late, listener)
+
+    def _accept_late(self, listener: Any) -> None:
+        if not self.stopping:
+            self.loop.add_reader(listener.fileno(), self._accept_soon, listener)
+            self._accept_some(listener)
 
     def _accept_some(self, listener: Any) -> None:
         """Take one connection, so that workers share them; more at a time in a flood."""
@@ -186,7 +201,7 @@ class NetworkWorker(ASGIWorker):
 
     def _listen_again(self, listener: Any) -> None:
         if not self.stopping:
-            self.loop.add_reader(listener.fileno(), self._accept_some, listener)
+            self.loop.add_reader(listener.fileno(), self._accept_soon, listener)
 
     def _evict(self, *able: Phase) -> None:
         """Cut the connections that have waited longest for their clients: one in twenty."""

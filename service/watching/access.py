@@ -7,12 +7,14 @@ that find no place in the queue are dropped and counted.
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 log = logging.getLogger(__name__)
 
 LINES = 1_000  # that may wait to be written
+PAUSE_S = 0.05  # lines of that time are written at once: to wake a thread for each takes longer
 FLUSH_S = 2.0  # for the last ones, when the worker ends
 
 
@@ -21,7 +23,7 @@ class AccessLog:
 
     def __init__(self, dropped: Callable[[], None]):
         """Start the thread; `dropped` is told of each line that finds no place."""
-        self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue(LINES)
+        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._dropped = dropped
         log.setLevel(logging.INFO)  # whatever level the other messages have
         self._thread = threading.Thread(target=self._write, name="access", daemon=True)
@@ -29,22 +31,21 @@ class AccessLog:
 
     def put(self, fields: dict[str, Any]) -> None:
         """Have a line written, soon."""
-        try:
-            self._lines.put_nowait(fields)
-        except queue.Full:
+        if self._lines.qsize() < LINES:
+            self._lines.put(fields)
+        else:
             self._dropped()
 
     def end(self) -> None:
         """Write what waits, and stop."""
-        try:
-            self._lines.put(None, timeout=FLUSH_S)
-        except queue.Full:
-            return
+        self._lines.put(None)
         self._thread.join(FLUSH_S)
 
     def _write(self) -> None:
         while (fields := self._lines.get()) is not None:
             log.info("%s", Words(fields), extra={"fields": fields})
+            if self._lines.empty():
+                time.sleep(PAUSE_S)
 
 
 class Words:
