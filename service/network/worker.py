@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import ctypes
 import errno
+import math
 import os
 import resource
 import signal
@@ -27,7 +28,8 @@ SWITCH_S = 0.001  # that a thread keeps the interpreter; Python's own 5 ms would
 M_MMAP_THRESHOLD = -3  # of glibc's mallopt
 MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a photo is decoded
 TICK_S = 0.25  # between two looks at what is overdue
-MOST_BUSY, STEP_S = 5, 0.001  # requests that count, and s to wait for each: others may be idle
+STEP_BACK_S = 0.005  # for a worker that has fewer connections to take the next one
+OPEN = ("layerscope_connections",)  # a metric; each worker sees those of the others
 ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
 FEW_ROUNDS = 16  # of one connection each, in which the queue did not get empty: then it is a flood
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what accept says of it
@@ -129,21 +131,29 @@ class NetworkWorker(ASGIWorker):
     def _tell(self) -> None:
         """Set this worker's gauges."""
         metrics, row = self.asgi.watch.metrics, str(self.asgi.watch.metrics.values.row)
-        metrics.set("layerscope_connections", len(self.connections))
+        self.count_connections()
         metrics.set("layerscope_held_bytes", self.held, row)
         metrics.set("layerscope_memory_bytes", resident_bytes(), row)
         for lane in self.asgi.lanes:
             metrics.set("layerscope_requests_waiting", lane.waiting, lane.name)
             metrics.set("layerscope_requests_running", lane.taken - lane.waiting, lane.name)
 
+    @property
+    def _open(self) -> int:
+        return len(self.connections) + len(self._accepting)
+
+    def count_connections(self) -> None:
+        """Tell the other workers how many there are."""
+        self.asgi.watch.metrics.set(*OPEN, self._open)
+
     def _accept_soon(self, listener: Any) -> None:
-        """Leave a connection to workers with less to do for a moment, then take it if it waits."""
-        busy = min(self.asgi.busy, MOST_BUSY)
-        if not busy:
+        """Take what waits; first leave it for a moment to workers with fewer connections."""
+        others = self.asgi.watch.metrics.values.of_others(OPEN)
+        if self._open <= min(others, default=math.inf):
             self._accept_some(listener)
             return
         self.loop.remove_reader(listener.fileno())
-        self.loop.call_later(busy * STEP_S, self._accept_late, listener)
+        self.loop.call_later(STEP_BACK_S, self._accept_late, listener)
 
     def _accept_late(self, listener: Any) -> None:
         if not self.stopping:
@@ -175,12 +185,13 @@ class NetworkWorker(ASGIWorker):
         task = self.loop.create_task(self._connect(client))
         self._accepting.add(task)
         task.add_done_callback(self._accepting.discard)
+        self.count_connections()
 
     async def _accept_all(self, listener: Any) -> None:
         """Take all that wait: closing the listener would reset them, and what they have sent."""
         ends = time.monotonic() + self.cfg.graceful_timeout / 2
         while time.monotonic() < ends and not self._quick_shutdown:
-            full = len(self.connections) + len(self._accepting) >= self.most
+            full = self._open >= self.most
             try:
                 if not full:
                     self._accept(listener)

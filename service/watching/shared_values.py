@@ -82,6 +82,16 @@ class SharedValues:
             if start is not None:
                 self._numbers[start] = number
 
+    def of_others(self, key: Key) -> list[float]:
+        """The number of a series in every other row that a worker has."""
+        rows = [row for row in range(self.rows) if row != self.row and self._head_of(row)[1]]
+        return [
+            self._numbers_of(row)[start]
+            for row in rows
+            for known, start, _ in self._directory(row)
+            if known == key
+        ]
+
     def read(self) -> Iterator[Values]:
         """Every series of every row."""
         for row in range(self.rows):
