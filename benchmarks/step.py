@@ -84,10 +84,11 @@ def main() -> None:
 
 def as_fit_does(cut: str, precision: str) -> Step:
     """Make a step of `fit`: the blocks after the cut and a head, the mean of weights included."""
-    backbone = build(FitConfig(fine_tune="yes"))
+    config = FitConfig(fine_tune="yes", precision=precision)
+    backbone = build(config)
     features = backbone.output.shape[-1]
     head = [DenseLayer(np.zeros((features, CLASSES), np.float32), np.zeros(CLASSES, np.float32))]
-    model = cut_network(backbone, head, cut, BLOCKS.dropout, 0, precision).model
+    model = cut_network(backbone, head, cut, BLOCKS.dropout, config).model
     compile_for_training(model, BLOCKS, STEPS)
     mean = MeanWeights(model.trainable_variables, BLOCKS.averaging)
     one_hot = np.eye(CLASSES, dtype=np.float32)

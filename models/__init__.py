@@ -9,7 +9,9 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
                    bundles/ has its parts: manifest, signature, a copy that nobody can change
 - examine.py       all that a request can ask of a bundle, asked once before it may serve;
                    trial.py does it in a process of its own
-- runtime.py       one ONNX graph, ready to run;  onnx_weights.py looks at it first
+- runtime.py       one ONNX graph, ready to run;  onnx_weights.py looks at it first,
+                   probe_graph.py asks it three pictures
+- device.py        the processor or a GPU, if that answers alike
 - classifier.py    a bundle that answers: probabilities, feature maps
 - precision.py     in float32 or in INT8;  choose_precision.py tries which is faster here
 - familiarity.py   is this photo anything like those of training

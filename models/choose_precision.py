@@ -12,7 +12,8 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.classifier import Classifier
-from models.errors import ImageError
+from models.device import PROCESSOR, Device
+from models.errors import DeviceUnusable, ImageError
 from models.precision import Precision, has_int8, probability_moved
 
 CHOICES = ("auto", "fp32", "int8")
@@ -22,12 +23,14 @@ GAIN = 0.95  # share of the time in fp32 below which INT8 is faster by more than
 MOST_MOVED = 0.15  # mean share of the probability that may stand elsewhere: 5 times the usual
 
 
-def choose_precision(bundle: Bundle, asked: str, threads: int) -> Precision:
+def choose_precision(
+    bundle: Bundle, asked: str, threads: int, device: Device = PROCESSOR
+) -> Precision:
     """Return the precision to serve a bundle in.
 
     Args:
         asked: auto: the faster one; fp32; int8: wherever there is one.
-        threads: how many cores one photo may use.
+        threads: how many cores one photo may use. device: on which both are tried.
 
     Raises:
         BundleError: a graph does not load, or the manifest contradicts itself.
@@ -36,7 +39,10 @@ def choose_precision(bundle: Bundle, asked: str, threads: int) -> Precision:
         return Precision("fp32", "it has no int8" if asked != "fp32" else "asked for")
     if asked != "auto":
         return Precision(asked)
-    both = [Classifier(bundle, threads, precision) for precision in ("fp32", "int8")]
+    try:
+        both = [Classifier(bundle, threads, name, device) for name in ("fp32", "int8")]
+    except DeviceUnusable as error:  # it was tried in fp32
+        return Precision("fp32", f"in int8 {error}")
     photos = _photos(both[0])
     answers = [np.concatenate([one.predict(photo[None]) for photo in photos]) for one in both]
     fp32_ms, int8_ms = (round(1000 * taken, 3) for taken in _seconds(both, photos))

@@ -4,7 +4,6 @@ Nothing here imports TensorFlow or reads a Python object from disk. A broken mod
 when it is opened, not when a photo comes.
 """
 
-import math
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -18,13 +17,15 @@ from models.bundle import Bundle
 from models.bundles.calibration import Thresholds
 from models.bundles.manifest import LayerEntry, pick_blocks, spread
 from models.cut import Cut, open_cut
-from models.errors import BundleError, UnknownLayer
+from models.device import PROCESSOR, Device, compare
+from models.errors import BundleError, DeviceUnusable, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, Room, decode_image
 from models.insight import INDEX, Insight
 from models.onnx_weights import check_graph
 from models.precision import GRAPHS, Precision, int8_of
-from models.runtime import Graph
+from models.probe_graph import UnusableGraph, probe_graph
+from models.runtime import CPU, Graph
 
 
 class Prediction(NamedTuple):
@@ -56,14 +57,22 @@ class MappedReading(NamedTuple):
 class Classifier:
     """One bundle, ready to run. Safe to use from several threads."""
 
-    def __init__(self, bundle: Bundle, threads: int = 1, precision: str | Precision = "fp32"):
+    def __init__(
+        self,
+        bundle: Bundle,
+        threads: int = 1,
+        precision: str | Precision = "fp32",
+        device: Device = PROCESSOR,
+    ):
         """Load the prediction graph and try it.
 
         Args:
             threads: how many cores one photo may use.
             precision: of the graph that predicts, fp32 or int8; maps are always in fp32.
+            device: where photos are computed; each graph is compared with the processor there.
 
         Raises:
+            DeviceUnusable: it does not start, or answers otherwise than the processor.
             BundleError: a file was altered, a graph does not fit its manifest, or INT8 is asked
                 of a bundle without it.
         """
@@ -75,7 +84,7 @@ class Classifier:
         self.layers: dict[str, LayerEntry] = {entry.name: entry for entry in self.manifest.layers}
         self.blocks = pick_blocks(self.manifest.layers)  # from photo to answer
         self.insight = Insight(bundle) if INDEX in bundle.manifest.files else None
-        self._threads = threads
+        self._threads, self.device = threads, device
         self._lock = threading.Lock()
         self._graphs: dict[str, Graph] = {}
         self._looking = threading.Lock()  # a graph keeps the memory of its most runs at one time
@@ -255,10 +264,14 @@ class Classifier:
         content = self.bundle.read(name)
         try:
             check_graph(content)
-            graph = Graph(content, self._threads)
+            graph = plain = Graph(content, self._threads)
+            if self.device.used != CPU and name != "head.onnx":
+                graph = Graph(content, self._threads, self.device.used)
+        except DeviceUnusable:
+            raise
         except Exception as error:  # the runtime's own exceptions have no common base
             raise BundleError(self.bundle.path, f"{name} does not load: {error}") from error
-        self._try(graph, name)
+        self._probe(graph, plain, name)
         needed = set() if name == "head.onnx" else set(self._compared)
         if name == "layers.onnx":
             needed |= set(self.layers)
@@ -267,29 +280,17 @@ class Classifier:
             raise BundleError(self.bundle.path, reason)
         return graph
 
-    def _try(self, graph: Graph, name: str) -> None:
-        """See that `graph` tells something grey, noise and a slope apart, by finite logits."""
+    def _probe(self, graph: Graph, plain: Graph, name: str) -> None:
+        """See that a graph answers as logits do, on the device as on the processor."""
         size, classes = self.framing.size, len(self.class_names)
-        shape: tuple[int, ...] = (1, size, size, 3)
-        if name == "head.onnx":
-            shape = (1, graph.input_shape[-1])
-        slope = np.linspace(0, 255, math.prod(shape), dtype=np.float32).reshape(shape)
-        noise = np.random.default_rng(0).uniform(0, 255, shape).astype(np.float32)
+        shape = (1, graph.input_shape[-1]) if name == "head.onnx" else (1, size, size, 3)
         try:
-            probes = (np.full(shape, 127, np.float32), slope, noise)
-            answers = [graph.run(probe, ["logits"])[0] for probe in probes]
-        except Exception as error:  # likewise
-            raise BundleError(self.bundle.path, f"{name} does not run: {error}") from error
-        for logits in answers:
-            if logits.shape != (1, classes) or not np.isfinite(logits).all():
-                found = f"numbers of shape {logits.shape}, not all of them finite"
-                if np.isfinite(logits).all():
-                    found = f"{logits.shape[-1] if logits.ndim else 1} numbers"
-                reason = f"{name} answers with {found}; expected {classes} finite logits"
-                raise BundleError(self.bundle.path, reason)
-        if all(np.array_equal(answers[0], other) for other in answers[1:]):
-            reason = f"{name} answers every photo alike: its weights say nothing, as if all zero"
-            raise BundleError(self.bundle.path, reason)
+            expected = probe_graph(plain, shape, classes)
+            answers = [] if graph is plain else probe_graph(graph, shape, classes)
+        except UnusableGraph as error:
+            raise BundleError(self.bundle.path, f"{name} {error}") from error
+        for answer, wanted in zip(answers, expected, strict=False):
+            compare(answer, wanted, self.device.used)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -20,8 +20,10 @@ LayerscopeError
 ├── FormatError           a saved model that cannot be had in another format
 ├── BundleError           a saved model that is missing, damaged or of another schema
 ├── PhotosError           a folder or list of photos nothing can be learnt from
+├── DeviceUnusable        a device that does not start, or answers otherwise than the processor
 ├── SettingError          a setting out of its range, or two that contradict each other
 ├── Diverged              training whose loss is no longer a number
+├── WorkerLost            a worker of a cluster that is gone, or never came
 └── StorageError          a place that cannot be written: read-only, full, taken
 
 Each message says what came, what was expected and what to change. `code` is the short
@@ -196,6 +198,12 @@ class PhotosError(LayerscopeError):
     code = "photos_unusable"
 
 
+class DeviceUnusable(LayerscopeError):
+    """A device that does not start here, or answers otherwise than the processor."""
+
+    code = "device_unusable"
+
+
 class SettingError(LayerscopeError):
     """A setting out of its range; the message names it."""
 
@@ -211,6 +219,18 @@ class Diverged(LayerscopeError):
         super().__init__(
             f"the loss is not a number at step {step}, where the learning rate was {rate:.2g}; "
             f"try --learning-rate {largest / 10:.2g}, or --warm-up 0.2"
+        )
+
+
+class WorkerLost(LayerscopeError):
+    """One of the workers that train together is gone, or never came."""
+
+    code = "worker_lost"
+
+    def __init__(self, reason: str):
+        super().__init__(
+            "a worker is gone or cannot be reached: start all workers again, they go on after the "
+            f"last whole epoch ({reason})"
         )
 
 

@@ -8,24 +8,32 @@ import numpy as np
 from models.bundle import Bundle, LayerEntry
 from models.choose_precision import choose_precision
 from models.classifier import Classifier
+from models.device import Device, choose_device
 from models.errors import BundleError
 from models.inside import look_inside
+from models.precision import has_int8
 
 NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
 
 
-def examine(bundle: Bundle, threads: int = 1, precision: str = "fp32") -> Classifier:
+def examine(
+    bundle: Bundle, threads: int = 1, precision: str = "fp32", device: str = "cpu"
+) -> Classifier:
     """Verify every file, load every graph and every layer's insight, and answer a photo.
 
     Args:
         precision: to answer in: auto, fp32 or int8 (`choose_precision.py`).
+        device: to compute on: auto, cpu or cuda (`device.py`).
 
     Raises:
+        SettingError: cuda is asked for and cannot be used.
         BundleError: something would have failed later; the message says what.
     """
     bundle.verify()
     _check_samples(bundle)
-    classifier = Classifier(bundle, threads, choose_precision(bundle, precision, threads))
+    chosen = choose_device(device, lambda one: _attempt(bundle, threads, precision, one))
+    arithmetic = choose_precision(bundle, precision, threads, chosen)
+    classifier = Classifier(bundle, threads, arithmetic, chosen)
     size = classifier.framing.size
     photo = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
     classifier.describe(classifier.read(photo), top=5)
@@ -35,6 +43,28 @@ def examine(bundle: Bundle, threads: int = 1, precision: str = "fp32") -> Classi
         _check_maps(classifier, photo)
         look_inside(classifier, photo)
     return classifier
+
+
+def open_classifier(bundle: Bundle, threads: int, precision: str, device: str) -> Classifier:
+    """Open a bundle to predict with, in the arithmetic that is asked for.
+
+    Args:
+        precision: fp32 or int8. device: auto, cpu or cuda.
+
+    Raises:
+        SettingError: cuda is asked for and cannot be used. BundleError.
+    """
+    chosen = choose_device(device, lambda one: _attempt(bundle, threads, precision, one))
+    return Classifier(bundle, threads, precision, chosen)
+
+
+def _attempt(bundle: Bundle, threads: int, precision: str, device: str) -> None:
+    """Open what predicts, and what shows layers, on a device. Raises DeviceUnusable."""
+    asked = "int8" if precision == "int8" and has_int8(bundle) else "fp32"
+    classifier = Classifier(bundle, threads, asked, Device(device))
+    size = classifier.framing.size
+    if classifier.layers:
+        classifier.look(np.zeros((size, size, 3), np.uint8), [])
 
 
 def _check_samples(bundle: Bundle) -> None:

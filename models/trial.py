@@ -1,4 +1,4 @@
-"""`python -m models.trial PATH NUMBER NAME VERSION KEY PRECISION THREADS`: try one bundle.
+"""`python -m models.trial PATH NUMBER NAME VERSION KEY PRECISION DEVICE THREADS`: try one.
 
 A process of its own, so that a bundle that crashes the runtime, hangs or eats all memory takes
 nothing else with it. It copies the bundle into the open file NUMBER and prints one line of JSON:
@@ -12,11 +12,11 @@ import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.bundle import Bundle
 from models.bundles.pinned import PinnedBundle, pin
-from models.errors import BundleError
+from models.errors import BundleError, DeviceUnusable, SettingError
 from models.examine import examine
 
 CPU_S = 600  # seconds of all cores, should nobody be left to stop this process
@@ -25,43 +25,54 @@ COPIES = 8  # of its files beside that: as read, as hashed, as loaded, as the ru
 _ALLOCATION = re.compile("bad_?alloc|AllocateRaw|Failed to allocate")  # of ONNX Runtime
 
 
+class Conditions(NamedTuple):
+    """What a bundle is tried on, and served on."""
+
+    key: str  # hexadecimal; who has to have signed it; empty: anybody
+    precision: str  # auto, fp32 or int8
+    device: str  # auto, cpu or cuda
+    threads: int  # cores that one photo may use
+
+
 def judge(
-    path: Path, number: int, name: str, version: str, key: str, precision: str, threads: int
+    path: Path, number: int, name: str, version: str, conditions: Conditions
 ) -> dict[str, Any]:
     """Pin the bundle into `number` and examine the copy.
 
     Args:
         name, version: what it is to be called; empty: what its manifest says.
-        key: hexadecimal; who has to have signed it; empty: anybody.
-        precision: to serve it in: auto, fp32 or int8. threads: cores that one photo may use.
 
     Returns:
-        `name`, `version`, `fingerprint` and the `precision` to serve in; or the `reason` why it
-        is refused, and `passing` if the machine may be why, so that it is worth another try.
+        `name`, `version`, `fingerprint`, `precision` and `device` to serve in and on; or the
+        `reason` why it is refused, and `passing` if the machine may be why, so that it is worth
+        another try.
     """
     known: dict[str, Any] = {}
     try:
         bundle = Bundle(path)
         known["version"] = bundle.manifest.version
         limit_memory(MEMORY + COPIES * sum(file.size for file in bundle.manifest.files.values()))
-        if key:
+        if conditions.key:
             from models.bundles.signature import check_signature, key_of
 
-            check_signature(bundle, key_of(key))
+            check_signature(bundle, key_of(conditions.key))
         pin(bundle, number)
         copy = PinnedBundle(path, os.dup(number), name or None, version or None)
-        classifier = examine(copy, threads, precision)
+        classifier = examine(copy, conditions.threads, conditions.precision, conditions.device)
         return {
             "name": classifier.manifest.name,
             "version": classifier.manifest.version,
             "fingerprint": copy.fingerprint,
             "precision": classifier.precision,
+            "device": classifier.device,
         }
     except BundleError as error:
         if _ALLOCATION.search(error.reason):
             what = error.reason.partition(":")[0]
             return known | {"reason": f"{what}: {_no_memory()}", "passing": True}
         return known | {"reason": error.reason}
+    except (SettingError, DeviceUnusable) as error:
+        return known | {"reason": str(error)}
     except OSError as error:
         return known | {
             "reason": f"it cannot be kept in memory: {error.strerror}",
@@ -91,13 +102,14 @@ def limit_memory(size_bytes: int) -> None:
 
 def main() -> None:
     """Read the command line, print the verdict."""
-    path, number, name, version, key, precision, threads = sys.argv[1:]
+    path, number, name, version, key, precision, device, threads = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit_memory(MEMORY)  # until it is known how large the bundle is
     with suppress(OSError):  # only Linux has it: where memory runs out, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000")
-    found = judge(Path(path), int(number), name, version, key, precision, int(threads))
+    conditions = Conditions(key, precision, device, int(threads))
+    found = judge(Path(path), int(number), name, version, conditions)
     print(json.dumps(found))
 
 

@@ -17,6 +17,7 @@ import click
 from gunicorn.app.base import BaseApplication
 
 from models.choose_precision import CHOICES
+from models.device import DEVICES
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
 from service.config_file import PREFIX, Port, chosen, prefer, take_config
@@ -98,6 +99,9 @@ class Server(BaseApplication):
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(CHOICES),
               help="Of predictions; auto: int8 where a bundle has it and it is faster here."
               )  # fmt: skip
+@click.option("--device", default="auto", show_default=True, type=click.Choice(DEVICES),
+              help="That computes photos; auto: a GPU that answers as the processor, else that."
+              )  # fmt: skip
 @click.option("--max-megapixels", default=25.0, show_default=True, help="Of a posted photo.")
 @click.option("--more-formats", is_flag=True, help="Also TIFF, AVIF, HEIC (pi-heif).")
 @click.option("--read-seconds", default=20.0, show_default=True,
@@ -129,6 +133,7 @@ def main(
     port: int,
     workers: str,
     precision: str,
+    device: str,
     max_megapixels: float,
     more_formats: bool,
     read_seconds: float,
@@ -149,6 +154,7 @@ def main(
         settings = replace(
             Settings(workers=count, request_threads=threads),
             precision=precision,
+            device=device,
             photo_megapixels=max_megapixels,
             more_formats=more_formats,
             read_s=read_seconds,
@@ -163,7 +169,7 @@ def main(
         )
         read_settings(settings)
         ask_for_descriptors(settings.connections)
-        terms = Terms(settings.network_threads, precision=precision)
+        terms = Terms(settings.network_threads, precision=precision, device=device)
         keeper = open_keeper(*prefer(context, "bundles", "models"), trust, terms)
         listener = listen(host, port)
     except LayerscopeError as error:
@@ -190,7 +196,9 @@ def tell_start(
         f"({settings.workers} workers, {settings.request_threads} photos at once in each)"
     )
     for name, found in keeper.precisions.items():
+        device = keeper.devices[name]
         say(f"{name}: precision {found}", model=name, precision=str(found))
+        say(f"{name}: device {device}", model=name, device=str(device))
 
 
 def gunicorn_options(listener: socket.socket, workers: int) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def create_app(
     if callable(bundles):
         version_routes.register(app, bundles)
     else:
-        shelf = open_shelf(bundles, settings.network_threads, settings.precision)
+        shelf = open_shelf(bundles, settings)
         version_routes.register(app, lambda: shelf)
 
     @app.after_request

@@ -130,6 +130,7 @@ def _describe(classifier: Classifier) -> dict[str, Any]:
         "accuracy": test.get("accuracy"),
         "coverage": classifier.coverage,
         "precision": classifier.precision._asdict(),
+        "device": classifier.device._asdict(),
         "layers": len(manifest.layers),
         "depths": classifier.depths(6),
         "samples": manifest.data.get("samples", []),

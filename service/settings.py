@@ -19,6 +19,7 @@ class Settings:
     workers: int = 1  # processes; each holds its own copy of every model
     network_threads: int = 1  # cores that one photo may use inside a worker
     precision: str = "auto"  # of predictions: fp32, int8, or the faster one
+    device: str = "auto"  # that computes photos: cpu, cuda, or what is there
     request_threads: int = 1  # photos a worker answers at once: its share of the cores
     waiting_photos: int = 16  # requests that may wait in a worker; beyond it 503
     connections: int = 2_000  # open ones of a worker; beyond it the oldest that waits is cut

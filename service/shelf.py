@@ -8,6 +8,7 @@ from models.bundles.pinned import pinned
 from models.classifier import Classifier
 from models.errors import BundleError, LayerscopeError, UnknownModel, UnknownVersion
 from models.examine import examine
+from service.settings import Settings
 from service.versions.catalogue import Refusal
 
 
@@ -45,7 +46,7 @@ class Shelf:
             raise UnknownVersion(name, version, served)
 
 
-def open_shelf(paths: Iterable[Path], threads: int, precision: str) -> Shelf:
+def open_shelf(paths: Iterable[Path], settings: Settings) -> Shelf:
     """Examine bundles and serve them from memory, in one process and for good.
 
     Raises:
@@ -53,7 +54,9 @@ def open_shelf(paths: Iterable[Path], threads: int, precision: str) -> Shelf:
     """
     found: dict[str, Classifier] = {}
     for path in paths:
-        classifier = examine(pinned(Bundle(path)), threads, precision)
+        classifier = examine(
+            pinned(Bundle(path)), settings.network_threads, settings.precision, settings.device
+        )
         if classifier.name in found:
             raise BundleError(path, f"a model called {classifier.name!r} is served already")
         found[classifier.name] = classifier

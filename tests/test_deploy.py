@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import kubernetes_validate
+import promql_parser
 import pytest
 import yaml
 from flask import Flask
@@ -17,6 +18,8 @@ from flask import Flask
 from deploy.image_steps import stages
 from service import health
 from service.__main__ import main as service
+from service.settings import Settings
+from service.watching.metrics import METRICS
 from tests.serving import ROOT, WAIT_S, Server
 
 KUBERNETES = "1.37"  # the newest that the schemas know
@@ -98,6 +101,36 @@ def test_the_pods_reach_nothing_and_are_reached_on_one_port_only():
 def test_the_autoscaler_alone_decides_how_many_pods_there_are():
     assert "replicas" not in OF_KIND["Deployment"]["spec"]
     assert OF_KIND["HorizontalPodAutoscaler"]["spec"]["minReplicas"] >= 2  # one may be moved away
+
+
+ADAPTER = load("watch/prometheus-adapter.yaml")["rules"]
+SCALED_BY = {
+    metric["pods"]["metric"]["name"]: metric["pods"]["target"]
+    for metric in OF_KIND["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    if metric["type"] == "Pods"
+}
+
+
+def test_the_autoscaler_goes_by_a_queue_that_the_service_tells_and_the_adapter_passes_on():
+    assert list(SCALED_BY) == [rule["name"]["as"] for rule in ADAPTER]
+    for rule in ADAPTER:
+        name = rule["name"]["as"]
+        assert METRICS[name].kind == "gauge"  # a counter would have to be a rate
+        assert rule["name"]["matches"] == name == rule["seriesQuery"].partition("{")[0]
+        assert set(rule["resources"]["overrides"]) == {"namespace", "pod"}
+        filled = rule["metricsQuery"].replace("<<.Series>>", name)
+        filled = filled.replace("<<.LabelMatchers>>", 'namespace="a",pod=~"b|c"')
+        query = filled.replace("<<.GroupBy>>", "pod")
+        assert "<<" not in query
+        for promql in (rule["seriesQuery"], query):
+            promql_parser.parse(promql)  # raises ValueError where it is none
+        assert query.endswith("by (pod)")  # one number for each pod, of all its lanes
+
+
+def test_more_pods_are_asked_for_long_before_clients_are_refused():
+    workers = int(POD["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+    places = workers * Settings().waiting_photos
+    assert 1 <= int(SCALED_BY["layerscope_requests_waiting"]["averageValue"]) <= places / 4
 
 
 @pytest.mark.parametrize("where", CONTAINERS)

@@ -63,7 +63,7 @@ def test_every_setting_can_be_given_in_the_environment_and_in_the_file(config, m
         "more_formats": True, "read_seconds": 1.5, "answer_seconds": 2, "waiting": 7,
         "decode_megabytes": 100, "allow_host": ["a", "b"], "allow_origin": ["https://a.org"],
         "api_keys": "f", "rate_limit": "1/day", "log": "json", "access_log": False,
-        "bundles": ["x", "y"], "precision": "fp32",
+        "bundles": ["x", "y"], "precision": "fp32", "device": "cpu",
     }  # fmt: skip
     assert set(texts) == set(in_file(main))
     file = write(config, "".join(f"{key} = {json.dumps(value)}\n" for key, value in texts.items()))

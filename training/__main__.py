@@ -4,7 +4,6 @@ Results go to standard output, progress to standard error. An error is one line 
 what to change, exit code 2; a bug shows its traceback, exit code 1.
 """
 
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -14,12 +13,13 @@ import click
 
 from models.building.backbones import BACKBONES
 from models.bundle import Bundle
-from models.classifier import Classifier
 from models.cores import usable_cores
+from models.examine import open_classifier
 from training.adopt.config import AdoptConfig
-from training.command import FOLDER, command, quiet, training
+from training.command import FOLDER, command, end_after, quiet, training
 from training.command_output import bundle_facts, finish, left_out_facts, summary
 from training.exporting.config import ExportConfig
+from training.settings.cluster import read_cluster
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
 from training.settings.options import settings
@@ -28,11 +28,12 @@ from training.settings.quiet import load_keras
 
 SEARCH_SETTINGS = (
     "backbone", "weights", "size", "resize", "fraction", "seed", "validation_share", "test_share",
-    "threads", "max_megapixels", "more_formats", "insight", "layers", "exclude", "merge_names",
-    "leave_out_small", "int8",
+    "device", "threads", "max_megapixels", "more_formats", "insight", "layers", "exclude",
+    "merge_names", "leave_out_small", "int8",
 )  # fmt: skip
 CHECK_SETTINGS = (
-    "backbone", "weights", "size", "threads", "max_megapixels", "more_formats", "merge_names",
+    "backbone", "weights", "size", "device", "threads", "max_megapixels", "more_formats",
+    "merge_names",
 )  # fmt: skip
 
 
@@ -44,11 +45,16 @@ CHECK_SETTINGS = (
 @quiet
 def fit(photos: Path, out: Path, summary: Path | None, quiet: bool, **chosen: Any) -> None:
     """Train on PHOTOS: class folders; train/ validation/ test/ with class folders; or a CSV."""
-    config = FitConfig(**chosen)
+    config, cluster = FitConfig(**chosen), read_cluster()
     stages = Stages(quiet)
     from training.fit import fit as run
+    from training.fit import train_share
 
-    manifest = run(photos, out, config, stages)
+    if cluster and cluster.rank > 0:
+        train_share(photos, out, config, stages, cluster)
+        click.echo(printable(f"{cluster} has trained its share: worker 1 writes {out}"))
+        return
+    manifest = run(photos, out, config, stages, cluster)
     test = manifest.metrics["test"]
     line = (
         f"saved {out}: {len(manifest.class_names)} classes, "
@@ -75,7 +81,7 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @click.argument("photos", type=FOLDER)
 @click.option("--against", type=FOLDER, metavar="OTHER",
               help="Bundle to compare with, on the same photos.")  # fmt: skip
-@settings("precision", of=PredictConfig)
+@settings("precision", "device", of=PredictConfig)
 @settings("merge_names")
 @summary
 @quiet
@@ -84,6 +90,7 @@ def evaluate(
     photos: Path,
     against: Path | None,
     precision: str,
+    device: str,
     merge_names: bool,
     summary: Path | None,
     quiet: bool,
@@ -96,7 +103,8 @@ def evaluate(
     for path in (bundle, *([against] if against else [])):
         opened = Bundle(path)
         opened.verify()
-        models.append(Classifier(opened, precision=precision))
+        models.append(open_classifier(opened, 1, precision, device))
+        stages.say(f"device: {models[-1].device}")
     if len(models) == 1:
         numbers = evaluate_bundle(
             models[0], photos, usable_cores(), stages=stages, merge_names=merge_names
@@ -122,9 +130,10 @@ def predict(
     """Predict every photo below PHOTOS, labelled or not."""
     from training.predict import predict_folder
 
-    config = PredictConfig(**chosen)
-    classifier = Classifier(Bundle(bundle), precision=config.precision)
-    counts = predict_folder(classifier, photos, out, config.top, Stages(quiet))
+    config, stages = PredictConfig(**chosen), Stages(quiet)
+    classifier = open_classifier(Bundle(bundle), 1, config.precision, config.device)
+    stages.say(f"device: {classifier.device}")
+    counts = predict_folder(classifier, photos, out, config.top, stages)
     line = f"saved {out}: {counts.predicted} predictions, {counts.failed} files with an error"
     facts = {"predictions": str(out), "predicted": counts.predicted, "failed": counts.failed}
     finish([line], summary, facts | left_out_facts(counts.skipped))
@@ -281,8 +290,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
-    if "tensorflow" in sys.modules:  # it takes a second to end, and everything is on disk
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+    end_after(main)

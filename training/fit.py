@@ -15,10 +15,12 @@ from training.evaluation.layer_distances import choose_compared
 from training.features.backbone import Compiled, build, compile_backbone, compile_network
 from training.heads.fitted_head import FittedHead
 from training.heads.train import train_head
-from training.optimisation.tracking import Tracker, tracking
+from training.optimisation.tracking import Tracker, Trackers, tracking
+from training.optimisation.workers import ALONE, Workers
 from training.photos.levels import settle_levels
 from training.prepare import list_photos, open_cache, prepare, prepare_again, temporary_cache
 from training.results import Dataset, measure_head
+from training.settings.cluster import Cluster, refuse_unshared
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.quiet import load_keras
@@ -28,8 +30,17 @@ if TYPE_CHECKING:
     from training.fine_tuning.fine_tune import Tuned  # needs Keras, which most runs do not
 
 
-def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
+def fit(
+    source: Path,
+    out: Path,
+    config: FitConfig,
+    stages: Stages,
+    cluster: Cluster | None = None,
+) -> Manifest:
     """Train on the photos of `source` and write the bundle `out`.
+
+    Args:
+        cluster: workers to fine-tune with, of which this process is the chief.
 
     Raises:
         LayerscopeError: a setting, the photos, the weights or a place is unusable; nothing
@@ -39,6 +50,7 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     check_target(out)
     listing = list_photos(source, out, config, stages)
     config = settle_levels(listing, config, stages)
+    workers = _join(cluster, config, stages)
     with ExitStack() as opened:
         tracker = opened.enter_context(
             tracking(out.name, config.tensorboard, config.mlflow, stages.say)
@@ -50,7 +62,8 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
         head = train_head(data.sides(config.seed), config, stages, tracker)
         tuned = None
         if config.fine_tune != "no":
-            tuned = _tune_blocks(_Frozen(compiled, data, head), began, config, stages, tracker)
+            frozen = _Frozen(compiled, data, head, began)
+            tuned = _tune_blocks(frozen, config, stages, tracker, workers)
             if tuned.kept:
                 compiled = _compile_again(tuned, compiled, config, stages)
                 cache = opened.enter_context(temporary_cache(compiled, config))
@@ -71,6 +84,41 @@ def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     return manifest
 
 
+def train_share(
+    source: Path, out: Path, config: FitConfig, stages: Stages, cluster: Cluster
+) -> None:
+    """Fine-tune with the others of a cluster as a worker that is not the chief; writes nothing.
+
+    Args:
+        out: the bundle that the chief will write; photos keep the sides that one there recorded.
+
+    Raises:
+        LayerscopeError: as `fit`.
+    """
+    began = time.monotonic()
+    listing = list_photos(source, out, config, stages)
+    config = settle_levels(listing, config, stages)
+    workers = _join(cluster, config, stages)
+    compiled = compile_backbone(config, stages)
+    with closing(open_cache(compiled, config)) as cache:
+        data = prepare(listing, out, compiled, cache, config, stages)
+    head = train_head(data.sides(config.seed), config, stages, Trackers())
+    frozen = _Frozen(compiled, data, head, began)
+    _tune_blocks(frozen, config, stages, Trackers(), workers)
+
+
+def _join(cluster: Cluster | None, config: FitConfig, stages: Stages) -> Workers:
+    """Wait for the other workers, before TensorFlow is used for anything else."""
+    if cluster is None:
+        return ALONE
+    refuse_unshared(cluster, config)
+    with stages.stage(f"{cluster}: wait for the others"):
+        load_keras(config.device)
+        from training.optimisation.together import open_workers
+
+        return open_workers(cluster)
+
+
 @dataclass(frozen=True)
 class _Frozen:
     """What a run with a frozen backbone has made: fine-tuning begins there."""
@@ -78,14 +126,15 @@ class _Frozen:
     compiled: Compiled
     data: Dataset
     head: FittedHead
+    began: float  # time.monotonic()
 
 
 def _tune_blocks(
-    frozen: _Frozen, began: float, config: FitConfig, stages: Stages, tracker: Tracker
+    frozen: _Frozen, config: FitConfig, stages: Stages, tracker: Tracker, workers: Workers
 ) -> "Tuned":
     """Train the upper blocks too; with `auto`, they are kept only if validation photos gain."""
     with stages.stage("load Keras"):
-        load_keras()
+        load_keras(config.device)
         from training.fine_tuning.fine_tune import fine_tune
         from training.fine_tuning.start import Start
 
@@ -98,9 +147,9 @@ def _tune_blocks(
         split=frozen.data.split,
         labels=frozen.data.labels,
         head=frozen.head.layers,
-        began=began,
+        began=frozen.began,
     )
-    tuned = fine_tune(start, config, stages, tracker)
+    tuned = fine_tune(start, config, stages, tracker, workers)
     if not tuned.kept:
         stages.say("fine-tuning did not pay on validation photos: the frozen backbone is kept")
     return tuned
@@ -112,6 +161,6 @@ def _compile_again(
     """Compile the trained network; training has called the layers of its own a second time."""
     with stages.stage("compile the trained network"):
         fresh = build(config)
-        fresh.set_weights(tuned.backbone.get_weights())
+        fresh.set_weights(list(tuned.weights))
         again = compile_network(fresh, tuned.identity, compiled.photos)
         return again.comparing(choose_compared(again.layers, tuned.cut))

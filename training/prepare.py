@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from models.device import open_graph
 from models.errors import PhotosError
-from models.runtime import Graph
 from training.doctor.examine import examine
 from training.doctor.exclusions import leave_out
 from training.doctor.near_copies import near_copies_of
@@ -193,11 +193,17 @@ def prepare_again(
 def features_of(
     listing: Listing, compiled: Compiled, cache: FeatureCache, config: FitConfig, stages: Stages
 ) -> Features:
-    """Compute features for every readable photo. Raises PhotosError if there is none."""
+    """Compute features for every readable photo.
+
+    Raises:
+        PhotosError: there is none. SettingError: the device cannot be used.
+    """
     if cache.renewed:
         stages.say(f"the cache {cache.path.name} could not be read and was made anew")
     watched = choose_layers(compiled.layers, config.layers) if config.insight else []
-    graph = Graph(compiled.graph_with([compiled.vector, *(layer.name for layer in watched)]))
+    asked = compiled.graph_with([compiled.vector, *(layer.name for layer in watched)])
+    graph, device = open_graph(asked, compiled.vector, config.device, config.framing.size)
+    stages.say(f"device: {device}")
     with stages.counted("compute features", len(listing.photos), "photos") as advance:
         summaries = LayerSummaries(watched) if watched else None
         features = compute_features(

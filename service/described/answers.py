@@ -213,6 +213,13 @@ class PrecisionAnswer(Answer):
     int8_ms: Number | None
 
 
+class DeviceAnswer(Answer):
+    """Which device computes photos, and why."""
+
+    used: Literal["cpu", "cuda", "openvino"]
+    why: str
+
+
 class Model(SaidBy):
     """One model that is served."""
 
@@ -227,6 +234,7 @@ class Model(SaidBy):
     accuracy: Share | None = Field(description="On the test photos.")
     coverage: Share | None = Field(description="Of prediction sets.")
     precision: PrecisionAnswer
+    device: DeviceAnswer
     layers: Count
     depths: list[str] = Field(description="Some layers, from photo to answer.")
     samples: list[SampleEntry]

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from models.device import Device
 from models.precision import Precision
 
 _LENGTH = 4  # bytes
@@ -25,6 +26,7 @@ class Edition(NamedTuple):
     fingerprint: str
     number: int = -1  # the file's descriptor in this process; -1: it is not here
     precision: Precision = Precision("fp32")  # chosen once, so that all workers answer alike
+    device: Device = Device()  # likewise
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -51,7 +53,8 @@ class Catalogue(NamedTuple):
     def from_json(cls, fields: dict[str, Any]) -> "Catalogue":
         """What `_asdict` gave, after JSON."""
         editions = tuple(
-            Edition(*each)._replace(precision=Precision(*each[-1])) for each in fields["editions"]
+            Edition(*each)._replace(precision=Precision(*each[-2]), device=Device(*each[-1]))
+            for each in fields["editions"]
         )
         refused = tuple(Refusal(*each) for each in fields["refused"])
         return cls(fields["generation"], editions, refused)

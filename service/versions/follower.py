@@ -71,7 +71,7 @@ class Follower:
     def _open(self, edition: Edition) -> Classifier:
         path = Path(edition.path)
         bundle = PinnedBundle(path, edition.number, edition.name, edition.version)
-        return Classifier(bundle, self._threads, edition.precision)
+        return Classifier(bundle, self._threads, edition.precision, edition.device)
 
     def _keep(self, generation: int) -> None:
         """Let go of every other shelf; requests that began with one still end with it."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from models.device import Device
 from models.errors import BundleError
 from models.precision import Precision
 from service.versions.catalogue import Catalogue, Edition, Refusal
@@ -92,6 +93,11 @@ class Keeper:
     def precisions(self) -> dict[str, Precision]:
         """Of the models that are served, by name."""
         return {edition.name: edition.precision for edition in self.catalogue.editions}
+
+    @property
+    def devices(self) -> dict[str, Device]:
+        """Of the models that are served, by name."""
+        return {edition.name: edition.device for edition in self.catalogue.editions}
 
     def look_again(self) -> None:
         """Try again what was refused, at the next step."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.bundles.pinned import new_file
+from models.device import Device
 from models.precision import Precision
 from service.versions.catalogue import Edition, Refusal
 from service.versions.sources import Candidate, Stamp
@@ -25,6 +26,7 @@ class Terms(NamedTuple):
     threads: int = 1  # cores that one photo may use in a worker
     key: str = ""  # a public key in hexadecimal; what its owner did not sign is refused
     precision: str = "auto"  # fp32, int8, or the faster one
+    device: str = "auto"  # cpu, cuda, or what is there
 
 
 class Trial:
@@ -39,7 +41,8 @@ class Trial:
         self._late = False
         self.passing = False  # whether it may end otherwise another time
         words = [str(candidate.path), str(self._number), candidate.name or ""]
-        words += [candidate.version or "", terms.key, terms.precision, str(terms.threads)]
+        words += [candidate.version or "", terms.key]
+        words += [terms.precision, terms.device, str(terms.threads)]
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "models.trial", *words],
@@ -94,6 +97,7 @@ class Trial:
             found["fingerprint"],
             self._number,
             Precision(*found["precision"]),
+            Device(*found["device"]),
         )
 
     def _why_it_ended(self) -> str:

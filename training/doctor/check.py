@@ -3,8 +3,8 @@
 from contextlib import closing
 from pathlib import Path
 
+from models.device import open_graph
 from models.errors import SettingError, StorageError
-from models.runtime import Graph
 from training.doctor.examine import Checkup, examine
 from training.doctor.exclusions import leave_out, write_list
 from training.doctor.near_copies import near_copies_of
@@ -41,7 +41,9 @@ def check(
         listing = leave_out(listing, source, exclude)
     config = settle_levels(listing, config, stages)
     compiled = compile_backbone(config, stages)
-    graph = Graph(compiled.graph_with(["features"]))
+    asked = compiled.graph_with(["features"])
+    graph, device = open_graph(asked, "features", config.device, config.framing.size)
+    stages.say(f"device: {device}")
     cache = FeatureCache(
         config.cache, config.row.name, compiled.identity, config.framing, config.limits
     )

@@ -236,7 +236,7 @@ def _code() -> str:
 
 def build(config: FitConfig) -> Any:
     """Build the backbone in Keras, up to `pool`."""
-    load_keras()
+    load_keras(config.device)
     from models.building import network
 
     return network.build_backbone(

@@ -10,10 +10,13 @@ import numpy as np
 from models.building import export
 from models.building.head import Head
 from models.bundle import LayerEntry
+from models.device import open_graph
 from models.errors import SettingError, UnknownLayer
 from models.runtime import Graph
 from training.fine_tuning.folded import fold
+from training.fine_tuning.products import usual_precision
 from training.heads.neural import trainable_head
+from training.settings.config import FitConfig
 
 DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
 
@@ -79,18 +82,21 @@ def later_cut(layers: Sequence[LayerEntry], cut: str) -> str | None:
 
 
 def cut_network(
-    backbone: keras.Model, head: Head, cut: str, dropout: float, seed: int, precision: str
+    backbone: keras.Model, head: Head, cut: str, dropout: float, config: FitConfig
 ) -> Upper:
     """Divide a network at a cut; both sides share their layers with the backbone.
 
     Args:
-        precision: `float32` or `bfloat16`, of the matrix products above the cut in training.
+        dropout: in front of each layer of the head.
+        config: seed, device, and the precision of the matrix products above the cut.
     """
     tensor = backbone.get_layer(cut).output
-    lower = Graph(export.to_onnx(backbone, {"cut": tensor}))
+    precision = config.precision or usual_precision()
+    written = export.to_onnx(backbone, {"cut": tensor})
+    lower, _ = open_graph(written, "cut", config.device, config.framing.size)
     inner, maps = keras.Input(tensor.shape[1:]), keras.Input(tensor.shape[1:])
     blocks = keras.Model(
         inner, fold(keras.Model(tensor, backbone.output), inner, tensor, precision)
     )
-    logits, dense = trainable_head(_AsServed(blocks)(maps), head, dropout, seed)
+    logits, dense = trainable_head(_AsServed(blocks)(maps), head, dropout, config.seed)
     return Upper(cut, tensor, lower, keras.Model(maps, logits), dense)

@@ -9,6 +9,8 @@ apart already leaves the blocks hardly a gradient. In fewer than FEW_STEPS steps
 spoils the blocks before it is of use: few photos are gone through more often, and where a person
 asks for fewer, the head begins as it was trained on the plain features (Kumar et al. 2022,
 arXiv:2202.10054).
+
+Several workers share the photos: each computes and reads the maps of its own alone.
 """
 
 import hashlib
@@ -25,9 +27,9 @@ from training.evaluation.calibrate import calibrated_losses
 from training.fine_tuning.budget import Plan
 from training.fine_tuning.cut import Upper
 from training.fine_tuning.map_store import MapStore, forget_old
-from training.fine_tuning.plan import Planned, plan_tuning
-from training.fine_tuning.start import Start, view_recipe
-from training.fine_tuning.views import PhotoViews, compute_views
+from training.fine_tuning.plan import plan_tuning
+from training.fine_tuning.shares import Readable, compute_share, find_readable, refuse_others
+from training.fine_tuning.start import Start
 from training.heads.fitted_head import FittedHead, HeadRecord
 from training.heads.forward import head_logits
 from training.heads.neural import read_head
@@ -38,6 +40,7 @@ from training.optimisation.loop import train, validation_logits
 from training.optimisation.optimiser import numbers
 from training.optimisation.tracking import Tracker, observer
 from training.optimisation.training_set import TrainingSet
+from training.optimisation.workers import ALONE, Workers
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.hyperparameters import (
@@ -51,9 +54,9 @@ from training.settings.hyperparameters import (
 
 @dataclass(frozen=True)
 class Tuned:
-    """The network that fine-tuning made, and how."""
+    """The network that fine-tuning made, and how. It can be sent to another process."""
 
-    backbone: keras.Model  # with its changed weights
+    weights: Sequence[np.ndarray]  # of the whole backbone
     identity: str  # of those weights
     head: Head
     cut: str
@@ -80,23 +83,33 @@ class Tuned:
             state.discard()
 
 
-def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker) -> Tuned:
+def fine_tune(
+    start: Start,
+    config: FitConfig,
+    stages: Stages,
+    tracker: Tracker,
+    workers: Workers = ALONE,
+) -> Tuned:
     """Train the blocks above the cut, in place, and the head, on cached views.
 
     Raises:
-        SettingError, UnknownLayer: the cut is not a layer that every path passes through.
+        SettingError, UnknownLayer: the cut is not a layer that every path passes through; or
+            workers have different photos or settings.
         StorageError: the views do not fit on the disk.
         Diverged: the loss is no longer a number.
+        WorkerLost: one of several workers is gone.
     """
     planned = plan_tuning(start, config, stages)
     upper, plan = planned.upper, planned.plan
     name = start.store_name(config, upper.cut)
+    refuse_others(start, config, (plan, name), workers)
     forget_old(config.cache, name)
     with closing(MapStore(config.cache, name, upper.tensor.shape[1:])) as store:
         if store.renewed:
             stages.say(f"the cache {store.path.name} was not whole and was made anew")
-        _compute(start, config, stages, planned, store)
-        training_set = _training_set(start, config.seed, plan, store)
+        compute_share(start, config, stages, planned, store, workers)
+        rows = find_readable(start, plan, store, workers)
+        training_set = _training_set(start, config.seed, plan, store, rows)
         hyperparameters = plan.hyperparameters(config.hyperparameters(BLOCKS))
         few = hyperparameters.epochs * training_set.steps(hyperparameters.batch) < FEW_STEPS
         if few:
@@ -114,10 +127,12 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker)
         steps = hyperparameters.epochs * training_set.steps(hyperparameters.batch)
         with stages.counted("train the upper blocks", steps, "steps") as advance:
             observe = observer(tracker, "blocks")
-            curves = train(upper.model, training_set, hyperparameters, checkpoint, advance, observe)
-        kept = config.fine_tune != "auto" or _pays(start, upper, training_set, store)
+            curves = train(
+                upper.model, training_set, hyperparameters, checkpoint, advance, observe, workers
+            )
+        kept = config.fine_tune != "auto" or _pays(start, upper, training_set, rows, workers)
     return Tuned(
-        backbone=start.backbone,
+        weights=start.backbone.get_weights(),
         identity=_identity(start, upper.model),
         head=read_head(upper.dense),
         cut=upper.cut,
@@ -130,52 +145,37 @@ def fine_tune(start: Start, config: FitConfig, stages: Stages, tracker: Tracker)
     )
 
 
-def _compute(
-    start: Start, config: FitConfig, stages: Stages, planned: Planned, store: MapStore
-) -> None:
-    """Fill the store with what training will read."""
-    split, features = start.split, start.features
-    counts = dict.fromkeys(split.train, planned.plan.views) | dict.fromkeys(split.validation, 1)
-    keys = [key for row, count in counts.items() for key in start.keys(row, count)]
-    space = store.check_space(len(store.missing(keys)))
-    stages.say(f"feature maps of {len(keys):,} views: {space}")
-    views = [
-        PhotoViews(features.photos[row], features.digests[row], range(count))
-        for row, count in counts.items()
-    ]
-    with stages.counted("compute views", len(keys), "views") as advance:
-        recipe, lower = view_recipe(config), planned.upper.lower
-        compute_views(views, recipe, lower, store, config.workers, progress=advance)
-
-
-def _training_set(start: Start, seed: int, plan: Plan, store: MapStore) -> TrainingSet:
+def _training_set(
+    start: Start, seed: int, plan: Plan, store: MapStore, readable: Readable
+) -> TrainingSet:
     """Let each epoch read another view of each photo, in an order of its own."""
-    views = [start.keys(row, plan.views) for row in start.split.train]
-    whole = [keys for keys in views if not store.missing(keys)]
+    views = [start.keys(row, plan.views) for row in readable.train]
+    plain = [start.keys(row, 1)[0] for row in readable.validation]
     label_of = dict(zip(start.features.digests, start.labels, strict=True))
-    plain = [key for row in start.split.validation for key in start.keys(row, 1)]
-    plain = [key for key in plain if key in store.rows]
-    first = np.random.default_rng(seed).integers(plan.views, size=len(whole))
+    first = np.random.default_rng(seed).integers(plan.views, size=len(views))
 
     def read(rows: np.ndarray, epoch: int) -> np.ndarray:
-        return store.read([whole[row][(first[row] + epoch) % plan.views] for row in rows])
+        return store.read([views[row][(first[row] + epoch) % plan.views] for row in rows])
 
     return TrainingSet(
         read=read,
-        labels=np.array([label_of[keys[0][0]] for keys in whole]),
+        labels=np.array([label_of[keys[0][0]] for keys in views]),
         read_validation=lambda rows: store.read([plain[row] for row in rows]),
         validation_labels=np.array([label_of[key[0]] for key in plain]),
         classes=int(start.labels.max()) + 1,
         seed=seed,
+        mine=readable.train_mine,
+        validation_mine=readable.validation_mine,
     )
 
 
-def _pays(start: Start, upper: Upper, training_set: TrainingSet, store: MapStore) -> bool:
+def _pays(
+    start: Start, upper: Upper, training_set: TrainingSet, readable: Readable, workers: Workers
+) -> bool:
     """Compare with the frozen backbone on validation photos, photo by photo."""
-    rows = [row for row in start.split.validation if start.keys(row, 1)[0] in store.rows]
-    truth = training_set.validation_labels
-    frozen = calibrated_losses(head_logits(start.head, start.features.vectors[rows]), truth)
-    tuned = calibrated_losses(validation_logits(upper.model, training_set), truth)
+    truth, vectors = training_set.validation_labels, start.features.vectors[readable.validation]
+    frozen = calibrated_losses(head_logits(start.head, vectors), truth)
+    tuned = calibrated_losses(validation_logits(upper.model, training_set, workers), truth)
     few = len(training_set.labels) < FEW_A_CLASS * training_set.classes
     return are_worth_keeping(frozen - tuned, few)
 

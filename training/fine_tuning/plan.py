@@ -13,7 +13,6 @@ from training.fine_tuning.budget import (
     plan_within,
 )
 from training.fine_tuning.cut import Upper, choose_cut, cut_network, later_cut
-from training.fine_tuning.products import usual_precision
 from training.fine_tuning.start import Start
 from training.optimisation.checkpoint import Checkpoint
 from training.settings.config import FitConfig
@@ -92,5 +91,4 @@ def plan_until(ends: float, start: Start, config: FitConfig, cut: str) -> tuple[
 def cut_start(start: Start, config: FitConfig, cut: str) -> Upper:
     """Divide the network with its head at a cut."""
     dropout = config.hyperparameters(BLOCKS).dropout
-    precision = config.precision or usual_precision()
-    return cut_network(start.backbone, start.head, cut, dropout, config.seed, precision)
+    return cut_network(start.backbone, start.head, cut, dropout, config)

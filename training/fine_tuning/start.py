@@ -1,4 +1,7 @@
-"""Where fine-tuning begins, and the names under which its caches are kept."""
+"""Where fine-tuning begins, and the names under which its caches are kept.
+
+`Frozen` can be sent to another process or machine, which builds the backbone itself.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,10 +21,9 @@ from training.sides.split import Split
 
 
 @dataclass(frozen=True)
-class Start:
-    """A backbone, photos with their sides, and a head that was trained on their features."""
+class Frozen:
+    """Photos with their sides, features of a frozen backbone, and a head trained on them."""
 
-    backbone: keras.Model  # with its pretrained weights
     layers: Sequence[LayerEntry]
     identity: str  # of those weights
     features: Features
@@ -29,6 +31,13 @@ class Start:
     labels: np.ndarray  # (N,) class index of each photo
     head: Head  # trained on the plain features
     began: float  # time.monotonic() when the run began; `minutes` count from there
+
+
+@dataclass(frozen=True)
+class Start(Frozen):
+    """The same, with the backbone."""
+
+    backbone: keras.Model  # with its pretrained weights
 
     def keys(self, row: int, views: int) -> list[Key]:
         """List the keys of a photo's first views in the store of feature maps."""

@@ -33,7 +33,7 @@ def train_head(sides: Sides, config: FitConfig, stages: Stages, tracker: Tracker
 def _train_neural(sides: Sides, config: FitConfig, stages: Stages, tracker: Tracker) -> FittedHead:
     """Train layers of neurons by gradient descent, with Keras."""
     with stages.stage("load Keras"):
-        load_keras()
+        load_keras(config.device)
         from training.heads.neural import fit_neural
 
     hyperparameters, shape = config.hyperparameters(HEAD), config.hidden_layers

@@ -4,6 +4,9 @@ One loop for both. After each epoch the network is tried on validation photos, t
 or the last one is kept, and the whole state is written down, unless that would take much longer
 than the epochs: a killed run goes on where it was and ends with the same weights, because
 everything random is drawn from the seed and the epoch's number.
+
+Several workers go through the same loop, each with the photos of its share, from the chief's
+state on. The chief alone writes it down.
 """
 
 import math
@@ -23,6 +26,7 @@ from training.optimisation.checkpoint import Checkpoint
 from training.optimisation.epochs import Curves, Epoch
 from training.optimisation.optimiser import MeanWeights, compile_for_training, numbers
 from training.optimisation.training_set import TrainingSet
+from training.optimisation.workers import ALONE, Step, Workers, facts_from_chief, from_chief
 from training.settings.hyperparameters import Hyperparameters
 
 VALIDATION_BATCH = 64
@@ -38,6 +42,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda done: None,
     observe: Callable[[Epoch], None] = lambda epoch: None,
+    workers: Workers = ALONE,
 ) -> Curves:
     """Train `model` (inputs -> logits) in place; it ends with the weights of the epoch it keeps.
 
@@ -46,19 +51,25 @@ def train(
         progress: called with the number of steps just finished.
         observe: called with each epoch, in order, those that a checkpoint remembers first;
             what it raises ends the training.
+        workers: who train it; all begin as the chief does, and end with the same weights.
 
     Raises:
         Diverged: the loss is no longer a number; names the step and the learning rate.
+        WorkerLost: one of several workers is gone.
     """
     steps = training_set.steps(hyperparameters.batch)
     compile_for_training(model, hyperparameters, steps * hyperparameters.epochs)
     model.optimizer.build(model.trainable_variables)
-    run = _Run.begin(model, training_set, hyperparameters)
+    run = _Run.begin(model, training_set, hyperparameters, workers)
+    if workers.rank > 0:
+        checkpoint = None
     if checkpoint and (found := checkpoint.load(run.state())):
         run.restore(Curves.from_json(found.facts), found.arrays)
-        progress(steps * len(run.curves.epochs))
-        for epoch in run.curves.epochs:
-            observe(epoch)
+    if workers.count > 1:
+        run.begin_as_the_chief()
+    progress(steps * len(run.curves.epochs))
+    for epoch in run.curves.epochs:
+        observe(epoch)
     next_save = 0.0
     for number in range(len(run.curves.epochs), hyperparameters.epochs):
         if run.curves.stopped:
@@ -88,24 +99,38 @@ class _Run:
     curves: Curves
     kept: Weights  # of the best epoch, or of the last
     mean: MeanWeights | None  # that follows the weights, where they are averaged
+    workers: Workers
+    step: Step
 
     @staticmethod
     def begin(
-        model: keras.Model, training_set: TrainingSet, hyperparameters: Hyperparameters
+        model: keras.Model,
+        training_set: TrainingSet,
+        hyperparameters: Hyperparameters,
+        workers: Workers,
     ) -> "_Run":
         """Note how the network does before training."""
-        before = validate(model, training_set)
+        before = validate(model, training_set, workers)
         curves = Curves(start_loss=before.loss, start_judged=before.calibrated_loss)
         share = hyperparameters.averaging
         mean = MeanWeights(model.trainable_variables, share) if share > 0 else None
-        return _Run(model, hyperparameters, curves, _copy(model), mean)
+        step = workers.make_step(model, hyperparameters.label_smoothing)
+        return _Run(model, hyperparameters, curves, _copy(model), mean, workers, step)
+
+    def begin_as_the_chief(self) -> None:
+        """Take the chief's state and epochs; dropout alone is drawn anew for each share."""
+        curves = facts_from_chief(self.workers, self.curves.as_json())
+        self.restore(Curves.from_json(curves), from_chief(self.workers, self.state()))
+        for seed in _dropout(self.model):
+            first, count = numbers(seed)
+            seed.assign(np.array([first + self.workers.rank, count], numbers(seed).dtype))
 
     def validate(self, done: "_Pass", training_set: TrainingSet) -> None:
         """Try the network on validation photos; add the epoch, and keep its weights or not."""
         rate, working = float(self.model.optimizer.learning_rate), _copy(self.model)
         if self.mean:
             _assign(self.model.trainable_variables, _read(self.mean.mean))
-        found = validate(self.model, training_set)
+        found = validate(self.model, training_set, self.workers)
         epoch = Epoch(
             loss=done.loss,
             accuracy=done.accuracy,
@@ -133,9 +158,8 @@ class _Run:
     def _variables(self) -> list[Any]:
         """List what a step changes: weights, their mean, the optimiser, the state of dropout."""
         model = self.model
-        dropout = [v for v in model.variables if "seed_generator" in v.path]
         mean = self.mean.mean if self.mean else []
-        return [*model.trainable_variables, *mean, *model.optimizer.variables, *dropout]
+        return [*model.trainable_variables, *mean, *model.optimizer.variables, *_dropout(model)]
 
 
 class Validation(NamedTuple):
@@ -146,9 +170,9 @@ class Validation(NamedTuple):
     calibrated_loss: float  # log loss at its best temperature
 
 
-def validate(model: keras.Model, training_set: TrainingSet) -> Validation:
+def validate(model: keras.Model, training_set: TrainingSet, workers: Workers = ALONE) -> Validation:
     """Try `model` on the validation photos."""
-    truth, logits = training_set.validation_labels, validation_logits(model, training_set)
+    truth, logits = training_set.validation_labels, validation_logits(model, training_set, workers)
     if not np.isfinite(logits).all():
         return Validation(math.inf, 0.0, math.inf)
     losses = [
@@ -158,14 +182,16 @@ def validate(model: keras.Model, training_set: TrainingSet) -> Validation:
     return Validation(losses[0], float((logits.argmax(1) == truth).mean()), losses[1])
 
 
-def validation_logits(model: keras.Model, training_set: TrainingSet) -> np.ndarray:
-    """Compute the logits of the validation photos, (V, classes) float64."""
-    rows = np.arange(len(training_set.validation_labels))
-    logits = [
-        model.predict_on_batch(training_set.read_validation(rows[at : at + VALIDATION_BATCH]))
-        for at in range(0, len(rows), VALIDATION_BATCH)
-    ]
-    return np.concatenate(logits).astype(np.float64)
+def validation_logits(
+    model: keras.Model, training_set: TrainingSet, workers: Workers = ALONE
+) -> np.ndarray:
+    """Compute the logits of the validation photos, (V, classes) float64, each by its worker."""
+    logits = np.zeros((len(training_set.validation_labels), training_set.classes))
+    rows = training_set.own_validation()
+    for at in range(0, len(rows), VALIDATION_BATCH):
+        some = rows[at : at + VALIDATION_BATCH]
+        logits[some] = model.predict_on_batch(training_set.read_validation(some))
+    return workers.add([logits])[0]
 
 
 class _Pass(NamedTuple):
@@ -186,11 +212,11 @@ def _train_epoch(
     model, steps = run.model, training_set.steps(hyperparameters.batch)
     seen, lost, right = 0, 0.0, 0.0
     for step in range(steps):
-        inputs, targets, weights = training_set.batch(hyperparameters, epoch, step)
-        answer = model.train_on_batch(inputs, targets, weights, return_dict=True)
-        seen += len(inputs)
-        lost += len(inputs) * float(answer["loss"])
-        right += len(inputs) * float(answer["accuracy"])
+        photos = training_set.photos(hyperparameters.batch, step)
+        loss, accuracy = run.step(training_set.batch(hyperparameters, epoch, step), photos)
+        seen += photos
+        lost += photos * loss
+        right += photos * accuracy
         done = epoch * steps + step + 1
         if not math.isfinite(lost):
             rate = float(model.optimizer.learning_rate)
@@ -214,6 +240,11 @@ def _why_stop(curves: Curves, hyperparameters: Hyperparameters) -> str:
     if patience > 0 and since >= patience:
         return f"no gain of {hyperparameters.min_gain:g} in {patience} epochs"
     return ""
+
+
+def _dropout(model: keras.Model) -> list[Any]:
+    """List the states of random numbers: a seed, and how many were drawn."""
+    return [variable for variable in model.variables if "seed_generator" in variable.path]
 
 
 def _read(variables: Sequence[Any]) -> Weights:

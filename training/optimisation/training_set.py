@@ -18,21 +18,41 @@ class TrainingSet:
     validation_labels: np.ndarray  # (V,) int
     classes: int
     seed: int
+    mine: np.ndarray | None = None  # (N,) bool: rows of this worker's share; None: all
+    validation_mine: np.ndarray | None = None  # (V,) bool, likewise
 
     def steps(self, batch: int) -> int:
         """Count the steps of an epoch."""
         return -(-len(self.labels) // batch)
 
+    def photos(self, batch: int, step: int) -> int:
+        """Count the photos of one step, of all workers together."""
+        return min(batch, len(self.labels) - step * batch)
+
+    def own_validation(self) -> np.ndarray:
+        """List the validation rows of this worker's share."""
+        rows = np.arange(len(self.validation_labels))
+        return rows if self.validation_mine is None else rows[self.validation_mine]
+
     def batch(
         self, hyperparameters: Hyperparameters, epoch: int, step: int
     ) -> tuple[np.ndarray, ...]:
-        """Draw inputs, soft labels (n, classes) and weights (n,) of one step."""
+        """Draw inputs, soft labels (n, classes) and weights (n,) of one step.
+
+        Of a batch that several workers share, each draws its own rows, and mixes those among
+        themselves; where none is its own, it is one row that weighs nothing.
+        """
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.labels))
         size, alpha = hyperparameters.batch, hyperparameters.mixup
         rows = order[step * size : (step + 1) * size]
+        counts = np.float32(1)
+        if self.mine is not None:
+            rows = rows[self.mine[rows]]
+            if not len(rows):
+                rows, counts = np.flatnonzero(self.mine)[:1], np.float32(0)
         inputs = self.read(rows, epoch)
         targets = np.eye(self.classes, dtype=np.float32)[self.labels[rows]]
-        weights = self._class_weights(hyperparameters)[self.labels[rows]]
+        weights = counts * self._class_weights(hyperparameters)[self.labels[rows]]
         if alpha > 0:
             rng = np.random.default_rng([self.seed, epoch, step])
             share, other = rng.beta(alpha, alpha), rng.permutation(len(rows))

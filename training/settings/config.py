@@ -12,6 +12,7 @@ from typing import Any
 
 from models.building.backbones import Backbone, find_backbone
 from models.cores import usable_cores
+from models.device import DEVICES
 from models.errors import SettingError
 from models.images import (
     FORMATS,
@@ -36,6 +37,7 @@ from training.settings.setting import (
 HEADS = ("logistic", "svm", "lda", "centroid", "prototypes", "neural", "auto")
 PRECISIONS = ("float32", "bfloat16")
 FINE_TUNE = ("no", "yes", "auto")
+_DEVICE = "Device that computes; auto: a GPU that answers as the processor, else that."
 FRACTION = 0.875  # as in ImageNet evaluation: what the backbone was trained for
 FRACTION_TUNED = 1.0  # random views reach the edges of a photo; what is served should, too
 
@@ -87,6 +89,7 @@ class FitConfig:
         0.15, "Share that validates, of the photos without a side.", 0.05, 0.4
     )
     test_share: float = setting(0.15, "Share that tests, of the photos without a side.", 0.05, 0.4)
+    device: str = setting("auto", _DEVICE, choices=DEVICES)
     threads: int = setting(0, "Threads for decoding and features; 0: one per core.", 0, 256)
     max_megapixels: float = setting(25.0, "Largest photo that is read, in Mpx.", 0.001, 1000)
     more_formats: bool = setting(False, "Also read TIFF, AVIF and HEIC.")
@@ -236,7 +239,7 @@ class FitConfig:
     def as_json(self) -> dict[str, Any]:
         """List the settings that change the result, for the manifest, without places."""
         chosen = {name: value for name, value in asdict(self).items() if value is not None}
-        for place in ("cache", "threads", "exclude", "tensorboard", "mlflow"):
+        for place in ("cache", "threads", "device", "exclude", "tensorboard", "mlflow"):
             chosen.pop(place, None)
         size, weights = self.framing.size, Path(self.weights_source).name
         chosen |= {"fraction": self.framing.fraction}
@@ -264,6 +267,7 @@ class PredictConfig:
 
     top: int = setting(5, "Classes listed for each photo, most probable first.", 1)
     precision: str = setting("fp32", "Arithmetic to predict in.", choices=tuple(GRAPHS))
+    device: str = setting("auto", _DEVICE, choices=DEVICES)
 
     def __post_init__(self) -> None:
         check_settings(self)
