@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.features.rows import Rows
+
 CONSTANT = 1e-6  # of a feature's mean: a smaller spread is rounding
 
 
@@ -15,10 +17,13 @@ class Standardisation:
     spread: np.ndarray  # (F,) float64; infinite where a feature is constant, so that it is dropped
 
     @staticmethod
-    def of(features: np.ndarray) -> "Standardisation":
+    def of(features: np.ndarray | Rows) -> "Standardisation":
         """Measure (N, F) features."""
-        mean = features.mean(axis=0, dtype=np.float64)
-        spread = features.std(axis=0, dtype=np.float64)
+        if isinstance(features, Rows):
+            mean, spread = _measure_blocks(features)
+        else:
+            mean = features.mean(axis=0, dtype=np.float64)
+            spread = features.std(axis=0, dtype=np.float64)
         varies = spread > CONSTANT * np.maximum(1, np.abs(mean))
         return Standardisation(mean, np.where(varies, spread, np.inf))
 
@@ -37,3 +42,16 @@ class Standardisation:
         varies = np.isfinite(self.spread)
         kept = np.where(varies[:, None], kernel, 0)
         return kept * np.where(varies, self.spread, 0)[:, None], bias + self.mean @ kept
+
+
+def _measure_blocks(features: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Compute mean and spread block by block (Chan, Golub and LeVeque 1979)."""
+    count, mean, squares = 0, np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    for _, block in features.blocks():
+        own = block.mean(axis=0, dtype=np.float64)
+        apart, total = own - mean, count + len(block)
+        squares += block.var(axis=0, dtype=np.float64) * len(block)
+        squares += apart**2 * (count * len(block) / total)
+        mean += apart * (len(block) / total)
+        count = total
+    return mean, np.sqrt(squares / max(1, count))
