@@ -8,6 +8,7 @@ from models.runtime import Graph
 from training.doctor.examine import Checkup, examine
 from training.doctor.exclusions import leave_out, write_list
 from training.doctor.near_copies import near_copies_of
+from training.doctor.neighbours import require_index
 from training.doctor.page import write_page
 from training.doctor.suspects import suspects_of
 from training.features.backbone import compile_backbone
@@ -40,6 +41,7 @@ def check(
     if exclude:
         listing = leave_out(listing, source, exclude)
     config = settle_levels(listing, config, stages)
+    require_index(len(listing.photos))
     compiled = compile_backbone(config, stages)
     graph = Graph(compiled.graph_with(["features"]))
     cache = FeatureCache(

@@ -101,9 +101,7 @@ class Rows:
         found = np.empty((count, self._width), self.dtype)
         view, done = memoryview(found).cast("B"), 0
         while done < len(view):  # the system reads 2 GB at most
-            read = os.preadv(
-                self.file.fileno(), [view[done:]], first * self._row_bytes + done
-            )
+            read = os.preadv(self.file.fileno(), [view[done:]], first * self._row_bytes + done)
             if not read:
                 raise OSError(f"the file of features ends before row {first + count}")
             done += read
@@ -153,9 +151,7 @@ class RowWriter:
         return self._array
 
 
-def blocks_of(
-    rows: "np.ndarray | Rows", size: int = BLOCK
-) -> Iterator[tuple[slice, np.ndarray]]:
+def blocks_of(rows: "np.ndarray | Rows", size: int = BLOCK) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield all rows in order, some at a time, wherever they are kept."""
     if isinstance(rows, Rows):
         yield from rows.blocks(size)

@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 
 from models.building.head import DenseLayer, Head
-from training.features.rows import Rows
 from training.heads.fitted_head import FittedHead, HeadRecord
 from training.heads.forward import unit_length
 from training.heads.held_out import AllRows, Sides, score_logits
@@ -134,8 +133,10 @@ class _Adam:
         ):
             mean += np.float32(1 - DECAYS[0]) * (slope - mean)
             square += np.float32(1 - DECAYS[1]) * (slope**2 - square)
-            value -= np.float32(rate / first) * mean / (
-                np.sqrt(square / np.float32(second)) + np.float32(1e-8)
+            value -= (
+                np.float32(rate / first)
+                * mean
+                / (np.sqrt(square / np.float32(second)) + np.float32(1e-8))
             )
 
 

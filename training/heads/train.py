@@ -4,8 +4,8 @@ from training.heads.choose import choose_head
 from training.heads.fit import count_fits, fit_head
 from training.heads.fitted_head import FittedHead
 from training.heads.held_out import Sides
-from training.heads.out_of_core import fit_on_all
 from training.heads.kinds import KINDS
+from training.heads.out_of_core import fit_on_all
 from training.optimisation.checkpoint import Checkpoint
 from training.optimisation.tracking import Tracker, observer
 from training.settings.config import FitConfig

@@ -14,6 +14,7 @@ from models.errors import PhotosError, SettingError, UnknownChannel, UnknownLaye
 from models.insight import INDEX
 from models.runtime import Graph
 from training.doctor.near_copies import near_copies_of
+from training.doctor.neighbours import require_index
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
 from training.features.summaries import LayerSummaries
@@ -64,6 +65,7 @@ def add_insight(
     refuse_among_photos(config.cache, source, "the cache")
     listing = find_photos(source, config.merge_names)
     say_notes(stages, listing)
+    require_index(len(listing.photos))
     graph = Graph(bundle.read("layers.onnx"))
     identity = (manifest.backbone["name"], str(manifest.backbone.get("weights", path.name)))
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
