@@ -22,7 +22,7 @@ from training.evaluation.layer_distances import Pooled
 from training.features.backbone import Compiled
 from training.features.cache import FeatureCache
 from training.features.compute import Features, compute_features
-from training.features.rows import rows_in_memory
+from training.features.rows import refuse_beyond_memory, rows_in_memory
 from training.features.summaries import LayerSummaries
 from training.insight.write import choose_layers
 from training.photos.find import find_photos, refuse_among_photos
@@ -108,12 +108,10 @@ def prepare(
         out: the bundle that will be replaced; photos keep the sides it recorded.
 
     Raises:
-        PhotosError: none can be read, or they cannot be divided, or there are so many that
-            near copies need an index, which is not installed.
-        SettingError: there are too many photos to fine-tune on.
+        PhotosError: none can be read, or they cannot be divided, or they need an index that is
+            not installed. SettingError: they are too many to fine-tune on.
     """
-    require_index(len(listing.photos))
-    _refuse_maps_of_many(len(listing.photos), compiled, config)
+    refuse_too_many(len(listing.photos), compiled.features.shape[1], config)
     features = features_of(listing, compiled, cache, config, stages)
     skipped = listing.skipped + features.skipped
     reasons = {item.path: item.reason for item in features.skipped}
@@ -158,9 +156,19 @@ def prepare(
     )
 
 
-def _refuse_maps_of_many(count: int, compiled: Compiled, config: FitConfig) -> None:
-    """Refuse to fine-tune on more photos than memory holds features of. Raises SettingError."""
-    most = rows_in_memory(compiled.features.shape[1])
+def refuse_too_many(count: int, width: int, config: FitConfig) -> None:
+    """Refuse, before the long work, more photos than can be finished.
+
+    Args:
+        width: numbers that the backbone answers for each.
+
+    Raises:
+        PhotosError: they need more memory, or an index that is not installed. SettingError:
+            they are too many to fine-tune on.
+    """
+    refuse_beyond_memory(count)
+    require_index(count)
+    most = rows_in_memory(width)
     if config.fine_tune != "no" and count > most:
         raise SettingError(
             f"--fine-tune {config.fine_tune} takes up to {most:,} photos here, whose features are "

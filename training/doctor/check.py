@@ -14,6 +14,7 @@ from training.doctor.suspects import suspects_of
 from training.features.backbone import compile_backbone
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
+from training.features.rows import refuse_beyond_memory
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.levels import settle_levels
 from training.photos.listing import Skipped, say_left_out, say_notes
@@ -41,6 +42,7 @@ def check(
     if exclude:
         listing = leave_out(listing, source, exclude)
     config = settle_levels(listing, config, stages)
+    refuse_beyond_memory(len(listing.photos))
     require_index(len(listing.photos))
     compiled = compile_backbone(config, stages)
     graph = Graph(compiled.graph_with(["features"]))

@@ -10,15 +10,25 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import numpy as np
 
+from models.errors import PhotosError
+
 SHARE = 1 / 16  # of the memory: beyond it, features stay in a file
+PHOTO_BYTES = 2000  # of a photo in all steps after features: `python -m benchmarks.scale`
 BLOCK = 8192  # rows read at once: 42 MB of 1,280 numbers
 RUN = 32  # neighbouring rows that a shuffled block takes together: 160 kB a read
 # Linux, cgroup v2: bytes, or "max".
 MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+
+
+class HasDescriptor(Protocol):
+    """An open file."""
+
+    def fileno(self) -> int:
+        """Return the system's number of it."""
 
 
 class Rows:
@@ -26,7 +36,7 @@ class Rows:
 
     def __init__(
         self,
-        file: BinaryIO,
+        file: HasDescriptor,
         width: int,
         dtype: type[np.floating] = np.float32,
         index: np.ndarray | None = None,
@@ -112,6 +122,24 @@ def _float32(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
     return rows[places].astype(np.float32, copy=False)
 
 
+class _Unnamed:
+    """A file that no name leads to: the system removes it with its last user."""
+
+    def __init__(self, folder: Path):
+        self._descriptor, name = tempfile.mkstemp(prefix="features-", dir=folder)
+        os.unlink(name)
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, content: memoryview) -> None:
+        while len(content):
+            content = content[os.write(self._descriptor, content) :]
+
+
 class RowWriter:
     """Rows written one block after another: into an array, or into a file where that is large."""
 
@@ -127,11 +155,7 @@ class RowWriter:
         """
         most = rows_in_memory(width) if limit is None else limit
         self._array = None if count > most else np.empty((count, width), np.float32)
-        self._file = (
-            tempfile.TemporaryFile(prefix="features-", dir=folder)  # noqa: SIM115, Rows keeps it
-            if self._array is None
-            else None
-        )
+        self._file = _Unnamed(folder) if self._array is None else None
         self._width, self._done = width, 0
 
     def add(self, rows: np.ndarray) -> None:
@@ -139,13 +163,12 @@ class RowWriter:
         if self._array is not None:
             self._array[self._done : self._done + len(rows)] = rows
         if self._file:
-            self._file.write(np.ascontiguousarray(rows, np.float32).data)
+            self._file.write(np.ascontiguousarray(rows, np.float32).data.cast("B"))
         self._done += len(rows)
 
     def finish(self) -> "np.ndarray | Rows":
         """Return what was written."""
         if self._file:
-            self._file.flush()
             return Rows(self._file, self._width)
         assert self._array is not None  # one of the two
         return self._array
@@ -159,6 +182,17 @@ def blocks_of(rows: "np.ndarray | Rows", size: int = BLOCK) -> Iterator[tuple[sl
     for start in range(0, len(rows), size):
         place = slice(start, min(start + size, len(rows)))
         yield place, rows[place]
+
+
+def refuse_beyond_memory(count: int) -> None:
+    """Refuse more photos than memory holds facts of. Raises PhotosError."""
+    need, has = count * PHOTO_BYTES, memory_bytes()
+    if need > has:
+        raise PhotosError(
+            f"{count:,} photos take {need / 1e9:,.1f} GB of memory after their features, and this "
+            f"machine has {has / 1e9:,.1f} GB: give up to {int(has / PHOTO_BYTES):,}, or take a "
+            "larger machine"
+        )
 
 
 def rows_in_memory(width: int) -> int:

@@ -107,7 +107,7 @@ def write_insight(
     facts = []
     with stages.counted("find out what each layer detects", len(layers), "layers") as advance:
         for layer in layers:
-            facts.append(_describe(layer, record, material, cache))
+            facts.append(describe_layer(layer, record, material, cache))
             advance(1)
     head_model = (bundle / "head.onnx").read_bytes()
     inner = Graph((bundle / "layers.onnx").read_bytes(), material.workers)
@@ -165,7 +165,7 @@ def _write_layers(
     return chosen
 
 
-def _describe(
+def describe_layer(
     layer: LayerEntry, record: LayerSummaries, material: Material, cache: FeatureCache
 ) -> LayerFacts:
     """Describe one layer from its summaries, some channels of some photos at a time."""
