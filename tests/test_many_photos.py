@@ -61,8 +61,8 @@ def test_features_in_a_file_have_the_same_near_copies(planted, tmp_path):
     assert {(pair.one, pair.other) for pair in exact} >= {(i, ORIGINALS + i) for i in range(45)}
     found = find(planted, filed(planted[0], tmp_path), COUNT)
     assert [pair[:2] for pair in found] == [pair[:2] for pair in exact]
-    likeness = [[pair.likeness for pair in pairs] for pairs in (found, exact)]
-    np.testing.assert_allclose(*likeness, rtol=1e-4)
+    for pair, other in zip(found, exact, strict=True):
+        assert pair.likeness == pytest.approx(other.likeness, rel=1e-4)
 
 
 def test_the_index_finds_the_near_copies_that_comparing_all_finds(planted, tmp_path):

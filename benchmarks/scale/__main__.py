@@ -46,17 +46,22 @@ def main() -> None:
     def show(step: Step) -> None:
         steps.append(step)
         facts = ", ".join(f"{name} {value}" for name, value in step.facts.items())
-        line = f"| {step.name} | {options.rows:,} | {step.seconds:.0f} | {step.peak:,} | {facts} |"
-        print(line, flush=True)
+        print(_line(step, facts), flush=True)
 
-    print("| step | rows | s | peak, MiB | |\n|---|---|---|---|---|")
+    print(f"{options.rows:,} rows of {options.width:,} numbers, {np.dtype(dtype)}\n")
+    print("| step | s | of all cores, s | peak, MiB | |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         with measured("(make the rows)", show):
             made = MadePhotos(options.rows, Path(folder), dtype, options.width)
         run_steps(made, set(options.without), show)
     own = steps[1:]
-    total, peak = sum(step.seconds for step in own), max(step.peak for step in own)
-    print(f"| all | {options.rows:,} | {total:.0f} | {peak:,} | |")
+    both = (sum(getattr(step, kind) for step in own) for kind in ("seconds", "core_seconds"))
+    print(_line(Step("all", *both, max(step.peak for step in own)), ""))
+
+
+def _line(step: Step, facts: str) -> str:
+    cells = step.name, f"{step.seconds:.0f}", f"{step.core_seconds:.0f}", f"{step.peak:,}", facts
+    return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":

@@ -33,9 +33,8 @@ class MadePhotos:
         rng = np.random.default_rng(0)
         self.truth = np.sort(rng.integers(CLASSES, size=count))  # folders come class by class
         self.original = np.arange(count)  # whose picture each photo shows
-        near, exact = rng.permutation(count)[: count // NEAR + count // EXACT].tolist(), {}
-        self.near = np.array(sorted(near[: count // NEAR]), int)
-        exact = np.array(sorted(near[count // NEAR :]), int)
+        copies = rng.permutation(count)[: count // NEAR + count // EXACT]
+        self.near, exact = np.sort(copies[: count // NEAR]), np.sort(copies[count // NEAR :])
         for copies in (self.near, exact):
             self.original[copies] = np.maximum(copies - rng.integers(1, 50, len(copies)), 0)
         self.original = self.original[self.original]  # a copy of a copy shows the same picture

@@ -28,10 +28,11 @@ from training.sides.units import join_units, number_units
 
 @dataclass
 class Step:
-    """One step: seconds, peak memory of the process in MiB, and what came out."""
+    """One step: seconds, those of all cores, peak memory in MiB, and what came out."""
 
     name: str
     seconds: float = 0.0
+    core_seconds: float = 0.0
     peak: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -40,9 +41,10 @@ class Step:
 def measured(name: str, show: Callable[[Step], None]) -> Iterator[Step]:
     """Measure what happens inside: the peak is of resident memory, files read not included."""
     Path("/proc/self/clear_refs").write_text("5")  # begins a new peak
-    step, started = Step(name), time.perf_counter()
+    step, started, cores = Step(name), time.perf_counter(), time.process_time()
     yield step
     step.seconds = time.perf_counter() - started
+    step.core_seconds = time.process_time() - cores
     status = Path("/proc/self/status").read_text()
     step.peak = int(status.partition("VmHWM:")[2].split()[0]) // 1024
     show(step)

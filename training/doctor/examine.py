@@ -173,9 +173,9 @@ def _copies(photos: Sequence[Photo], digests: Sequence[bytes]) -> list[Finding]:
         kept, *others = sorted(copies, key=lambda photo: _KEPT_FIRST[photo.side])
         if len({photo.label for photo in copies}) > 1:
             one = copies[0]
-            apart = next(each for each in copies if each.label != one.label)
+            unlike = next(each for each in copies if each.label != one.label)
             for photo in copies:
-                other = apart if photo.label == one.label else one
+                other = unlike if photo.label == one.label else one
                 detail = f"in the class {photo.label}, and in {other.label}"
                 findings.append(
                     Finding("copy-classes", photo.path, photo.label, detail, other.path)

@@ -65,11 +65,12 @@ def find_suspects(
     """
     folds = _deal_folds(photos, digests, units)
     rows = np.flatnonzero(folds >= 0)
-    names = sorted({photos[index].label for index in rows})
+    labelled = [photos[index].label for index in rows.tolist()]
+    names = sorted(set(labelled))
     if len(names) < 2:
         return []
     number = {name: place for place, name in enumerate(names)}
-    labels = np.array([number[photos[index].label] for index in rows])
+    labels = np.array([number[label] for label in labelled])
     if isinstance(vectors, Rows):
         found = doubt(vectors.select(rows), labels, folds[rows])
     else:

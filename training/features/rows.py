@@ -109,7 +109,7 @@ class Rows:
 
     def _read(self, first: int, count: int) -> np.ndarray:
         found = np.empty((count, self._width), self.dtype)
-        view, done = memoryview(found).cast("B"), 0
+        view, done = found.data.cast("B"), 0
         while done < len(view):  # the system reads 2 GB at most
             read = os.preadv(self.file.fileno(), [view[done:]], first * self._row_bytes + done)
             if not read:

@@ -7,6 +7,7 @@ Adam (Kingma and Ba 2015, arXiv:1412.6980), in batches, with a rate that falls t
 vector machines and neural heads stay as the sample made them.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,7 +20,8 @@ from training.heads.held_out import AllRows, Sides, score_logits
 from training.heads.kinds import centroid_layers, dense, discriminant, prototype_layers
 from training.heads.standardise import Standardisation
 
-EPOCHS = 3  # one less costs a thousandth of accuracy, two more gain none
+EPOCHS = 3  # or as many as make `STEPS`
+STEPS = 1000  # 160 come within 0.004 of the log loss of the exact one on 2,600 photos of clothing
 BATCH = 512
 RATE = 1e-3  # at the start
 DECAYS = (0.9, 0.999)  # of the gradient's mean, and of its square's
@@ -97,9 +99,10 @@ def _descend(start: DenseLayer, everything: AllRows, record: HeadRecord) -> Dens
     weights = (even if record.balanced else np.ones(len(counts))).astype(np.float32)
     halves = len(counts) == 2  # of one vector, which alone is penalised: see `as_dense`
     penalty = np.float32((2 if halves else 1) / (record.setting["C"] * len(labels)))
-    adam = _Adam([kernel.astype(np.float32), bias.astype(np.float32)], EPOCHS * len(labels))
+    epochs = max(EPOCHS, math.ceil(STEPS * BATCH / len(labels)))
+    adam = _Adam([kernel.astype(np.float32), bias.astype(np.float32)], epochs * len(labels))
     rng = np.random.default_rng(everything.seed)
-    for _ in range(EPOCHS):
+    for _ in range(epochs):
         for places, block in rows.shuffled(rng):
             scaled = scale.apply(block)
             for begin in range(0, len(places), BATCH):

@@ -67,14 +67,11 @@ def add_insight(
     identity = (manifest.backbone["name"], str(manifest.backbone.get("weights", path.name)))
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
     with closing(cache), new_bundle(path) as folder:
+        summaries = LayerSummaries(watched)
+        graph = Graph(bundle.read("layers.onnx"))
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
             features = compute_features(
-                listing.photos,
-                Graph(bundle.read("layers.onnx")),
-                cache,
-                config.workers,
-                advance,
-                LayerSummaries(watched),
+                listing.photos, graph, cache, config.workers, advance, summaries
             )
         say_left_out(stages, skipped := listing.skipped + features.skipped, source)
         known = read_sides(path, split_settings(config))
