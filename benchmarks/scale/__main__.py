@@ -55,8 +55,8 @@ def main() -> None:
             made = MadePhotos(options.rows, Path(folder), dtype, options.width)
         run_steps(made, set(options.without), show)
     own = steps[1:]
-    both = (sum(getattr(step, kind) for step in own) for kind in ("seconds", "core_seconds"))
-    print(_line(Step("all", *both, max(step.peak for step in own)), ""))
+    seconds, cores = sum(step.seconds for step in own), sum(step.core_seconds for step in own)
+    print(_line(Step("all", seconds, cores, max(step.peak for step in own)), ""))
 
 
 def _line(step: Step, facts: str) -> str:

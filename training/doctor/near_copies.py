@@ -114,9 +114,9 @@ def _stream(
     centre = mean.astype(np.float32)
     projection = _projection(width) if width > 2 * COLUMNS else None
 
-    def read() -> Iterator[tuple[int, np.ndarray]]:
+    def read(step: int) -> Iterator[tuple[int, np.ndarray]]:
         for place, block in blocks_of(chosen):
-            centred = _unit(block - centre)
+            centred = _unit(block[-place.start % step :: step] - centre)
             yield place.start, centred if projection is None else _unit(centred @ projection)
 
     near = np.concatenate(

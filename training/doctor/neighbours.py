@@ -21,7 +21,8 @@ CELLS = 4  # times the square root of the number of rows
 PROBED = 4  # cells looked into: of pairs above a cosine of 0.75 they hold 99 %
 TRAINED_ON = 48  # rows for each cell
 
-Read = Callable[[], Iterator[tuple[int, np.ndarray]]]  # all rows in order: first one, (n, D)
+# All rows in order, block by block: the first one, and (n, D); or one of so many.
+Read = Callable[[int], Iterator[tuple[int, np.ndarray]]]
 
 
 def neighbours(
@@ -30,7 +31,7 @@ def neighbours(
     """Yield (P, 2) of rows and those nearest to them, block by block.
 
     Args:
-        read: reads all rows of unit length from the first one on, as often as it is called.
+        read: reads rows of unit length from the first one on, as often as it is called.
         count: how many rows; least: the cosine above which two are neighbours.
         exact_up_to: rows up to which each is compared with each.
 
@@ -38,12 +39,12 @@ def neighbours(
         PhotosError: there are more, and faiss is not installed.
     """
     if count <= exact_up_to:
-        yield from exact_neighbours(np.concatenate([block for _, block in read()]), least)
+        yield from exact_neighbours(np.concatenate([block for _, block in read(1)]), least)
         return
     require_index(count, exact_up_to)
     index = _build(read, count)
     nearest = min(NEAREST, count - 1)
-    for start, block in read():
+    for start, block in read(1):
         cosines, found = index.search(block, nearest + 1)
         own = np.arange(start, start + len(block))[:, None]
         line, place = np.nonzero((cosines > least) & (found >= 0) & (found != own))
@@ -78,7 +79,7 @@ def _build(read: Read, count: int) -> Any:
     faiss = _faiss()
     cells = max(1, int(CELLS * math.sqrt(count)))
     step = max(1, count // (TRAINED_ON * cells))
-    sample = np.concatenate([block[-start % step :: step] for start, block in read()])
+    sample = np.concatenate([block for _, block in read(step)])
     width = sample.shape[1]
     coarse = faiss.IndexFlatIP(width)
     metric = faiss.METRIC_INNER_PRODUCT
@@ -86,7 +87,7 @@ def _build(read: Read, count: int) -> Any:
     index = faiss.IndexIVFScalarQuantizer(coarse, width, cells, kind, metric)
     index.cp.niter, index.cp.min_points_per_centroid = 8, 1  # more steps find no more pairs
     index.train(sample)
-    for _, block in read():
+    for _, block in read(1):
         index.add(block)
     index.nprobe = min(PROBED, cells)
     return index
