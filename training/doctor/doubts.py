@@ -40,7 +40,7 @@ class _Model(NamedTuple):
 
     def scores(self, vectors: np.ndarray, folds: np.ndarray) -> np.ndarray:
         """Compute scores (n, K) float64 of rows by the models that did not see them."""
-        scaled = self.scale.apply(vectors)
+        scaled = self.scale.apply_to_block(vectors)
         found = np.empty((len(scaled), self.biases.shape[1]))
         for fold in np.unique(folds):
             held = folds == fold
@@ -105,11 +105,12 @@ def _fit(vectors: Rows, labels: np.ndarray, folds: np.ndarray) -> _Model:
     classes, width, dealt = int(labels.max()) + 1, vectors.shape[1], int(folds.max()) + 1
     sums, products = np.zeros((dealt, classes, width)), np.zeros((dealt, width, width))
     for place, block in vectors.blocks():
-        scaled = scale.apply(block)
+        scaled = scale.apply_to_block(block)
         for fold in np.unique(folds[place]):
             held = folds[place] == fold
-            sums[fold] += class_sums(scaled[held], labels[place][held], classes)
-            products[fold] += scaled[held].T @ scaled[held]
+            part = scaled[held]
+            sums[fold] += class_sums(part, labels[place][held], classes)
+            products[fold] += part.T @ part
     counts = np.stack([np.bincount(labels[folds == f], minlength=classes) for f in range(dealt)])
     kernels, biases = [], []
     for fold in range(dealt):

