@@ -97,7 +97,7 @@ def test_a_photo_takes_a_bounded_part_of_memory_while_sides_are_dealt_out():
     finally:
         tracemalloc.stop()
     assert len(split.train) + len(split.validation) + len(split.test) == len(photos)
-    assert peak / len(photos) < 700  # bytes; half of them lists of one photo
+    assert peak / len(photos) < 400  # bytes, of which the photo itself and its digest are none
 
 
 def test_a_group_on_two_sides_is_left_out_in_one_pass():
