@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 MILLIONS = (1, 100, 1000)  # of photos
 CORES = (2, 64, 1024)
-# Milliseconds of a core for one photo of 400 px, and its bytes: `--rates PHOTOS`, clothing.
-RATES = {"read": 0.1, "decode": 3.0, "network": 4.3, "rest": 1.0, "bytes": 60_000}
-# What a million rows take on two cores after their features: `--rows 1000000`.
-AFTER = {"seconds": 500.0, "bytes a photo": 2000.0, "base MiB": 800.0}
+# Milliseconds of a core for one photo of 400 px, and its bytes: `--rates PHOTOS`, busy.
+RATES = {"read": 0.03, "decode": 1.9, "network": 7.8, "rest": 1.0, "bytes": 28_000}
+# What a million rows take after their features, and what any run takes: `--rows 1000000`.
+AFTER = {"core seconds": 600.0, "bytes a photo": 1600.0, "base MiB": 1300.0}
 SCALING = 1.0  # of twice the cores, over two Ray nodes: speed-up / 2; not measured yet
 ASSUMED = {
     "USD a core hour": 0.04,
@@ -76,8 +76,8 @@ def _after() -> str:
         bytes_ = AFTER["base MiB"] * 2**20 + millions * 1e6 * AFTER["bytes a photo"]
         disk = millions * 1e6 * STORED["features"]
         rows.append([f"{millions} million", _bytes(bytes_), _bytes(disk),
-                     _time(millions * AFTER["seconds"])])  # fmt: skip
-    return _table(["photos", "memory", "file of features", "two cores, if linear"], rows)
+                     _time(millions * AFTER["core seconds"])])  # fmt: skip
+    return _table(["photos", "memory", "file of features", "time of one core, if linear"], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

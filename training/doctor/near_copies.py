@@ -58,6 +58,7 @@ def find_near_copies(
         if appearances[digest].spread > PLAIN:
             first.setdefault(digest, index)
     rows = np.fromiter(first.values(), int, len(first))  # ascending
+    del first  # a hundred bytes a photo
     if len(rows) < 2:
         return []
     in_memory = isinstance(vectors, np.ndarray) and len(rows) <= exact_up_to

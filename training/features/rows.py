@@ -17,7 +17,7 @@ import numpy as np
 from models.errors import PhotosError
 
 SHARE = 1 / 16  # of the memory: beyond it, features stay in a file
-PHOTO_BYTES = 2000  # of a photo in all steps after features: `python -m benchmarks.scale`
+PHOTO_BYTES = 1600  # of a photo in all steps after features: `python -m benchmarks.scale`
 BLOCK = 8192  # rows read at once: 42 MB of 1,280 numbers
 RUN = 32  # neighbouring rows that a shuffled block takes together: 160 kB a read
 # Linux, cgroup v2: bytes, or "max".
