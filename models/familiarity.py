@@ -26,6 +26,7 @@ from models.bundles.calibration import FamiliarityThreshold
 from models.errors import BundleError
 
 FILE = "familiarity.npz"
+BLOCK = 8192  # photos scored at once: 130 MB of cosines to 4,000 others
 
 
 class Familiarity(Protocol):
@@ -64,6 +65,10 @@ class NearPhotos:
 
     def score(self, vectors: np.ndarray) -> np.ndarray:
         """Familiarity (N,), at most 1, of photos by their (N, F) features."""
+        starts = range(0, max(1, len(vectors)), BLOCK)
+        return np.concatenate([self._score(vectors[start : start + BLOCK]) for start in starts])
+
+    def _score(self, vectors: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):  # features so large that they overflow
             cosines = place(vectors, self.directions) @ self.photos.T
         return nearest(np.nan_to_num(cosines, nan=-1, posinf=-1, neginf=-1), self.neighbours)

@@ -9,6 +9,7 @@ from models.errors import StorageError
 from models.images import Framing
 from tests.making import small_disk
 from training.features.cache import FeatureCache
+from training.features.rows import Rows
 from training.features.thumbnails import Appearance
 from training.settings.config import FitConfig, default_cache
 
@@ -34,10 +35,24 @@ def test_features_come_back_bit_for_bit(tmp_path):
     cache.add([(b"d", vector)], [(b"/a.png", 3, 2**62, b"d")])
     cache.close()
     again = opened(tmp_path)
-    assert again.vectors()[b"d"].tobytes() == vector.tobytes()
-    assert again.vectors()[b"d"].dtype == np.float32
+    assert again.vectors([b"d"])[:].tobytes() == vector.tobytes()
+    assert again.vectors([b"d"])[:].dtype == np.float32
     assert again.known_files() == {b"/a.png": (3, 2**62, b"d")}  # times are in ns: large
     again.close()
+
+
+def test_features_beyond_a_limit_are_the_same_in_a_file(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors = {bytes([i]): rng.normal(size=7).astype(np.float32) for i in range(20)}
+    cache = opened(tmp_path)
+    cache.add(vectors.items(), [])
+    order = [bytes([i]) for i in rng.integers(0, 20, 30)]  # some of them twice
+    kept, filed = cache.vectors(order, limit=30), cache.vectors(order, limit=29)
+    cache.close()
+    assert isinstance(kept, np.ndarray)
+    assert isinstance(filed, Rows)
+    assert kept.tobytes() == filed[:].tobytes() == b"".join(vectors[d].tobytes() for d in order)
+    assert not list(tmp_path.glob("features-*"))  # the file has no name: nothing is left behind
 
 
 def test_looks_and_thumbnails_come_back_in_the_order_asked_for(tmp_path):
@@ -82,7 +97,7 @@ def test_two_runs_at_once_share_one_cache(tmp_path):
     one.add([(b"a", np.zeros(2))], [])
     other.add([(b"b", np.ones(2))], [])
     one.close()
-    assert set(other.vectors()) == {b"a", b"b"}
+    assert other.digests() == {b"a", b"b"}
     other.close()
 
 
@@ -90,7 +105,7 @@ def test_a_good_cache_is_not_renewed(tmp_path):
     fill(tmp_path, 1)
     cache = opened(tmp_path)
     assert not cache.renewed
-    assert len(cache.vectors()) == 1
+    assert len(cache.digests()) == 1
     cache.close()
 
 
@@ -109,11 +124,11 @@ def test_a_damaged_cache_is_made_anew(tmp_path, begin, end):
     content[begin:end] = b"\xa5" * len(content[begin:end])
     file.write_bytes(content)
     cache = opened(tmp_path)
-    assert cache.vectors() == {}
+    assert cache.digests() == set()
     assert cache.known_files() == {}
     assert cache.renewed
     cache.add([(b"a", np.ones(2, np.float32))], [])
-    assert cache.vectors()[b"a"].tolist() == [1, 1]
+    assert cache.vectors([b"a"])[:].tolist() == [[1, 1]]
     cache.close()
 
 
@@ -122,7 +137,7 @@ def test_a_cache_cut_short_is_made_anew(tmp_path):
     file.write_bytes(file.read_bytes()[:30_000])  # as a full disk leaves it
     cache = opened(tmp_path)
     assert cache.renewed
-    assert cache.vectors() == {}
+    assert cache.digests() == set()
     cache.close()
 
 
@@ -156,7 +171,7 @@ def test_a_disk_too_full_to_tidy_up_on_loses_nothing(tmp_path):
         cache.add([(bytes([i]) * 32, np.zeros(1280)) for i in range(40)], [])  # 200 kB
         cache.close()
         again = opened(disk)
-        assert len(again.vectors()) == 40
+        assert len(again.digests()) == 40
         again.close()
 
 

@@ -38,7 +38,10 @@ OF_OTHERS = (
     "--python-platform",
     "--only-binary",
 )  # curl, docker, ...
-OF_BENCHMARKS = ("--environments", "--picture", "--recipes", "--rows", "--seeds", "--few", "--own")
+OF_BENCHMARKS = (
+    *("--environments", "--picture", "--recipes", "--rows", "--seeds", "--few", "--own", "--half"),
+    *("--arithmetic", "--rates"),
+)
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
 
 

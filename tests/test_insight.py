@@ -14,12 +14,12 @@ from models.insight import Insight, LayerInsight
 from models.runtime import Graph
 from training.features.summaries import SUMMARY, summarise_maps
 from training.insight.channel_facts import (
-    channel_facts,
+    ChannelFacts,
     class_weights,
     duplicate_share,
     selectivity,
 )
-from training.insight.exemplars import COUNT, TILE, cut_sprites, find_exemplars
+from training.insight.exemplars import COUNT, TILE, Exemplars, TopPhotos, cut_sprites
 from training.insight.write import choose_layers
 
 LAYER = LayerEntry(
@@ -35,6 +35,18 @@ def summaries(**columns: Any) -> np.ndarray:
     for name, values in columns.items():
         made[name] = values
     return made
+
+
+def facts_of(rows: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+    facts = ChannelFacts(rows.shape[1], classes)
+    facts.add(rows, labels)
+    return facts.as_arrays()
+
+
+def exemplars_of(rows: np.ndarray, photos: list[int]) -> Exemplars:
+    top = TopPhotos(rows.shape[1])
+    top.add(rows, np.array(photos))
+    return top.exemplars(LAYER, size=64)
 
 
 def known(insight: Insight, name: str) -> LayerInsight:
@@ -66,7 +78,7 @@ def test_channel_facts_by_hand():
     strength = [[0, 2, 0], [0, 2, 0], [4, 2, 0], [2, 2, 0]]
     peak = [[0, 3, -1], [0, 3, 0], [9, 3, -1], [5, 3, -2]]
     rows = summaries(strength=strength, peak=peak, mean=strength)
-    facts = channel_facts(rows, np.array([0, 0, 1, 1]), classes=2)
+    facts = facts_of(rows, np.array([0, 0, 1, 1]), classes=2)
     assert facts["mean"].tolist() == [1.5, 2.0, 0.0]
     assert facts["peak"].tolist() == [9.0, 3.0, 0.0]
     assert facts["alive"].tolist() == [0.5, 1.0, 0.0]
@@ -81,7 +93,7 @@ def test_a_channel_that_hardly_ever_answers_is_no_specialist():
     strength = np.full((40, 5), 1.0)
     strength[:, 0] = 0
     strength[0, 0] = 0.02  # one faint answer, to one photo of class 0
-    facts = channel_facts(summaries(strength=strength.tolist()), np.arange(40) % 2, classes=2)
+    facts = facts_of(summaries(strength=strength.tolist()), np.arange(40) % 2, classes=2)
     assert selectivity(facts["own"], facts["others"])[0] < 0.02
 
 
@@ -101,7 +113,7 @@ def test_exemplars_are_the_photos_with_the_largest_answers_and_no_other():
         peak=peaks.tolist(), strength=[[0, 0], [1, 0], [9, 0], [2, 0]],
         row=[[0, 0], [3, 0], [1, 0], [0, 0]], column=[[0, 0], [7, 0], [2, 0], [4, 0]],
     )  # fmt: skip
-    found = find_exemplars(rows, [10, 11, 12, 13], LAYER, size=64)
+    found = exemplars_of(rows, [10, 11, 12, 13])
     assert found.photo[0].tolist() == [13, 11, 12, 10, -1, -1, -1, -1, -1]  # 13 is stronger than 11
     assert found.value[0, :4].tolist() == [5, 5, 3, 1]
     assert (found.photo[1] == -1).all()
@@ -110,13 +122,43 @@ def test_exemplars_are_the_photos_with_the_largest_answers_and_no_other():
     assert found.box[0, 1].tolist() == [52, 48, 64, 64]
 
 
+def test_exemplars_of_blocks_are_those_of_all_photos_sorted():
+    rng = np.random.default_rng(0)
+    shape = (1000, 5)
+    rows = summaries(  # many equal peaks, and equal strengths: the order decides too
+        peak=np.minimum(rng.integers(-2, 9, shape), 6), strength=rng.integers(0, 6, shape),
+        row=rng.integers(0, 4, shape), column=rng.integers(0, 8, shape),
+    )  # fmt: skip
+    whole, top = exemplars_of(rows, list(range(1000))), TopPhotos(5)
+    for start in (0, 4, 100, 600):  # the first block holds fewer than are kept
+        end = {0: 4, 4: 100, 100: 600, 600: 1000}[start]
+        top.add(rows[start:end], np.arange(start, end))
+    for name, array in vars(top.exemplars(LAYER, size=64)).items():
+        np.testing.assert_array_equal(array, getattr(whole, name))
+    order = sorted(range(1000), key=lambda i: (-rows["peak"][i, 0], -rows["strength"][i, 0], i))
+    assert whole.photo[0].tolist() == order[:COUNT]
+
+
+def test_facts_of_blocks_are_those_of_all_photos():
+    rng = np.random.default_rng(0)
+    rows = summaries(
+        peak=rng.normal(size=(300, 4)), strength=rng.random((300, 4)), mean=rng.random((300, 4))
+    )
+    labels = rng.integers(0, 3, 300)
+    whole, facts = facts_of(rows, labels, 3), ChannelFacts(4, 3)
+    for part in np.array_split(np.arange(300), 7):
+        facts.add(rows[part], labels[part])
+    for name, array in facts.as_arrays().items():
+        np.testing.assert_allclose(array, whole[name], rtol=1e-6)
+
+
 def test_a_sprite_shows_what_the_strongest_position_saw(tmp_path):
     path = tmp_path / "half.png"
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:, 32:] = (0, 200, 0)
     Image.fromarray(pixels).save(path)
     rows = summaries(peak=[[2.0]], row=[[1]], column=[[6]])  # right: green
-    found = find_exemplars(rows, [0], LAYER, size=64)
+    found = exemplars_of(rows, [0])
     done: list[int] = []
     ((sprite,),) = cut_sprites(
         [found], [path], Framing(64, fraction=1.0), Limits(), tmp_path, 1, done.append
@@ -130,7 +172,7 @@ def test_a_sprite_shows_what_the_strongest_position_saw(tmp_path):
 
 
 def test_a_photo_that_vanished_leaves_its_tile_black(tmp_path):
-    found = find_exemplars(summaries(peak=[[2.0]]), [0], LAYER, size=64)
+    found = exemplars_of(summaries(peak=[[2.0]]), [0])
     gone = tmp_path / "gone.png"
     ((sprite,),) = cut_sprites([found], [gone], Framing(64), Limits(), tmp_path, 1)
     assert np.asarray(Image.open(io.BytesIO(sprite)).convert("L")).max() < 10

@@ -22,12 +22,12 @@ BELOW = {
     "evaluation": {"settings", "photos", "sides"},
     "features": {"settings", "photos"},
     "optimisation": {"settings", "evaluation"},
-    "heads": {"settings", "evaluation", "optimisation"},
+    "heads": {"settings", "evaluation", "features", "optimisation"},
     "doctor": {"settings", "photos", "sides", "features", "evaluation", "heads"},
     "fine_tuning": {
         *("settings", "photos", "sides", "evaluation", "features", "heads", "optimisation"),
     },
-    "insight": {"settings", "photos", "sides", "features", "doctor", "heads"},
+    "insight": {"settings", "photos", "sides", "evaluation", "features", "doctor", "heads"},
     "report": {"settings", "photos", "sides", "evaluation", "optimisation"},
 }
 ABOVE = {

@@ -12,15 +12,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from models.device import open_graph
-from models.errors import PhotosError
+from models.errors import PhotosError, SettingError
 from training.doctor.examine import examine
 from training.doctor.exclusions import leave_out
 from training.doctor.near_copies import near_copies_of
+from training.doctor.neighbours import require_index
 from training.doctor.suspects import suspects_of
 from training.evaluation.layer_distances import Pooled
 from training.features.backbone import Compiled
 from training.features.cache import FeatureCache
 from training.features.compute import Features, compute_features
+from training.features.rows import refuse_beyond_memory, rows_in_memory
 from training.features.summaries import LayerSummaries
 from training.insight.write import choose_layers
 from training.photos.find import find_photos, refuse_among_photos
@@ -106,8 +108,10 @@ def prepare(
         out: the bundle that will be replaced; photos keep the sides it recorded.
 
     Raises:
-        PhotosError: none can be read, or they cannot be divided.
+        PhotosError: none can be read, or they cannot be divided, or they need an index that is
+            not installed. SettingError: they are too many to fine-tune on.
     """
+    refuse_too_many(len(listing.photos), compiled.features.shape[1], config)
     features = features_of(listing, compiled, cache, config, stages)
     skipped = listing.skipped + features.skipped
     reasons = {item.path: item.reason for item in features.skipped}
@@ -152,6 +156,26 @@ def prepare(
     )
 
 
+def refuse_too_many(count: int, width: int, config: FitConfig) -> None:
+    """Refuse, before the long work, more photos than can be finished.
+
+    Args:
+        width: numbers that the backbone answers for each.
+
+    Raises:
+        PhotosError: they need more memory, or an index that is not installed. SettingError:
+            they are too many to fine-tune on.
+    """
+    refuse_beyond_memory(count)
+    require_index(count)
+    most = rows_in_memory(width)
+    if config.fine_tune != "no" and count > most:
+        raise SettingError(
+            f"--fine-tune {config.fine_tune} takes up to {most:,} photos here, whose features are "
+            f"a sixteenth of the memory; there are {count:,}: leave it out, or train on fewer"
+        )
+
+
 def prepare_again(
     data: Dataset,
     compiled: Compiled,
@@ -174,7 +198,7 @@ def prepare_again(
     remembered = split.train[::step]
     rows = sorted([*remembered, *split.validation, *split.test])
     again = features_of(Listing([photos[row] for row in rows]), compiled, cache, config, stages)
-    vector_of = dict(zip(again.digests, again.vectors, strict=True))
+    vector_of = dict(zip(again.digests, again.vectors[:], strict=True))
     gone = [photos[row].path for row in rows if data.features.digests[row] not in vector_of]
     if gone:
         raise PhotosError(f"{gone[0]} can no longer be read: was it moved? Run it again")

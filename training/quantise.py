@@ -16,10 +16,10 @@ from models.errors import StorageError
 from models.precision import GRAPHS, probability_moved
 from training.evaluation.calibrate import calibrate
 from training.evaluation.familiarity import ENOUGH, least_of
-from training.evaluation.folds import turns
+from training.evaluation.folds import share_of, turns
 from training.features.int8 import Int8Answers, int8_answers
 from training.heads.forward import apply_head, head_logits
-from training.results import Trained
+from training.results import SAMPLE, Trained
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
@@ -65,7 +65,8 @@ def in_words(facts: Int8Facts) -> str:
 
 def _quantise(trained: Trained, config: FitConfig) -> Quantised:
     data = trained.data
-    rows = data.split.validation
+    held = np.asarray(data.split.validation, int)
+    rows = held[share_of(data.labels[held], SAMPLE, config.seed)].tolist()
     if len(rows) < ENOUGH:
         return _refuse(f"{len(rows)} validation photos cannot judge it; {ENOUGH} are needed")
     chosen = choose_calibration(data.split.train, data.labels, config.seed)

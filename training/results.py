@@ -1,5 +1,6 @@
 """The results of a run: its data, what was trained on them, and how good it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -7,17 +8,21 @@ import numpy as np
 
 from training.doctor.examine import Checkup
 from training.evaluation.evaluate import measure
+from training.evaluation.folds import share_of
 from training.evaluation.layer_distances import Pooled
 from training.features.backbone import Compiled
 from training.features.compute import Features
+from training.features.rows import Rows, rows_in_memory
 from training.heads.calibrated_head import CalibratedHead, calibrate_head
 from training.heads.fitted_head import FittedHead
 from training.heads.forward import apply_head
-from training.heads.held_out import Sides
+from training.heads.held_out import AllRows, Sides
 from training.photos.listing import Skipped
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.sides.split import Split
+
+SAMPLE = 32_768  # photos of a side that choose a head, where not all fit into memory
 
 if TYPE_CHECKING:
     from training.fine_tuning.fine_tune import Tuned  # needs Keras, which most runs do not
@@ -38,13 +43,15 @@ class Dataset:
     remembered: list[int]  # training photos that new ones are compared with
     pooled: Pooled | None = None  # mean maps of a fine-tuned network's layers, to compare by
 
-    def side(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def side(self, name: str) -> tuple[np.ndarray | Rows, np.ndarray]:
         """Return (n, F) float32 features and (n,) int labels of train, validation or test."""
         return self.some(getattr(self.split, name))
 
-    def some(self, rows: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Return features and labels of some photos, likewise."""
-        return self.features.vectors[rows], self.labels[rows]
+    def some(self, rows: Sequence[int]) -> tuple[np.ndarray | Rows, np.ndarray]:
+        """Return features and labels of some photos, likewise; unread where they are in a file."""
+        vectors = self.features.vectors
+        chosen = vectors.select(rows) if isinstance(vectors, Rows) else vectors[rows]
+        return chosen, self.labels[rows]
 
     def sides(self, seed: int) -> Sides:
         """Return what a head is trained on and judged by."""
@@ -55,18 +62,27 @@ class Dataset:
         return self._sides(self.remembered, seed)
 
     def _sides(self, rows: list[int], seed: int) -> Sides:
+        held, pooled, everything = self.split.validation, self.pooled, None
         train, train_labels = self.some(rows)
-        validation, validation_labels = self.side("validation")
-        pooled = self.pooled
+        if isinstance(train, Rows):
+            everything = AllRows(train, train_labels, seed)
+            rows, held = (self._sample(side, seed) for side in (rows, held))
         return Sides(
-            train=train,
-            train_labels=train_labels,
-            validation=validation,
-            validation_labels=validation_labels,
+            train=self.features.vectors[rows],
+            train_labels=self.labels[rows],
+            validation=self.features.vectors[held],
+            validation_labels=self.labels[held],
             classes=len(self.class_names),
             seed=seed,
-            compared=(pooled.of(rows), pooled.of(self.split.validation)) if pooled else None,
+            compared=(pooled.of(rows), pooled.of(held)) if pooled else None,
+            everything=everything,
         )
+
+    def _sample(self, rows: list[int], seed: int) -> list[int]:
+        """Choose some of these photos, of each class the same share."""
+        most = min(SAMPLE, rows_in_memory(self.features.vectors.shape[1]))
+        chosen: list[int] = np.asarray(rows)[share_of(self.labels[rows], most, seed)].tolist()
+        return chosen
 
 
 @dataclass(frozen=True)

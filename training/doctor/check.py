@@ -8,11 +8,13 @@ from models.errors import SettingError, StorageError
 from training.doctor.examine import Checkup, examine
 from training.doctor.exclusions import leave_out, write_list
 from training.doctor.near_copies import near_copies_of
+from training.doctor.neighbours import require_index
 from training.doctor.page import write_page
 from training.doctor.suspects import suspects_of
 from training.features.backbone import compile_backbone
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
+from training.features.rows import refuse_beyond_memory
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.levels import settle_levels
 from training.photos.listing import Skipped, say_left_out, say_notes
@@ -40,6 +42,8 @@ def check(
     if exclude:
         listing = leave_out(listing, source, exclude)
     config = settle_levels(listing, config, stages)
+    refuse_beyond_memory(len(listing.photos))
+    require_index(len(listing.photos))
     compiled = compile_backbone(config, stages)
     asked = compiled.graph_with(["features"])
     graph, device = open_graph(asked, "features", config.device, config.framing.size)

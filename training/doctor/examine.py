@@ -164,15 +164,18 @@ def examine(
 
 def _copies(photos: Sequence[Photo], digests: Sequence[bytes]) -> list[Finding]:
     """Return a finding for every copy of a file, except the one that is kept."""
-    same = defaultdict(list)
+    count, same = Counter(digests), defaultdict(list)
     for photo, digest in zip(photos, digests, strict=True):
-        same[digest].append(photo)
+        if count[digest] > 1:
+            same[digest].append(photo)
     findings = []
     for copies in same.values():
         kept, *others = sorted(copies, key=lambda photo: _KEPT_FIRST[photo.side])
         if len({photo.label for photo in copies}) > 1:
+            one = copies[0]
+            unlike = next(each for each in copies if each.label != one.label)
             for photo in copies:
-                other = next(each for each in copies if each.label != photo.label)
+                other = unlike if photo.label == one.label else one
                 detail = f"in the class {photo.label}, and in {other.label}"
                 findings.append(
                     Finding("copy-classes", photo.path, photo.label, detail, other.path)

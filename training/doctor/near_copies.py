@@ -11,15 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from training.doctor.neighbours import EXACT, exact_neighbours, neighbours
 from training.doctor.overlay import compare_thumbnails
 from training.features.cache import FeatureCache
 from training.features.compute import Features
+from training.features.rows import BLOCK, Rows, blocks_of
 from training.features.thumbnails import Appearance
 
 CANDIDATE = 0.75  # cosine of centred features; of crops by up to 5 % a side 99 % are above
-NEAREST = 4  # candidates for each photo
+MARGIN = 0.05  # by which a projected cosine may be less
 COLUMNS = 256  # features are projected to so many: a cosine above 0.75 is off by 0.03 at most
-BLOCK = 1024  # rows of cosines in memory at once: 200 MB for 50,000 photos
 PAIRS = 256  # pairs aligned at once
 PLAIN = 3.0  # spread of a thumbnail, below which there is nothing to compare_thumbnails
 ALIKE = 2.1  # of `_agreement`; of 3,781 photos of clothing two pairs reach it, both near copies
@@ -35,10 +36,11 @@ class NearCopy(NamedTuple):
 
 
 def find_near_copies(
-    vectors: np.ndarray,
+    vectors: np.ndarray | Rows,
     digests: Sequence[bytes],
     appearances: dict[bytes, Appearance],
     thumbnails: Callable[[Sequence[bytes]], np.ndarray],
+    exact_up_to: int = EXACT,
 ) -> list[NearCopy]:
     """Find pairs of near copies, by index; the first of exact copies stands for all of them.
 
@@ -46,26 +48,36 @@ def find_near_copies(
         vectors: (N, F) float32 features.
         digests: (N,) of the photos; appearances: by digest, for all of them.
         thumbnails: returns (M, SIDE, SIDE, 3) uint8 for M digests.
+        exact_up_to: photos up to which each is compared with each; beyond, by an index.
+
+    Raises:
+        PhotosError: there are more photos, and the index is not installed.
     """
-    first = {digest: index for index, digest in reversed(list(enumerate(digests)))}
-    rows = np.array(
-        sorted(i for digest, i in first.items() if appearances[digest].spread > PLAIN), int
-    )
+    first: dict[bytes, int] = {}
+    for index, digest in enumerate(digests):
+        if appearances[digest].spread > PLAIN:
+            first.setdefault(digest, index)
+    rows = np.fromiter(first.values(), int, len(first))  # ascending
+    del first  # a hundred bytes a photo
     if len(rows) < 2:
         return []
-    with threadpool_limits(1):  # many small matrices: threads would wait for one another
-        pairs, cosines = _candidates(vectors[rows])
-        pairs = rows[pairs]
-        found = []
-        for start in range(0, len(pairs), PAIRS):
-            some = pairs[start : start + PAIRS]
-            left, right = (thumbnails([digests[i] for i in side]) for side in some.T)
-            likeness, mirrored = _likeness(cosines[start : start + PAIRS], left, right)
-            found += [
-                NearCopy(int(min(pair)), int(max(pair)), float(value), bool(flipped))
-                for pair, value, flipped in zip(some, likeness, mirrored, strict=True)
-                if value >= ALIKE
-            ]
+    in_memory = isinstance(vectors, np.ndarray) and len(rows) <= exact_up_to
+    found: list[NearCopy] = []
+    with threadpool_limits(1 if in_memory else None):  # of small matrices, threads would wait
+        candidates = (
+            iter([_candidates(vectors[rows])]) if in_memory else _stream(vectors, rows, exact_up_to)
+        )
+        for pairs, cosines in candidates:
+            for start in range(0, len(pairs), PAIRS):
+                some = rows[pairs[start : start + PAIRS]]
+                left, right = (thumbnails([digests[i] for i in side]) for side in some.T)
+                with threadpool_limits(1):
+                    likeness, mirrored = _likeness(cosines[start : start + PAIRS], left, right)
+                found += [
+                    NearCopy(int(min(pair)), int(max(pair)), float(value), bool(flipped))
+                    for pair, value, flipped in zip(some, likeness, mirrored, strict=True)
+                    if value >= ALIKE
+                ]
     return sorted(found)
 
 
@@ -81,32 +93,55 @@ def near_copies_of(features: Features, cache: FeatureCache) -> list[NearCopy]:
 
 def _candidates(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (P, 2) pairs of rows with similar features, each once, and their (P,) cosines."""
-    centred = vectors - vectors.mean(axis=0)
-    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    centred = _unit(vectors - vectors.mean(axis=0))
     shadows = centred
-    if vectors.shape[1] > 2 * COLUMNS:  # Johnson and Lindenstrauss 1984
-        rng = np.random.default_rng(0)
-        shadows = centred @ rng.normal(size=(vectors.shape[1], COLUMNS)).astype(np.float32)
-        shadows /= np.maximum(np.linalg.norm(shadows, axis=1, keepdims=True), 1e-12)
-    near = np.concatenate([*_neighbours(shadows), np.zeros((0, 2), int)])
+    if vectors.shape[1] > 2 * COLUMNS:
+        shadows = _unit(centred @ _projection(vectors.shape[1]))
+    near = np.concatenate([*exact_neighbours(shadows, CANDIDATE - MARGIN), np.zeros((0, 2), int)])
     pairs = np.unique(np.sort(near, axis=1), axis=0)
     cosines = np.einsum("pf,pf->p", centred[pairs[:, 0]], centred[pairs[:, 1]])
     alike = cosines >= CANDIDATE
     return pairs[alike], cosines[alike]
 
 
-def _neighbours(shadows: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield (P, 2) rows and their nearest neighbours, block by block."""
-    count = min(NEAREST, len(shadows) - 1)
-    for start in range(0, len(shadows), BLOCK):
-        cosines = shadows[start : start + BLOCK] @ shadows.T
-        here = np.arange(len(cosines))
-        cosines[here, start + here] = -1  # itself
-        busy = np.flatnonzero((cosines > CANDIDATE - 0.05).any(axis=1))
-        nearest = np.argpartition(-cosines[busy], count - 1, axis=1)[:, :count]
-        close = cosines[busy[:, None], nearest] > CANDIDATE - 0.05
-        line, place = np.nonzero(close)
-        yield np.stack([start + busy[line], nearest[line, place]], axis=1)
+def _stream(
+    vectors: np.ndarray | Rows, rows: np.ndarray, exact_up_to: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the same, some at a time, of rows that are read block by block."""
+    chosen = vectors.select(rows) if isinstance(vectors, Rows) else vectors[rows]
+    mean, width = np.zeros(chosen.shape[1]), chosen.shape[1]
+    for _, block in blocks_of(chosen):
+        mean += block.sum(axis=0, dtype=np.float64) / len(chosen)
+    centre = mean.astype(np.float32)
+    projection = _projection(width) if width > 2 * COLUMNS else None
+
+    def read(step: int) -> Iterator[tuple[int, np.ndarray]]:
+        for place, block in blocks_of(chosen):
+            centred = _unit(block[-place.start % step :: step] - centre)
+            yield place.start, centred if projection is None else _unit(centred @ projection)
+
+    near = np.concatenate(
+        [*neighbours(read, len(chosen), CANDIDATE - MARGIN, exact_up_to), np.zeros((0, 2), int)]
+    )
+    pairs = np.unique(np.sort(near, axis=1), axis=0)
+    for start in range(0, len(pairs), BLOCK):
+        some = pairs[start : start + BLOCK]
+        left, right = (_unit(chosen[side] - centre) for side in some.T)
+        cosines = np.einsum("pf,pf->p", left, right)
+        alike = cosines >= CANDIDATE
+        yield some[alike], cosines[alike]
+
+
+def _unit(centred: np.ndarray) -> np.ndarray:
+    """Divide each row by its length, in place."""
+    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    return centred
+
+
+def _projection(width: int) -> np.ndarray:
+    """Draw the projection (width, COLUMNS) of Johnson and Lindenstrauss 1984."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(width, COLUMNS)).astype(np.float32)
 
 
 def _likeness(

@@ -14,19 +14,19 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from models.classifier import softmax
+from training.doctor.doubts import Doubt, doubt, gaussian_classes
 from training.doctor.near_copies import NearCopy
 from training.evaluation.calibrate import fit_temperature
 from training.evaluation.folds import turns
 from training.features.cache import FeatureCache
 from training.features.compute import Features
-from training.heads.kinds import discriminant
+from training.features.rows import Rows
 from training.heads.standardise import Standardisation
 from training.photos.listing import Photo
 from training.sides.units import join_units, label_of
 
 FOLDS = 5
 FEWEST = 3  # units that a class needs: of fewer, nothing can be learnt with one held out
-SHRINKAGE = 0.3  # of the covariance towards a sphere; best of 0.03 to 0.6 on clothing
 
 
 class Suspect(NamedTuple):
@@ -51,7 +51,7 @@ def suspects_of(features: Features, near: Sequence[NearCopy], cache: FeatureCach
 
 
 def find_suspects(
-    vectors: np.ndarray,
+    vectors: np.ndarray | Rows,
     photos: Sequence[Photo],
     digests: Sequence[bytes],
     units: Sequence[Sequence[int]],
@@ -59,20 +59,32 @@ def find_suspects(
     """Find photos whose label is likely wrong, the least probable label first.
 
     Args:
-        vectors: (N, F) float32 features.
+        vectors: (N, F) float32 features. Of those in a file, memory holds a block at a time.
         units: copies and near copies together. Photos of no unit, and classes of fewer
             than FEWEST units, are left out.
     """
     folds = _deal_folds(photos, digests, units)
-    names = sorted({photos[index].label for index in folds})
+    rows = np.flatnonzero(folds >= 0)
+    labelled = [photos[index].label for index in rows.tolist()]
+    names = sorted(set(labelled))
     if len(names) < 2:
         return []
-    rows = np.array(sorted(folds))
-    labels = np.array([names.index(photos[index].label) for index in rows])
-    with threadpool_limits(1):  # two threads are slower on matrices of this size
-        probabilities = predict_held_out(
-            vectors[rows], labels, np.array([folds[i] for i in rows.tolist()])
-        )
+    number = {name: place for place, name in enumerate(names)}
+    labels = np.array([number[label] for label in labelled])
+    if isinstance(vectors, Rows):
+        found = doubt(vectors.select(rows), labels, folds[rows])
+    else:
+        with threadpool_limits(1):  # two threads are slower on matrices of this size
+            probabilities = predict_held_out(vectors[rows], labels, folds[rows])
+        found = _doubt_all(probabilities, labels)
+    return [
+        Suspect(int(rows[each.row]), each.chance, names[each.likely], each.likely_chance)
+        for each in found
+    ]
+
+
+def _doubt_all(probabilities: np.ndarray, labels: np.ndarray) -> list[Doubt]:
+    """Return the doubted rows of (N, K) probabilities, the least probable label first."""
     from cleanlab.filter import find_label_issues  # takes a moment, brings pandas
 
     order = find_label_issues(
@@ -84,10 +96,10 @@ def find_suspects(
     )
     likely = probabilities.argmax(axis=1)
     return [
-        Suspect(
-            int(rows[i]),
+        Doubt(
+            int(i),
             float(probabilities[i, labels[i]]),
-            names[likely[i]],
+            int(likely[i]),
             float(probabilities[i, likely[i]]),
         )
         for i in order
@@ -96,18 +108,21 @@ def find_suspects(
 
 def _deal_folds(
     photos: Sequence[Photo], digests: Sequence[bytes], units: Sequence[Sequence[int]]
-) -> dict[int, int]:
-    """Map photos to the folds that hold them out; a unit is in one fold, a class in several."""
+) -> np.ndarray:
+    """Return the fold that holds each photo out; a unit is in one fold, a class in several.
+
+    Returns:
+        (N,) int8; -1 for a photo that takes no part.
+    """
     classes = [label_of(photos, digests, unit) for unit in units]
     order = sorted(range(len(units)), key=lambda place: min(digests[i] for i in units[place]))
-    folds = turns(np.array(classes), np.array(order, int)) % FOLDS
+    dealt = turns(np.unique(classes, return_inverse=True)[1], np.array(order, int)) % FOLDS
     enough = {label for label, count in Counter(classes).items() if count >= FEWEST}
-    return {
-        index: fold
-        for unit, label, fold in zip(units, classes, folds.tolist(), strict=True)
-        for index in unit
-        if label in enough and photos[index].label in enough
-    }
+    folds = np.full(len(photos), -1, np.int8)
+    for unit, label, fold in zip(units, classes, dealt.tolist(), strict=True):
+        if label in enough:
+            folds[[index for index in unit if photos[index].label in enough]] = fold
+    return folds
 
 
 def predict_held_out(vectors: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
@@ -124,18 +139,8 @@ def predict_held_out(vectors: np.ndarray, labels: np.ndarray, folds: np.ndarray)
     for fold in np.unique(folds):
         held, kept = folds == fold, folds != fold
         scatter = products - scaled[held].T @ scaled[held]
-        scores[held] = _gaussian_scores(scaled[kept], members[kept], scatter, scaled[held])
+        sums = members[kept].T @ scaled[kept]
+        kernel, bias = gaussian_classes(sums, members[kept].sum(axis=0), scatter)
+        scores[held] = scaled[held] @ kernel + bias
     exact = scores.astype(np.float64)  # Gaussian scores are overconfident
     return softmax(exact / fit_temperature(exact, labels))
-
-
-def _gaussian_scores(
-    train: np.ndarray, members: np.ndarray, scatter: np.ndarray, test: np.ndarray
-) -> np.ndarray:
-    """Compute linear discriminant scores (T, K); `scatter` is train.T @ train."""
-    counts = members.sum(axis=0)
-    means = (members.T @ train) / counts[:, None]  # (K, F)
-    covariance = (scatter - (means * counts[:, None]).T @ means) / len(train)
-    kernel, bias = discriminant(means, covariance, counts / len(train), SHRINKAGE)
-    scores: np.ndarray = test @ kernel + bias
-    return scores

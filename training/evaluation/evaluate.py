@@ -31,6 +31,7 @@ from training.settings.config import limits_of
 from training.settings.console import Stages
 from training.sides.units import number_units
 
+CHUNK = 4096  # photos in flight: a million would take a kilobyte each
 LEAST_PROBABILITY = float(np.finfo(np.float64).eps)  # one certain error is no infinite loss
 
 
@@ -240,7 +241,9 @@ def classify(
         return hashlib.sha256(data).digest(), classifier.read(pixels)
 
     with ThreadPoolExecutor(workers) as pool:
-        results = list(pool.map(answer, listing.photos))
+        starts = range(0, len(listing.photos), CHUNK)
+        chunks = (listing.photos[start : start + CHUNK] for start in starts)
+        results = [result for chunk in chunks for result in pool.map(answer, chunk)]
     pairs = list(zip(listing.photos, results, strict=True))
     good = [(photo, result) for photo, result in pairs if not isinstance(result, Skipped)]
     bad = [result for result in results if isinstance(result, Skipped)]

@@ -69,7 +69,8 @@ def fit_familiarity(
     photos = place(kept, directions).astype(np.float32)
     neighbours = int(min(NEIGHBOURS, np.median(np.unique(labels, return_counts=True)[1])))
     if len(validation) >= ENOUGH:
-        scores, judged = nearest(place(validation, directions) @ photos.T, neighbours), "validation"
+        scores = NearPhotos(directions, photos, neighbours, 0.0).score(validation)
+        judged = "validation"
     else:  # each training photo by the others: near copies make this stricter
         cosines = photos @ photos.T
         np.fill_diagonal(cosines, -np.inf)

@@ -12,8 +12,23 @@ def turns(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
     Returns:
         (N,) int; modulo a number of folds, it spreads each class evenly over them.
     """
+    dealt = labels[order]
+    by_class = np.argsort(dealt, kind="stable")  # order[by_class]: class by class, each in order
+    first = np.r_[True, dealt[by_class[1:]] != dealt[by_class[:-1]]][: len(order)]
+    begin = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
     found = np.empty(len(labels), int)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        found[members] = np.arange(len(members))
+    found[order[by_class]] = np.arange(len(order)) - begin
     return found
+
+
+def share_of(labels: np.ndarray, most: int, seed: int = 0) -> np.ndarray:
+    """Choose up to `most` photos, of every class the same share, of none less than one.
+
+    Returns:
+        (n,) int, ascending.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    _, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    share = turns(labels, order) / counts[which]
+    chosen: np.ndarray = np.sort(order[np.argsort(share[order], kind="stable")[:most]])
+    return chosen

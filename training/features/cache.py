@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import PIL
 
 from models.errors import StorageError
 from models.images import Framing, Limits
+from training.features.rows import BLOCK, Rows, RowWriter
 from training.features.summaries import SUMMARY, LayerSummaries
 from training.features.thumbnails import Appearance, as_pixels
 from training.settings.recipe import name_of
@@ -98,17 +100,41 @@ class FeatureCache:
         rows = self._db.execute("SELECT path, size, changed_ns, digest FROM files")
         return {path: (size, changed, digest) for path, size, changed, digest in rows}
 
-    def vectors(self) -> dict[bytes, np.ndarray]:
-        """Map the digest of every photo seen before to its (F,) float32 features."""
-        rows = self._db.execute("SELECT digest, vector FROM features")
-        return {digest: np.frombuffer(vector, np.float32) for digest, vector in rows}
+    def digests(self) -> set[bytes]:
+        """Return the digests of all photos whose features are here."""
+        return {digest for (digest,) in self._db.execute("SELECT digest FROM features")}
+
+    def vectors(self, digests: Sequence[bytes], limit: int | None = None) -> np.ndarray | Rows:
+        """Return the features of these photos, (N, F) float32, in this order.
+
+        Args:
+            limit: most rows that are kept in memory, as in `RowWriter`; else they are in a file
+                beside the cache.
+
+        Raises:
+            StorageError: that file cannot be written.
+        """
+        find, writer = "SELECT vector FROM features WHERE digest = ?", None
+        try:
+            for start in range(0, len(digests), BLOCK):
+                some = digests[start : start + BLOCK]
+                content = b"".join(self._db.execute(find, (each,)).fetchone()[0] for each in some)
+                rows = np.frombuffer(content, np.float32).reshape(len(some), -1)
+                writer = writer or RowWriter(len(digests), rows.shape[1], self.path.parent, limit)
+                writer.add(rows)
+            return writer.finish() if writer else np.zeros((0, 0), np.float32)
+        except OSError as error:
+            raise StorageError(self._hint(error)) from error
 
     def appearances(self) -> dict[bytes, Appearance]:
         """Map the digest of every photo seen before to its size, type and spread."""
         rows = self._db.execute(
             "SELECT digest, width, height, kind, spread, alpha_ignored FROM looks"
         )
-        return {digest: Appearance(*rest) for digest, *rest in rows}
+        return {
+            digest: Appearance(width, height, intern(kind), *rest)
+            for digest, width, height, kind, *rest in rows
+        }
 
     def thumbnails(self, digests: Sequence[bytes]) -> np.ndarray:
         """Return the thumbnails of these photos, (N, SIDE, SIDE, 3) uint8."""

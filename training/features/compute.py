@@ -2,9 +2,9 @@
 
 This is what makes training cheap. The backbone is frozen, so the features of a photo never
 change: ONNX Runtime computes them once, and they are kept. Each thread decodes and runs the
-network on one core; both release the interpreter lock. Decoded photos are not kept: memory
-grows with the features alone, 5 kB a photo. Thumbnails, and summaries of layers where they are
-wanted, go straight to the cache on disk.
+network on one core; both release the interpreter lock. All that is computed goes straight to the
+cache on disk: features, thumbnails, and summaries of layers where they are wanted. At the end
+features are read from there, into memory or, where they are many, into a file (rows.py).
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from models.errors import ImageError, ImageTooLarge
 from models.images import Framing, Limits, decode_photo
 from models.runtime import Graph
 from training.features.cache import FeatureCache
+from training.features.rows import Rows
 from training.features.summaries import LayerSummaries
 from training.features.thumbnails import Appearance, measure_appearance
 from training.photos.listing import Photo, Skipped, unreadable
@@ -38,19 +39,19 @@ class Features:
     """Pooled features of every readable photo."""
 
     photos: list[Photo]
-    vectors: np.ndarray  # (N, F) float32, or of another output of the graph
+    vectors: np.ndarray | Rows  # (N, F) float32, or of another output of the graph
     digests: list[bytes]  # SHA-256 of each file
     skipped: list[Skipped]
     computed: int  # photos that were not in the cache
 
 
 class _Result(NamedTuple):
-    """One photo with its digest and stamp, and its features or the reason for having none."""
+    """One photo with its digest and stamp, and what was computed, or why nothing can be."""
 
     photo: Photo
     stamp: tuple[int, int]  # size in bytes, time of change in ns
-    digest: bytes = b""
-    vector: np.ndarray | None = None
+    digest: bytes = b""  # empty: it cannot be read
+    vector: np.ndarray | None = None  # None: it is in the cache
     record: bytes = b""  # summaries of the watched layers
     appearance: Appearance | None = None
     thumbnail: bytes = b""
@@ -65,7 +66,7 @@ class _Reader:
     graph: Graph
     framing: Framing
     limits: Limits
-    known: dict[bytes, np.ndarray]  # digest -> features
+    known: set[bytes]  # digests of photos whose features are in the cache
     watched: LayerSummaries | None
     vector: str
 
@@ -79,7 +80,7 @@ class _Reader:
             data = photo.path.read_bytes()
             digest = hashlib.sha256(data).digest()
             if digest in self.known:
-                return _Result(photo, stamp, digest, self.known[digest])
+                return _Result(photo, stamp, digest)
             decoded = decode_photo(data, self.framing, self.limits)
             outputs = [self.vector, *(self.watched.names if self.watched else ())]
             pixels = decoded.pixels[None]
@@ -113,24 +114,31 @@ def compute_features(
     Raises:
         StorageError: the cache cannot be written.
     """
-    known_files, vectors = cache.known_files(), cache.vectors()
+    known_files, known = cache.known_files(), cache.digests()
     if watched:
-        whole = cache.digests_with(watched)
-        vectors = {digest: vector for digest, vector in vectors.items() if digest in whole}
-    reader = _Reader(graph, cache.framing, cache.limits, vectors, watched, vector)
+        known &= cache.digests_with(watched)
+    reader = _Reader(graph, cache.framing, cache.limits, known, watched, vector)
     found: list[_Result] = []
     unread: list[Photo] = []
     for photo in photos:
-        unchanged = _unchanged(photo.path, known_files, vectors)
+        unchanged = _unchanged(photo.path, known_files, known)
         if unchanged:
-            found.append(_Result(photo, (0, 0), unchanged, vectors[unchanged]))
+            found.append(_Result(photo, (0, 0), unchanged))
         else:
             unread.append(photo)
     progress(len(found))
     pending: list[_Result] = []
     try:
         for result in in_order(reader.read, unread, workers):
-            found.append(result._replace(record=b"", thumbnail=b""))
+            found.append(
+                _Result(
+                    photo=result.photo,
+                    stamp=result.stamp,
+                    digest=result.digest,
+                    unusable=result.unusable,
+                    computed=result.computed,
+                )
+            )
             pending.append(result)
             if len(pending) >= COMMIT_EVERY:
                 _keep(cache, pending, watched)
@@ -138,7 +146,7 @@ def compute_features(
             progress(1)
     finally:  # also after Ctrl-C: what was computed is kept
         _keep(cache, pending, watched)
-    return _join_results(photos, found)
+    return _join_results(photos, found, cache)
 
 
 def place_of(path: Path) -> bytes:
@@ -152,11 +160,11 @@ def _resolved(folder: Path) -> Path:
 
 
 def _unchanged(
-    path: Path, known: dict[bytes, tuple[int, int, bytes]], vectors: dict[bytes, np.ndarray]
+    path: Path, files: dict[bytes, tuple[int, int, bytes]], known: set[bytes]
 ) -> bytes | None:
     """Return the digest of a file, if it has not changed since it was last read."""
-    entry = known.get(place_of(path))
-    if entry is None or entry[2] not in vectors:
+    entry = files.get(place_of(path))
+    if entry is None or entry[2] not in known:
         return None
     try:
         status = path.stat()
@@ -183,7 +191,7 @@ def in_order(
 
 
 def _keep(cache: FeatureCache, results: list[_Result], watched: LayerSummaries | None) -> None:
-    done = [result for result in results if result.vector is not None]
+    done = [result for result in results if result.digest]
     cache.add(
         [(result.digest, result.vector) for result in done if result.vector is not None],
         [(place_of(result.photo.path), *result.stamp, result.digest) for result in done],
@@ -198,17 +206,16 @@ def _keep(cache: FeatureCache, results: list[_Result], watched: LayerSummaries |
     )
 
 
-def _join_results(photos: list[Photo], results: list[_Result]) -> Features:
+def _join_results(photos: list[Photo], results: list[_Result], cache: FeatureCache) -> Features:
     """Join results in the order of `photos`; those without features are skipped."""
     by_photo = {id(result.photo): result for result in results}  # one file may be listed twice
     ordered = [by_photo[id(photo)] for photo in photos]
-    good = [result for result in ordered if result.vector is not None]
-    vectors = [result.vector for result in good if result.vector is not None]
-    skipped = [result.unusable for result in ordered if result.unusable]
+    good = [result for result in ordered if result.digest]
+    digests = [result.digest for result in good]
     return Features(
         [result.photo for result in good],
-        np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
-        [result.digest for result in good],
-        skipped,
+        cache.vectors(digests),
+        digests,
+        [result.unusable for result in ordered if result.unusable],
         sum(result.computed for result in results),
     )

@@ -17,11 +17,14 @@ from models.bundles.calibration import CalibrationFacts, CalibrationTest, Thresh
 from training.evaluation.calibrate import both, calibrate, measure_sets, reliability
 from training.evaluation.familiarity import FittedFamiliarity, fit_familiarity, measure_familiarity
 from training.evaluation.layer_distances import fit_distances
+from training.features.rows import Rows, blocks_of
 from training.heads.fit import cross_logits
 from training.heads.fitted_head import FittedHead
 from training.heads.forward import apply_head
 from training.heads.held_out import Sides
 from training.settings.config import FitConfig
+
+ENOUGH = 5000  # validation photos that calibrate by themselves a head of very many photos
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class CalibratedHead:
 
     def measured(
         self,
-        features: np.ndarray,
+        features: np.ndarray | Rows,
         labels: np.ndarray,
         units: np.ndarray | None = None,
         pooled: np.ndarray | None = None,
@@ -61,7 +64,10 @@ class CalibratedHead:
         if sets:
             facts["prediction_sets"] = measure_sets(after, labels, sets, units)
         if known:
-            scores = known.familiarity.score(features if pooled is None else pooled)
+            vectors = features if pooled is None else pooled
+            scores = np.concatenate(
+                [known.familiarity.score(block) for _, block in blocks_of(vectors)]
+            )
             facts["familiarity"] = measure_familiarity(scores, known.familiarity.least, units)
         test = CalibrationTest.model_validate(facts)
         return replace(self, calibration=self.calibration.model_copy(update={"test": test}))
@@ -75,10 +81,9 @@ def calibrate_head(
     Args:
         coverage: share of photos whose prediction set is to hold the truth.
     """
-    held = both(
-        cross_logits(head, sides),
-        (head.logits(sides.validation), sides.validation_labels),
-    )
+    held = head.logits(sides.validation), sides.validation_labels
+    if sides.everything is None or len(sides.validation_labels) < ENOUGH:
+        held = both(cross_logits(head, sides), held)
     fitted = calibrate(head.layers, *held, coverage)
     labels, seed = sides.train_labels, sides.seed
     if sides.compared:

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.building.head import DenseLayer, Head
 from training.evaluation.calibrate import scale_head
+from training.features.rows import Rows
 from training.heads.forward import apply_head, head_logits
 from training.optimisation.epochs import Curves, RateSearch
 from training.settings.hyperparameters import HiddenLayers, Hyperparameters
@@ -115,11 +116,11 @@ class FittedHead:
             raise TypeError("a head ends with a DenseLayer: its outputs are the logits")
         return layer
 
-    def logits(self, features: np.ndarray) -> np.ndarray:
+    def logits(self, features: np.ndarray | Rows) -> np.ndarray:
         """Compute logits (N, K) float64 for (N, F) features."""
         return head_logits(self.layers, features)
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
+    def probabilities(self, features: np.ndarray | Rows) -> np.ndarray:
         """Compute probabilities (N, K) float64 for (N, F) features; each row sums to 1."""
         return apply_head(self.layers, features)
 

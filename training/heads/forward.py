@@ -8,6 +8,7 @@ from scipy.special import erf, expit
 from models.building.head import Head, UnitLength
 from models.classifier import softmax
 from models.errors import SettingError
+from training.features.rows import Rows
 
 SELU = (1.6732632423543772, 1.0507009873554805)  # alpha and scale, as in Keras
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -23,8 +24,11 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def head_logits(head: Head, features: np.ndarray) -> np.ndarray:
+def head_logits(head: Head, features: np.ndarray | Rows) -> np.ndarray:
     """Compute logits (N, K) float64 of any head for (N, F) features. Raises SettingError."""
+    if isinstance(features, Rows):
+        parts = [head_logits(head, block) for _, block in features.blocks()]
+        return np.concatenate(parts) if parts else head_logits(head, features[:0])
     x = features
     for part in head:
         if isinstance(part, UnitLength):
@@ -44,6 +48,6 @@ def unit_length(vectors: np.ndarray) -> np.ndarray:
     return unit
 
 
-def apply_head(head: Head, features: np.ndarray) -> np.ndarray:
+def apply_head(head: Head, features: np.ndarray | Rows) -> np.ndarray:
     """Compute probabilities (N, K) float64 of any head for (N, F) features."""
     return softmax(head_logits(head, features))

@@ -13,6 +13,7 @@ from training.evaluation.calibrate import fit_temperature
 from training.evaluation.folds import turns
 from training.evaluation.intervals import wilson
 from training.evaluation.layer_distances import Pooled
+from training.features.rows import Rows
 from training.heads.fitted_head import HeldOutScores
 from training.heads.forward import head_logits
 from training.heads.kinds import HeadKind, Samples, Solver
@@ -23,8 +24,20 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
+class AllRows:
+    """All training photos, where they are too many for memory."""
+
+    rows: Rows  # (N, F)
+    labels: np.ndarray  # (N,) int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Sides:
-    """Features and labels of the photos to train on, and of those to judge by."""
+    """Features and labels of the photos to train on, and of those to judge by.
+
+    Where there are more than memory holds, these are a sample of them.
+    """
 
     train: np.ndarray  # (N, F) float32
     train_labels: np.ndarray  # (N,) int
@@ -33,6 +46,7 @@ class Sides:
     classes: int  # K: labels are 0 to K - 1
     seed: int = 0
     compared: tuple[Pooled, Pooled] | None = None  # of both sides, if fine-tuned: to know photos by
+    everything: AllRows | None = None  # what `train` is a sample of
 
 
 class HeldOut:

@@ -73,8 +73,8 @@ def logistic(samples: Samples) -> Solver:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # photos held out judge it anyway
             model.set_params(C=strength).fit(scaled, samples.labels)
-        weights, bias = as_dense(model.coef_, model.intercept_, share=0.5)
-        return [_dense(*scale.fold(weights, bias))]
+        weights, bias = asdense(model.coef_, model.intercept_, share=0.5)
+        return [dense(*scale.fold(weights, bias))]
 
     return solve
 
@@ -97,7 +97,7 @@ def svm(samples: Samples) -> Solver:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(scaled, samples.labels)
-        return [UnitLength(), _dense(*as_dense(model.coef_, model.intercept_, share=1.0))]
+        return [UnitLength(), dense(*asdense(model.coef_, model.intercept_, share=1.0))]
 
     return solve
 
@@ -121,7 +121,7 @@ def lda(samples: Samples) -> Solver:
     within = (inner.T @ inner).astype(np.float64)  # the mean of the classes' covariances
 
     def solve(shrinkage: float) -> Head:
-        return [_dense(*discriminant(means, within, priors, shrinkage))]
+        return [dense(*discriminant(means, within, priors, shrinkage))]
 
     return solve
 
@@ -151,11 +151,15 @@ def centroid(samples: Samples) -> Solver:
 
     Distances are in units of the means' own spread, so that no backbone's scale matters.
     """
-    means = _class_means(samples.features, samples.labels)
+    layers = centroid_layers(_class_means(samples.features, samples.labels))
+    return lambda _: layers
+
+
+def centroid_layers(means: np.ndarray) -> Head:
+    """Turn the means (K, F) of the classes into layers."""
     spread = ((means - means.mean(axis=0)) ** 2).sum(axis=1).mean()
     spread = spread if spread > 0 else 1.0  # all means are equal
-    layer = _dense(2 * means.T / spread, -(means**2).sum(axis=1) / spread)
-    return lambda _: [layer]
+    return [dense(2 * means.T / spread, -(means**2).sum(axis=1) / spread)]
 
 
 def prototypes(samples: Samples) -> Solver:
@@ -164,9 +168,14 @@ def prototypes(samples: Samples) -> Solver:
     The mean of unit vectors, at unit length again (Snell et al. 2017, arXiv:1703.05175, with
     the cosine of Chen et al. 2019, arXiv:1904.04232).
     """
-    directions = unit_length(_class_means(unit_length(samples.features), samples.labels))
-    layer = _dense(directions.T, np.zeros(len(directions)))
-    return lambda _: [UnitLength(), layer]
+    layers = prototype_layers(_class_means(unit_length(samples.features), samples.labels))
+    return lambda _: layers
+
+
+def prototype_layers(means: np.ndarray) -> Head:
+    """Turn the mean unit vectors (K, F) of the classes into layers."""
+    directions = unit_length(means)
+    return [UnitLength(), dense(directions.T, np.zeros(len(directions)))]
 
 
 # A new kind goes here and into `HEADS` of settings/config.py; one with a setting also into
@@ -182,7 +191,7 @@ KINDS = {
 }  # fmt: skip
 
 
-def as_dense(
+def asdense(
     coefficients: np.ndarray, intercept: np.ndarray, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turn a linear model of scikit-learn into a kernel (F, K) and a bias (K,).
@@ -196,7 +205,8 @@ def as_dense(
     return coefficients.T, intercept
 
 
-def _dense(kernel: np.ndarray, bias: np.ndarray) -> DenseLayer:
+def dense(kernel: np.ndarray, bias: np.ndarray) -> DenseLayer:
+    """Make the layer of a kernel (F, K) and a bias (K,)."""
     return DenseLayer(kernel.astype(np.float32), bias.astype(np.float32))
 
 

@@ -5,6 +5,7 @@ from training.heads.fit import count_fits, fit_head
 from training.heads.fitted_head import FittedHead
 from training.heads.held_out import Sides
 from training.heads.kinds import KINDS
+from training.heads.out_of_core import fit_on_all
 from training.optimisation.checkpoint import Checkpoint
 from training.optimisation.tracking import Tracker, observer
 from training.settings.config import FitConfig
@@ -17,6 +18,8 @@ from training.settings.recipe import hash_of
 def train_head(sides: Sides, config: FitConfig, stages: Stages, tracker: Tracker) -> FittedHead:
     """Fit the head that `config.head` names; with `auto`, the best kind.
 
+    Where `sides` are a sample, it is chosen there, and then fitted on all training photos.
+
     Raises:
         PhotosError: too few photos for that kind. Diverged: a neural head that does not learn.
     """
@@ -26,8 +29,14 @@ def train_head(sides: Sides, config: FitConfig, stages: Stages, tracker: Tracker
     kinds = tuple(KINDS) if config.head == "auto" else (config.head,)
     with stages.counted("train the head", count_fits(kinds), "heads") as advance:
         if config.head == "auto":
-            return choose_head(kinds, sides, balanced=balanced, progress=advance)
-        return fit_head(config.head, sides, balanced=balanced, progress=advance)
+            head = choose_head(kinds, sides, balanced=balanced, progress=advance)
+        else:
+            head = fit_head(config.head, sides, balanced=balanced, progress=advance)
+    if sides.everything:
+        with stages.stage("fit the head on all photos"):
+            head = fit_on_all(head, sides)
+        stages.say(f"features are more than memory holds: {head.record.judged_by}")
+    return head
 
 
 def _train_neural(sides: Sides, config: FitConfig, stages: Stages, tracker: Tracker) -> FittedHead:

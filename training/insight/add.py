@@ -14,12 +14,14 @@ from models.errors import PhotosError, SettingError, UnknownChannel, UnknownLaye
 from models.insight import INDEX
 from models.runtime import Graph
 from training.doctor.near_copies import near_copies_of
+from training.doctor.neighbours import require_index
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
+from training.features.rows import refuse_beyond_memory
 from training.features.summaries import LayerSummaries
 from training.insight.write import Material, choose_layers, write_insight
 from training.photos.find import find_photos, refuse_among_photos
-from training.photos.listing import Skipped, say_left_out, say_notes
+from training.photos.listing import Listing, Skipped, say_left_out, say_notes
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.sides.remembered import read_sides, shares_of, split_settings
@@ -61,16 +63,15 @@ def add_insight(
         raise PhotosError(f"{path} has no layer with feature maps to look into")
     settings = {key: manifest.training[key] for key in LISTING_SETTINGS if key in manifest.training}
     config = FitConfig(**settings)
-    refuse_among_photos(config.cache, source, "the cache")
-    listing = find_photos(source, config.merge_names)
-    say_notes(stages, listing)
-    graph = Graph(bundle.read("layers.onnx"))
+    listing = _list_photos(source, config, stages)
     identity = (manifest.backbone["name"], str(manifest.backbone.get("weights", path.name)))
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
     with closing(cache), new_bundle(path) as folder:
+        summaries = LayerSummaries(watched)
+        graph = Graph(bundle.read("layers.onnx"))
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
             features = compute_features(
-                listing.photos, graph, cache, config.workers, advance, LayerSummaries(watched)
+                listing.photos, graph, cache, config.workers, advance, summaries
             )
         say_left_out(stages, skipped := listing.skipped + features.skipped, source)
         known = read_sides(path, split_settings(config))
@@ -91,6 +92,16 @@ def add_insight(
         if wanted:
             _visualise(folder, manifest.layers, wanted, index, config.seed, stages)
         return seal(folder, manifest.model_copy(update={"files": {}}), path), skipped
+
+
+def _list_photos(source: Path, config: FitConfig, stages: Stages) -> Listing:
+    """List the photos, and refuse at once what cannot be done. Raises PhotosError, StorageError."""
+    refuse_among_photos(config.cache, source, "the cache")
+    listing = find_photos(source, config.merge_names)
+    say_notes(stages, listing)
+    refuse_beyond_memory(len(listing.photos))
+    require_index(len(listing.photos))
+    return listing
 
 
 def _copy_files(bundle: Bundle, folder: Path) -> None:

@@ -7,34 +7,51 @@ from models.runtime import Graph
 DUPLICATE = 0.95  # correlation over photos above which two channels count as one
 
 
-def channel_facts(summaries: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
-    """Compute how the channels of a layer answer.
+class ChannelFacts:
+    """How the channels of a layer answer, gathered while blocks of photos come in."""
 
-    Args:
-        summaries: (N, C) of SUMMARY; labels: (N,) int, 0 to classes - 1.
+    def __init__(self, channels: int, classes: int):
+        """Begin without photos."""
+        self._counts = np.zeros(classes, int)
+        self._sums = np.zeros((classes, channels))  # of strength
+        self._means = np.zeros(channels)  # sums of the means
+        self._alive = np.zeros(channels, int)
+        self._peak = np.full(channels, -np.inf, np.float32)
 
-    Returns:
-        Each (C,): `mean` over all positions and photos; `peak`, the largest answer; `alive`,
-        the share of photos with an answer above 0 somewhere; `class`, for which the channel
-        is strongest, -1 where it is dead; `own` and `others`, the mean strength over that
-        class and over all other photos. Strength is the mean positive answer.
-    """
-    strength = summaries["strength"].astype(np.float64)  # (N, C)
-    counts = np.bincount(labels, minlength=classes)
-    sums = np.zeros((classes, strength.shape[1]))
-    np.add.at(sums, labels, strength)
-    means = sums / np.maximum(counts, 1)[:, None]  # (K, C)
-    best, own = means.argmax(axis=0), means.max(axis=0)
-    rest = np.maximum(len(labels) - counts[best], 1)
-    peak = summaries["peak"].astype(np.float32)
-    return {
-        "mean": summaries["mean"].mean(axis=0, dtype=np.float64).astype(np.float32),
-        "peak": peak.max(axis=0),
-        "alive": (peak > 0).mean(axis=0).astype(np.float32),
-        "class": np.where(peak.max(axis=0) <= 0, -1, best).astype(np.int32),
-        "own": own,
-        "others": (sums.sum(axis=0) - own * counts[best]) / rest,
-    }
+    def add(self, summaries: np.ndarray, labels: np.ndarray) -> None:
+        """Gather more photos.
+
+        Args:
+            summaries: (N, C) of SUMMARY; labels: (N,) int, 0 to classes - 1.
+        """
+        self._counts += np.bincount(labels, minlength=len(self._counts))
+        np.add.at(self._sums, labels, summaries["strength"].astype(np.float64))
+        self._means += summaries["mean"].sum(axis=0, dtype=np.float64)
+        peak = summaries["peak"].astype(np.float32)
+        self._alive += (peak > 0).sum(axis=0)
+        self._peak = np.maximum(self._peak, peak.max(axis=0, initial=-np.inf))
+
+    def as_arrays(self) -> dict[str, np.ndarray]:
+        """Return the facts.
+
+        Returns:
+            Each (C,): `mean` over all positions and photos; `peak`, the largest answer; `alive`,
+            the share of photos with an answer above 0 somewhere; `class`, for which the channel
+            is strongest, -1 where it is dead; `own` and `others`, the mean strength over that
+            class and over all other photos. Strength is the mean positive answer.
+        """
+        counts, sums, photos = self._counts, self._sums, int(self._counts.sum())
+        means = sums / np.maximum(counts, 1)[:, None]  # (K, C)
+        best, own = means.argmax(axis=0), means.max(axis=0)
+        rest = np.maximum(photos - counts[best], 1)
+        return {
+            "mean": (self._means / photos).astype(np.float32),
+            "peak": self._peak,
+            "alive": (self._alive / photos).astype(np.float32),
+            "class": np.where(self._peak <= 0, -1, best).astype(np.int32),
+            "own": own,
+            "others": (sums.sum(axis=0) - own * counts[best]) / rest,
+        }
 
 
 def selectivity(own: np.ndarray, others: np.ndarray) -> np.ndarray:

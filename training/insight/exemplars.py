@@ -19,6 +19,7 @@ from PIL import Image
 from models.bundle import LayerEntry
 from models.errors import ImageError
 from models.images import Framing, Limits, decode_image
+from training.features.summaries import SUMMARY
 
 COUNT = 9  # a channel
 TILE = 48  # px
@@ -42,34 +43,67 @@ class Exemplars:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def find_exemplars(
-    summaries: np.ndarray, photos: Sequence[int], layer: LayerEntry, size: int
-) -> Exemplars:
-    """Find the photos with the largest peaks, each at most once; of equals, the strongest.
+class TopPhotos:
+    """The photos with the largest peaks of each channel, while blocks of photos come in.
 
-    Args:
-        summaries: (N, C) of SUMMARY.
-        photos: (N,) indices of the rows' photos, no content twice.
-        size: px, the network's input.
+    Each photo at most once; of equal peaks, the strongest.
     """
-    peaks, strengths = (summaries[name].astype(np.float32) for name in ("peak", "strength"))
-    order = np.lexsort((-strengths, -peaks), axis=0)  # a ReLU6 often ends at 6: then the mean
-    rows = order[:COUNT].T  # (C, up to 9)
-    channels = np.arange(peaks.shape[1])[:, None]
-    value = peaks[rows, channels]
-    photo = np.where(value > 0, np.asarray(photos, np.int32)[rows], -1)
-    grid = np.array([layer.width, layer.height])
-    places = np.stack([summaries[axis][rows, channels] for axis in ("column", "row")], axis=-1)
-    at = (places + 0.5) * size / grid  # the centre of the position
-    half = layer.receptive_field / 2
-    box = np.concatenate([np.floor(at - half), np.ceil(at + half)], axis=-1)
-    missing = ((0, 0), (0, COUNT - rows.shape[1]))
-    return Exemplars(
-        np.pad(photo, missing, constant_values=-1),
-        np.pad(value, missing),
-        np.pad(box.clip(0, size), (*missing, (0, 0))).astype(np.uint16),
-        np.pad(at.clip(0, size - 1), (*missing, (0, 0))).astype(np.uint16),
-    )
+
+    def __init__(self, channels: int):
+        """Begin without photos."""
+        self._rows = np.zeros((0, channels), SUMMARY)  # (up to 9, C), strongest first
+        self._photos = np.zeros((0, channels), np.int32)
+
+    def add(self, summaries: np.ndarray, photos: np.ndarray) -> None:
+        """Let more photos compete; of equals, those stay that came first.
+
+        Args:
+            summaries: (N, C) of SUMMARY.
+            photos: (N,) indices of the rows' photos, no content twice.
+        """
+        ahead = np.flatnonzero(self._may_enter(summaries))
+        if not len(ahead):
+            return
+        rows = np.concatenate([self._rows, summaries[ahead]])
+        named = np.broadcast_to(photos[ahead, None], (len(ahead), rows.shape[1]))
+        known = np.concatenate([self._photos, named.astype(np.int32)])
+        peaks, strengths = (rows[name].astype(np.float32) for name in ("peak", "strength"))
+        order = np.lexsort((-strengths, -peaks), axis=0)  # a ReLU6 often ends at 6: then the mean
+        channels = np.arange(rows.shape[1])
+        self._rows = rows[order[:COUNT], channels]
+        self._photos = known[order[:COUNT], channels]
+
+    def _may_enter(self, summaries: np.ndarray) -> np.ndarray:
+        """Tell which photos are ahead of the last one kept, in any channel: (N,) bool."""
+        if len(self._rows) < COUNT:
+            return np.ones(len(summaries), bool)
+        last = self._rows[-1]
+        peaks, strengths = summaries["peak"], summaries["strength"]
+        tied = (peaks == last["peak"]) & (strengths > last["strength"])
+        entering: np.ndarray = ((peaks > last["peak"]) | tied).any(axis=1)
+        return entering
+
+    def exemplars(self, layer: LayerEntry, size: int) -> Exemplars:
+        """Return them, with what they show.
+
+        Args:
+            size: px, the network's input.
+        """
+        rows = self._rows.T  # (C, up to 9)
+        value = rows["peak"].astype(np.float32)
+        photo = np.where(value > 0, self._photos.T, -1)
+        grid = np.array([layer.width, layer.height])
+        places = np.stack([rows[axis] for axis in ("column", "row")], axis=-1)
+        at = (places + 0.5) * size / grid  # the centre of the position
+        half = layer.receptive_field / 2
+        box = np.concatenate([np.floor(at - half), np.ceil(at + half)], axis=-1)
+        missing = ((0, 0), (0, COUNT - rows.shape[1]))
+        return Exemplars(
+            np.pad(photo, missing, constant_values=-1),
+            np.pad(value, missing),
+            np.pad(box.clip(0, size), (*missing, (0, 0))).astype(np.uint16),
+            np.pad(at.clip(0, size - 1), (*missing, (0, 0))).astype(np.uint16),
+        )
 
 
 def cut_sprites(

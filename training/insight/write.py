@@ -19,18 +19,19 @@ from models.errors import UnknownLayer
 from models.images import Framing, decode_image
 from models.runtime import Graph
 from models.saliency import is_pooled
+from training.evaluation.folds import share_of
 from training.features.cache import FeatureCache
 from training.features.compute import Features
 from training.features.summaries import LayerSummaries
 from training.heads.fit import fit_head
 from training.heads.held_out import Sides
 from training.insight.channel_facts import (
-    channel_facts,
+    ChannelFacts,
     class_weights,
     duplicate_share,
     selectivity,
 )
-from training.insight.exemplars import COLUMNS, TILE, Exemplars, cut_sprites, find_exemplars
+from training.insight.exemplars import COLUMNS, TILE, Exemplars, TopPhotos, cut_sprites
 from training.insight.trust import score_saliency
 from training.photos.pictures import still_readable
 from training.settings.config import FitConfig
@@ -39,7 +40,9 @@ from training.settings.printable import printable
 from training.sides.split import Split, class_indices
 
 PROBE_STRENGTHS = (1e-2,)  # C of a probe: the same for all layers, so that they compare
-CHANNELS_AT_ONCE = 256  # bounds memory: summaries of all photos for so many channels
+CHANNELS_AT_ONCE = 256  # bounds memory, with the next one: 170 MB
+PHOTOS_AT_ONCE = 65_536
+PROBED = 32_768  # photos of a side that a probe sees
 TRUST_PHOTOS = 12  # to test the saliency on
 
 
@@ -104,7 +107,7 @@ def write_insight(
     facts = []
     with stages.counted("find out what each layer detects", len(layers), "layers") as advance:
         for layer in layers:
-            facts.append(_describe(layer, record, material, cache))
+            facts.append(describe_layer(layer, record, material, cache))
             advance(1)
     head_model = (bundle / "head.onnx").read_bytes()
     inner = Graph((bundle / "layers.onnx").read_bytes(), material.workers)
@@ -162,31 +165,38 @@ def _write_layers(
     return chosen
 
 
-def _describe(
+def describe_layer(
     layer: LayerEntry, record: LayerSummaries, material: Material, cache: FeatureCache
 ) -> LayerFacts:
-    """Describe one layer from its summaries."""
-    split, labels = material.split, material.labels
-    digests = [material.digests[index] for index in (*split.train, *split.validation)]
-    trained, classes = len(split.train), len(material.class_names)
-    first = _first_copies(digests[:trained])
-    distinct = [split.train[row] for row in first]
-    pooled = np.empty((len(digests), layer.channels), np.float32)
+    """Describe one layer from its summaries, some channels of some photos at a time."""
+    split, labels, size = material.split, material.labels, material.framing.size
+    classes, distinct = len(material.class_names), _first_copies(material)
+    probed, judged = _probed(material, split.train), _probed(material, split.validation)
+    pooled, held = (np.empty((len(p), layer.channels), np.float32) for p in (probed, judged))
     facts, exemplars = [], []
     for start in range(0, layer.channels, CHANNELS_AT_ONCE):
         channels = range(start, min(start + CHANNELS_AT_ONCE, layer.channels))
-        rows = cache.summaries(record, layer.name, digests, channels)
-        pooled[:, channels.start : channels.stop] = rows["mean"]
-        facts.append(channel_facts(rows[:trained], labels[split.train], classes))
-        size = material.framing.size
-        exemplars.append(find_exemplars(rows[:trained][first], distinct, layer, size))
+        gathered, top = ChannelFacts(len(channels), classes), TopPhotos(len(channels))
+        for rows in np.array_split(split.train, -(-len(split.train) // PHOTOS_AT_ONCE)):
+            digests = [material.digests[index] for index in rows]
+            found = cache.summaries(record, layer.name, digests, channels)
+            gathered.add(found, labels[rows])
+            first, seen = distinct[rows], np.isin(rows, probed)
+            top.add(found[first], rows[first])
+            places = np.searchsorted(probed, rows[seen])
+            pooled[places, channels.start : channels.stop] = found["mean"][seen]
+        facts.append(gathered.as_arrays())
+        exemplars.append(top.exemplars(layer, size))
+        digests = [material.digests[index] for index in judged]
+        found = cache.summaries(record, layer.name, digests, channels)
+        held[:, channels.start : channels.stop] = found["mean"]
     numbers = {key: np.concatenate([each[key] for each in facts]) for key in facts[0]}
     numbers["selectivity"] = selectivity(numbers.pop("own"), numbers.pop("others"))
     sides = Sides(
-        train=pooled[:trained],
-        train_labels=labels[split.train],
-        validation=pooled[trained:],
-        validation_labels=labels[split.validation],
+        train=pooled,
+        train_labels=labels[probed],
+        validation=held,
+        validation_labels=labels[judged],
         classes=classes,
     )
     probe = fit_head("logistic", sides, values=PROBE_STRENGTHS)
@@ -199,9 +209,15 @@ def _describe(
             "name": layer.name,
             "probe_accuracy": scores.validation_accuracy if scores else None,
             "dead_share": float((numbers["class"] < 0).mean()),
-            "duplicate_share": duplicate_share(pooled[:trained]),
+            "duplicate_share": duplicate_share(pooled),
         },
     )
+
+
+def _probed(material: Material, side: Sequence[int]) -> np.ndarray:
+    """Choose the photos of a side that a probe sees: all, or a like share of each class."""
+    rows = np.asarray(side, int)
+    return rows[share_of(material.labels[rows], PROBED, material.seed)]
 
 
 def _write_layer(path: Path, facts: LayerFacts, chosen: np.ndarray, pictures: list[bytes]) -> None:
@@ -220,12 +236,14 @@ def _write_layer(path: Path, facts: LayerFacts, chosen: np.ndarray, pictures: li
     np.savez(path, **arrays)
 
 
-def _first_copies(digests: Sequence[bytes]) -> list[int]:
-    """Return the rows whose content has not come before."""
-    seen: dict[bytes, int] = {}
-    for row, digest in enumerate(digests):
-        seen.setdefault(digest, row)
-    return list(seen.values())
+def _first_copies(material: Material) -> np.ndarray:
+    """Tell which training photos' content has not come before: (N,) bool, over all photos."""
+    seen: set[bytes] = set()
+    distinct = np.zeros(len(material.photos), bool)
+    for index in material.split.train:
+        distinct[index] = material.digests[index] not in seen
+        seen.add(material.digests[index])
+    return distinct
 
 
 def _trial_photos(material: Material) -> list[np.ndarray]:

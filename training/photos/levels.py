@@ -14,6 +14,8 @@ from training.photos.listing import Listing, Photo
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
+CHUNK = 4096  # photos in flight: a million would take a kilobyte each
+
 
 def settle_levels(listing: Listing, config: FitConfig, stages: Stages) -> FitConfig:
     """Give the config the levels that its photos use; most photos have eight bits and need none."""
@@ -46,7 +48,8 @@ def find_levels(photos: Sequence[Photo], limits: Limits, workers: int) -> Levels
             return None
 
     with ThreadPoolExecutor(workers) as pool:
-        found = [each for each in pool.map(measured, photos) if each]
+        chunks = (photos[start : start + CHUNK] for start in range(0, len(photos), CHUNK))
+        found = [each for chunk in chunks for each in pool.map(measured, chunk) if each]
     if not found:
         return None
     return join([levels for levels, _ in found], fixed=all(sixteen for _, sixteen in found))

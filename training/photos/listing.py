@@ -50,7 +50,7 @@ KINDS = {
 QUIET = ("document", "system")  # nobody takes them for photos: never listed one by one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # millions of them
 class Photo:
     """A file and what is in it."""
 
@@ -60,7 +60,7 @@ class Photo:
     group: str = ""  # photos of one group stand on one side; empty: of none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # millions of them
 class Skipped:
     """A file or folder that is not used, and why."""
 

@@ -19,6 +19,7 @@ from models.bundle import Manifest, check_target
 from models.errors import Diverged, PhotosError
 from training.features.backbone import Compiled, compile_backbone
 from training.heads.held_out import ENOUGH
+from training.heads.out_of_core import fit_on_all
 from training.photos.levels import settle_levels
 from training.prepare import list_photos, open_cache, prepare
 from training.results import Dataset, measure_head
@@ -186,5 +187,5 @@ class Trials:
         candidate, _ = recall(trial.params, trial.user_attrs["head"])
         if trial.number < len(self.first):
             candidate = self.first[trial.number]
-        head = train_candidate(candidate, self.sides).head
+        head = fit_on_all(train_candidate(candidate, self.sides).head, self.sides)
         return Finalist.measure(trial, candidate, head, self.prepared)

@@ -161,14 +161,17 @@ def _strictest(sides: Iterable[str | None]) -> str | None:
 
 def _in_two_classes(photos: Sequence[Photo], digests: Sequence[bytes]) -> dict[int, Skipped]:
     """Photos whose file stands in several classes, by index."""
-    labels = defaultdict(set)
+    first: dict[bytes, str] = {}
+    torn: dict[bytes, set[str]] = {}
     for photo, digest in zip(photos, digests, strict=True):
-        labels[digest].add(photo.label)
+        label = first.setdefault(digest, photo.label)
+        if label != photo.label:
+            torn.setdefault(digest, {label}).add(photo.label)
     reason = "the same file stands in the classes "
     return {
-        index: Skipped(photo.path, reason + ", ".join(sorted(labels[digest])), kind="two-labels")
+        index: Skipped(photo.path, reason + ", ".join(sorted(torn[digest])), kind="two-labels")
         for index, (photo, digest) in enumerate(zip(photos, digests, strict=True))
-        if len(labels[digest]) > 1
+        if digest in torn
     }
 
 
@@ -176,15 +179,20 @@ def _left_out(
     photos: Sequence[Photo], digests: Sequence[bytes], unit: list[int], stays: list[int], side: str
 ) -> list[Skipped]:
     """Why the other photos of a unit are not used."""
-    skipped = []
+    if len(stays) == len(unit):
+        return []
+    same = {digests[i]: i for i in reversed(stays)}  # the first of each
+    akin = {photos[i].group: i for i in reversed(stays) if photos[i].group}
+    skipped, kept = [], set(stays)
     for index in unit:
-        if index not in stays:
-            group = photos[index].group
-            same = [i for i in stays if digests[i] == digests[index]]
-            akin = [i for i in stays if group and photos[i].group == group]
-            what = "the same file as" if same else "of one group with" if akin else "a near copy of"
-            kept = photos[(same or akin or stays)[0]].path
-            reason = f"{what} {kept}, which is on the side {side}"
+        if index not in kept:
+            copy, fellow = same.get(digests[index]), akin.get(photos[index].group)
+            what, other = "a near copy of", stays[0]
+            if fellow is not None:
+                what, other = "of one group with", fellow
+            if copy is not None:
+                what, other = "the same file as", copy
+            reason = f"{what} {photos[other].path}, which is on the side {side}"
             skipped.append(Skipped(photos[index].path, reason, kind="copy"))
     return skipped
 
