@@ -17,6 +17,7 @@ from training.heads.fitted_head import FittedHead
 from training.heads.train import train_head
 from training.optimisation.tracking import Tracker, tracking
 from training.photos.levels import settle_levels
+from training.places.bundles import published
 from training.prepare import list_photos, open_cache, prepare, prepare_again, temporary_cache
 from training.results import Dataset, measure_head
 from training.settings.config import FitConfig
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from training.fine_tuning.fine_tune import Tuned  # needs Keras, which most runs do not
 
 
+@published()
 def fit(source: Path, out: Path, config: FitConfig, stages: Stages) -> Manifest:
     """Train on the photos of `source` and write the bundle `out`.
 

@@ -9,10 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from models.decoding.deep_pixels import Levels, join, may_be_deep
+from models.errors import ImageError
 from models.images import Limits, measure_levels
 from training.photos.listing import Listing, Photo
+from training.places.place import Place, read_range
+from training.places.reading import read_photo
 from training.settings.config import FitConfig
 from training.settings.console import Stages
+
+_NEVER_DEEP = (".jpg", ".jpeg", ".webp", ".gif", ".bmp")  # elsewhere, names save requests
 
 
 def settle_levels(listing: Listing, config: FitConfig, stages: Stages) -> FitConfig:
@@ -37,12 +42,12 @@ def find_levels(photos: Sequence[Photo], limits: Limits, workers: int) -> Levels
 
     def measured(photo: Photo) -> tuple[Levels, bool] | None:
         try:
-            with photo.path.open("rb") as file:
-                start = file.read(32)
-                if not may_be_deep(start, limits.formats):
-                    return None
-                return measure_levels(start + file.read(limits.size_bytes), limits)
-        except OSError:  # said when it is read for its features
+            if isinstance(photo.path, Place) and photo.path.suffix.lower() in _NEVER_DEEP:
+                return None
+            if not may_be_deep(read_range(photo.path, 0, 32), limits.formats):
+                return None
+            return measure_levels(read_photo(photo.path, limits), limits)
+        except (ImageError, OSError):  # said when it is read for its features
             return None
 
     with ThreadPoolExecutor(workers) as pool:

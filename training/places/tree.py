@@ -1,0 +1,105 @@
+"""A listing, page by page, as folders and files: one request for a thousand objects.
+
+A store has no folders, only names; a folder is what lies between two `/`. Size and stamp of each
+object come with the listing, so no object is asked for them.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from training.places.place import Fact
+from training.places.system import attempt, token_of
+
+if TYPE_CHECKING:
+    from training.places.address import Url
+
+Page = list[tuple[str, Fact]]  # names below the place that is listed; a folder's ends with `/`
+
+
+class Branch:
+    """A folder: the folders and files directly in it."""
+
+    __slots__ = ("files", "folders")
+
+    def __init__(self) -> None:
+        self.folders: dict[str, Branch] = {}
+        self.files: dict[str, Fact] = {}
+
+    def add(self, name: str, fact: Fact) -> None:
+        """Put an object into the folder that its name says."""
+        *above, last = name.split("/")  # the last part is empty where a name is a folder's
+        branch = self
+        for part in above:
+            branch = branch.folders.setdefault(part, Branch()) if part not in ("", ".") else branch
+        if last:
+            branch.files[last] = fact
+
+    def at(self, parts: tuple[str, ...]) -> Fact | None:
+        """Find the fact of a file or folder below; None: there is none."""
+        branch = self
+        for number, part in enumerate(parts, 1):
+            if part in branch.folders:
+                branch = branch.folders[part]
+            else:
+                return branch.files.get(part) if number == len(parts) else None
+        return Fact(0, 0, folder=True)
+
+
+class Listed:
+    """What is known of the places that a list names: each folder is listed once."""
+
+    def __init__(self) -> None:
+        self._grown: dict[Url, Branch] = {}
+
+    def find(self, place: "Url") -> Fact | None:
+        """Find the fact of a place; None: it is not there. Raises OSError."""
+        folders = [folder for folder in place.parents if folder in self._grown]
+        folder = folders[0] if folders else place.parent
+        if not folders:
+            self._grown[folder] = folder.branch
+        return self._grown[folder].at(place.relative_to(folder).parts)
+
+
+def grow(top: "Url") -> Branch:
+    """List everything below `top`. Raises OSError."""
+    branch = Branch()
+    for page in _pages_of_s3(top) if top.scheme == "s3" else _pages(top):
+        for name, fact in page:
+            branch.add(name, fact)
+    return branch
+
+
+def _pages_of_s3(top: "Url") -> Iterator[Page]:
+    """Yield a page for each request, as s3fs itself would keep all of them before it answers."""
+    bucket, _, key = top.key.partition("/")
+    prefix, more = f"{key}/" if key else "", {}
+    while True:
+        asked = {"Bucket": bucket, "Prefix": prefix, **more}
+        page = attempt(top, lambda system, asked=asked: system.call_s3("list_objects_v2", **asked))
+        yield [
+            (found["Key"].removeprefix(prefix), Fact(found["Size"], token_of(found)))
+            for found in page.get("Contents", ())
+        ]
+        if not page.get("IsTruncated"):
+            return
+        more = {"ContinuationToken": page["NextContinuationToken"]}
+
+
+def _pages(top: "Url") -> Iterator[Page]:
+    """Yield a page for each folder, where a system has folders."""
+    waiting = [top.key]
+    while waiting:
+        folder, page = waiting.pop(), []
+        entries: list[dict[str, object]] = []
+        with suppress(FileNotFoundError):  # removed since
+            entries = attempt(top, lambda system, at=folder: system.ls(at, detail=True))
+        for found in entries:
+            name = str(found["name"])
+            below = name.removeprefix(top.key).strip("/")
+            if found["type"] == "directory" and name.strip("/") != folder.strip("/"):
+                waiting.append(name)
+                page.append((f"{below}/", Fact(0, 0, folder=True)))
+            elif found["type"] == "file":
+                page.append((below, Fact(int(str(found["size"] or 0)), token_of(found))))
+        yield page
