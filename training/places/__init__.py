@@ -1,10 +1,11 @@
 """Places: what lies elsewhere than in a file of this machine, read and written.
 
-Doors: address, bundles, place, reading. Begin at place.py.
+Doors: address, bundles, place, reading, system, tree. Begin at place.py.
 
 - place.py    a path to bytes elsewhere: pathlib's names, its own way to be read
 - address.py  `s3://bucket/photos` -> such a path; addresses that are refused
-- system.py   the file systems behind addresses, asked again where that may help
+- stores.py   what is asked of a bucket, or of Hadoop
+- system.py   the stores behind addresses: opened once, asked again where that may help
 - tree.py     a listing by pages -> folders and files, with sizes and stamps
 - reading.py  the bytes of one photo, wherever it lies, within the limits
 - bundles.py  bundles at addresses: fetched, checked; written so that none is seen half

@@ -7,18 +7,16 @@ refused, and shown without them.
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import unquote
 
 from models.errors import SettingError
 from training.places.place import Fact, Place
-from training.places.system import SYSTEMS, attempt, find_system, token_of
+from training.places.system import SYSTEMS, attempt, find_system
 from training.places.tree import Branch, grow
 from training.settings.printable import without_secrets
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _DEFAULT = "default"  # the host of hdfs:///: what Hadoop's own configuration names
-T = TypeVar("T")
 
 
 class Url(Place):
@@ -34,7 +32,7 @@ class Url(Place):
     @property
     def key(self) -> str:
         """The name that the store's file system knows it by."""
-        return SYSTEMS[self.scheme].key(self.parts[1:])
+        return SYSTEMS[self.scheme].key(self.parts[2:])
 
     @property
     def environment(self) -> str:
@@ -60,21 +58,23 @@ class Url(Place):
         return child
 
     def _look(self) -> Fact:
-        found = attempt(self, lambda system: system.info(self.key))
-        return Fact(int(found["size"] or 0), token_of(found), found["type"] == "directory")
+        return attempt(self, lambda store: store.look(self.key))
 
     def children(self) -> Iterator[Place]:
         """Yield folders, then files, each with its fact. Raises OSError."""
-        yield from (self / name for name in self.branch.folders)
-        yield from (self / name for name in self.branch.files)
+        folders = self.branch.folders
+        yield from (self / name for name in folders)
+        files = self.branch.files.items()  # an empty one named as a folder only marks it
+        yield from (self / name for name, fact in files if fact.size or name not in folders)
 
     def read_bytes(self) -> bytes:
         """Read the object, in one request. Raises OSError."""
-        return attempt(self, lambda system: bytes(system.cat_file(self.key)))
+        return attempt(self, lambda store: store.read(self.key))
 
     def read_range(self, start: int, end: int) -> bytes:
         """Read a part of the object, in one request. Raises OSError."""
-        return attempt(self, lambda system: bytes(system.cat_file(self.key, start=start, end=end)))
+        end = min(end, self.fact.size)  # a range that begins at the end is an error
+        return attempt(self, lambda store: store.read(self.key, start, end)) if start < end else b""
 
 
 def as_place(text: str) -> Path:

@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 from models.bundle import MANIFEST, Bundle, writing
 from models.errors import BundleError, StorageError
 from training.places.address import Url
-from training.places.system import SYSTEMS, attempt
+from training.places.system import attempt
 from training.places.tree import Branch
 from training.settings.config import default_cache
 from training.settings.recipe import name_of
@@ -131,7 +131,7 @@ def _fetch(found: Url, here: Path, names: tuple[str, ...] | None) -> None:
                 raise BundleError(found, f"{name} was altered: its size is not the manifest's")
             local = here / name
             local.parent.mkdir(parents=True, exist_ok=True)
-            attempt(place, lambda s, key=place.key, to=local: s.get_file(key, str(to)))
+            local.write_bytes(place.read_bytes())
     except OSError as error:
         raise BundleError(found, f"cannot be copied: {error.strerror or error}") from error
 
@@ -158,9 +158,8 @@ def _try_to_write(folder: Path) -> None:
     """Write and remove a small object, before hours of work. Raises StorageError."""
     check = Url(*folder.parts, ".layerscope-check")
     try:
-        _make_folder(check)
-        attempt(check, lambda system: system.pipe_file(check.key, b"may be removed"))
-        attempt(check, lambda system: system.rm_file(check.key))
+        attempt(check, lambda store: store.write(check.key, b"may be removed"))
+        attempt(check, lambda store: store.remove(check.key))
     except OSError as error:
         told = f"credentials are taken from {check.environment}"
         raise StorageError(f"cannot write {folder}: {error.strerror}; {told}") from error
@@ -181,17 +180,9 @@ def _publish(here: Path, out: Url) -> None:
 def _put(local: Path, place: Url) -> None:
     """Copy a file to an address. Raises StorageError."""
     try:
-        _make_folder(place)
-        attempt(place, lambda system: system.put_file(str(local), place.key))
+        attempt(place, lambda store: store.write(place.key, local))
     except OSError as error:
         raise StorageError(f"cannot write {place}: {error.strerror}") from error
-
-
-def _make_folder(place: Url) -> None:
-    """Make the folder of a file, in systems that have folders; others would make a bucket."""
-    if SYSTEMS[place.scheme].below_host:
-        parent = Url(*place.parent.parts)
-        attempt(parent, lambda system: system.makedirs(parent.key, exist_ok=True))
 
 
 def _refuse_among(out: Url, others: Iterable[object]) -> None:

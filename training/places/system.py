@@ -1,22 +1,22 @@
-"""The file systems behind addresses, by fsspec: opened once, asked again where that may help.
+"""The stores behind addresses: opened once, asked again where that may help.
 
-Each takes credentials from its own environment, as its own programs do; none are taken here.
-What they raise leaves as an OSError, its text without anything that the environment keeps secret.
+What their libraries raise leaves as an OSError, its text without anything that the environment
+keeps secret.
 """
 
 import errno
-import hashlib
 import importlib.util
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, TypeVar
 
 from models.errors import PhotosError, SettingError
+from training.places.stores import Bucket, Hadoop, Store
 from training.settings.printable import without_secrets
 
 if TYPE_CHECKING:
@@ -28,7 +28,16 @@ EXTRA = "requirements-scale.txt"
 SHORTEST_SECRET = 8  # characters: shorter values are words
 MOST_TEXT = 200  # characters of what a system raised
 _SECRET = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_MEANT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+# What the libraries call a plain no, which no further attempt would change.
+_REFUSALS = {
+    "FileNotFoundError": errno.ENOENT,
+    "NotFoundError": errno.ENOENT,
+    "PermissionError": errno.EACCES,
+    "PermissionDeniedError": errno.EACCES,
+    "UnauthenticatedError": errno.EACCES,
+    "IsADirectoryError": errno.EISDIR,
+    "NotADirectoryError": errno.ENOTDIR,
+}
 T = TypeVar("T")
 
 
@@ -40,21 +49,29 @@ class Unreachable(OSError):
 class System:
     """A kind of store."""
 
-    packages: tuple[str, ...]  # beside fsspec
+    packages: tuple[str, ...]
     environment: str  # where its credentials are taken from
-    below_host: bool = False  # whether its names leave out what follows `://`
-    root: str = ""
+    open: Callable[[str], Store]  # by bucket or host
+    root: str = ""  # what its names begin with
 
     def key(self, parts: Sequence[str]) -> str:
-        """Join the parts behind the scheme to the name that the system uses."""
-        return self.root + "/".join(parts[1:] if self.below_host else parts)
+        """Join the parts behind the bucket or host to the name that the store uses."""
+        return self.root + "/".join(parts)
 
 
 SYSTEMS = {
-    "s3": System(("s3fs",), "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"),
-    "gs": System(("pyarrow",), "GOOGLE_APPLICATION_CREDENTIALS"),
-    "hdfs": System(("pyarrow",), "HADOOP_CONF_DIR and the Kerberos ticket", True, "/"),
-    "memory": System((), "nothing", root="/"),  # of this process: for tests
+    "s3": System(
+        ("obstore",),
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role of the machine",
+        partial(Bucket, "s3"),
+    ),
+    "gs": System(
+        ("obstore",),
+        "GOOGLE_APPLICATION_CREDENTIALS, or the role of the machine",
+        partial(Bucket, "gs"),
+    ),
+    "hdfs": System(("pyarrow",), "Hadoop's settings (HADOOP_CONF_DIR)", Hadoop.at, "/"),
+    "memory": System(("obstore",), "nothing", partial(Bucket, "memory")),  # for tests
 }
 
 
@@ -69,30 +86,17 @@ def find_system(place: object, scheme: str) -> None:
 
 @lru_cache
 def _lacking(scheme: str) -> list[str]:
-    packages = ("fsspec", *SYSTEMS[scheme].packages)
+    packages = SYSTEMS[scheme].packages
     return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
 @lru_cache
-def open_system(scheme: str, host: str) -> Any:
-    """Open the file system of a kind of store; its listings are kept here, not there."""
-    import fsspec
-
-    if scheme == "s3":
-        return fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True)
-    if scheme == "gs":
-        from fsspec.implementations.arrow import ArrowFSWrapper
-        from pyarrow.fs import GcsFileSystem
-
-        return ArrowFSWrapper(GcsFileSystem())
-    if scheme == "hdfs":
-        from fsspec.core import url_to_fs
-
-        return url_to_fs(f"hdfs://{host}/")[0]
-    return fsspec.filesystem(scheme)
+def open_store(scheme: str, host: str) -> Store:
+    """Open a store, once."""
+    return SYSTEMS[scheme].open(host)
 
 
-def attempt(place: "Url", work: Callable[[Any], T]) -> T:
+def attempt(place: "Url", work: Callable[[Store], T]) -> T:
     """Ask the system of `place`, again after a while where that may help.
 
     Raises:
@@ -102,12 +106,13 @@ def attempt(place: "Url", work: Callable[[Any], T]) -> T:
     """
     for wait_s in (*WAITS_S, None):
         try:
-            found = work(open_system(place.scheme, place.parts[1]))
-        except _MEANT as error:
-            _silence.end()
-            number = error.errno or _number(error)
-            raise OSError(number, os.strerror(number), str(place)) from None
-        except Exception as error:  # each system has its own kinds; none is worth a crash
+            found = work(open_store(place.scheme, place.parts[1]))
+        except Exception as error:  # each library has its own kinds; none is worth a crash
+            if number := _REFUSALS.get(type(error).__name__):
+                _silence.end()
+                raise OSError(number, os.strerror(number), str(place)) from None
+            if type(error).__name__ == "InvalidPathError":  # it would be so every time
+                raise PhotosError(f"{place}: {_in_words(error)}: rename that object") from None
             if wait_s is None:
                 reason = _in_words(error)
                 _silence.go_on(place, reason)
@@ -128,11 +133,6 @@ def _in_words(error: Exception) -> str:
         if _SECRET.search(name) and len(value) >= SHORTEST_SECRET:
             text = text.replace(value, "***")
     return without_secrets(text)[:MOST_TEXT]
-
-
-def _number(error: OSError) -> int:
-    kinds = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES}
-    return next((kinds[kind] for kind in kinds if isinstance(error, kind)), errno.EISDIR)
 
 
 class _Silence:
@@ -158,12 +158,3 @@ class _Silence:
 
 
 _silence = _Silence()
-
-
-def token_of(found: Mapping[str, Any]) -> int:
-    """Return a number that changes with the content: of the ETag, else of the time of change."""
-    for name in ("ETag", "etag", "md5Hash", "mtime", "last_modified", "created"):
-        if found.get(name) is not None:
-            digest = hashlib.sha256(str(found[name]).encode()).digest()
-            return int.from_bytes(digest[:8], "big") >> 1  # SQLite's numbers have a sign
-    return time.time_ns()  # nothing is known: read it every time

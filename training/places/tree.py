@@ -4,17 +4,14 @@ A store has no folders, only names; a folder is what lies between two `/`. Size 
 object come with the listing, so no object is asked for them.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from training.places.place import Fact
-from training.places.system import attempt, token_of
+from training.places.stores import Store
+from training.places.system import attempt
 
 if TYPE_CHECKING:
     from training.places.address import Url
-
-Page = list[tuple[str, Fact]]  # names below the place that is listed; a folder's ends with `/`
 
 
 class Branch:
@@ -63,43 +60,12 @@ class Listed:
 
 def grow(top: "Url") -> Branch:
     """List everything below `top`. Raises OSError."""
-    branch = Branch()
-    for page in _pages_of_s3(top) if top.scheme == "s3" else _pages(top):
-        for name, fact in page:
-            branch.add(name, fact)
-    return branch
 
+    def listed(store: Store) -> Branch:
+        branch = Branch()
+        for page in store.pages(top.key):
+            for name, fact in page:
+                branch.add(name, fact)
+        return branch
 
-def _pages_of_s3(top: "Url") -> Iterator[Page]:
-    """Yield a page for each request, as s3fs itself would keep all of them before it answers."""
-    bucket, _, key = top.key.partition("/")
-    prefix, more = f"{key}/" if key else "", {}
-    while True:
-        asked = {"Bucket": bucket, "Prefix": prefix, **more}
-        page = attempt(top, lambda system, asked=asked: system.call_s3("list_objects_v2", **asked))
-        yield [
-            (found["Key"].removeprefix(prefix), Fact(found["Size"], token_of(found)))
-            for found in page.get("Contents", ())
-        ]
-        if not page.get("IsTruncated"):
-            return
-        more = {"ContinuationToken": page["NextContinuationToken"]}
-
-
-def _pages(top: "Url") -> Iterator[Page]:
-    """Yield a page for each folder, where a system has folders."""
-    waiting = [top.key]
-    while waiting:
-        folder, page = waiting.pop(), []
-        entries: list[dict[str, object]] = []
-        with suppress(FileNotFoundError):  # removed since
-            entries = attempt(top, lambda system, at=folder: system.ls(at, detail=True))
-        for found in entries:
-            name = str(found["name"])
-            below = name.removeprefix(top.key).strip("/")
-            if found["type"] == "directory" and name.strip("/") != folder.strip("/"):
-                waiting.append(name)
-                page.append((f"{below}/", Fact(0, 0, folder=True)))
-            elif found["type"] == "file":
-                page.append((below, Fact(int(str(found["size"] or 0)), token_of(found))))
-        yield page
+    return attempt(top, listed)
