@@ -239,9 +239,9 @@ def test_each_row_that_names_no_file_says_why_and_what_was_tried(tmp_path):
             f"line 4: a folder, not a file: {tmp_path / 'folder'}",
         ],
         "url": [
-                "line 5: https://x.org/a.png is no address that can be read: expected s3://, gs://, "
-                "hdfs:// or file://; download it first"
-            ],
+            "line 5: https://x.org/a.png is no address that can be read: expected s3://, gs://, "
+            "hdfs:// or file://; download it first"
+        ],
         "bad-row": ["line 6 has 3 cells, the header 2: put a name with a comma in quotes"],
     }
 

@@ -151,7 +151,7 @@ def test_the_host_of_hdfs_may_be_left_to_its_settings():
 
 
 def test_a_system_that_is_not_known_is_named_with_those_that_are():
-    with pytest.raises(SettingError, match="https://x.org/photos is no address .* s3://, gs://"):
+    with pytest.raises(SettingError, match=r"https://x.org/photos is no address .* s3://, gs://"):
         as_place("https://x.org/photos")
     with pytest.raises(SettingError, match="names no bucket"):
         as_place("s3://")
