@@ -18,9 +18,8 @@ from training.photos.labels import composed
 from training.photos.listing import Listing, Photo, Skipped
 from training.photos.side_names import SIDES, sides_of
 from training.photos.table import DELIMITERS, Table, read_table
-from training.places.address import Url, as_place, is_address
+from training.places.address import Listed, Url, as_place, is_address
 from training.places.place import absolute
-from training.places.tree import Listed
 from training.settings.printable import without_secrets
 
 

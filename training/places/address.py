@@ -77,6 +77,21 @@ class Url(Place):
         return attempt(self, lambda store: store.read(self.key, start, end)) if start < end else b""
 
 
+class Listed:
+    """What is known of the places that a list names: each folder is listed once."""
+
+    def __init__(self) -> None:
+        self._grown: dict[Url, Branch] = {}
+
+    def find(self, place: Url) -> Fact | None:
+        """Find the fact of a place; None: it is not there. Raises OSError."""
+        folders = [folder for folder in place.parents if folder in self._grown]
+        folder = folders[0] if folders else place.parent
+        if not folders:
+            self._grown[folder] = folder.branch
+        return self._grown[folder].at(place.relative_to(folder).parts)
+
+
 def as_place(text: str) -> Path:
     """Make a path of what a person wrote: an address, or a path of this machine.
 

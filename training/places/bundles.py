@@ -93,7 +93,7 @@ def fetch_bundle(address: Url, here: Path) -> None:
         BundleError: there is none, or a file is not what its manifest says.
     """
     try:
-        found = _latest(address, address.branch)
+        found = _latest(_anew(address))
     except OSError as error:
         raise BundleError(address, f"cannot be read: {error.strerror}") from error
     if found is None:
@@ -103,12 +103,18 @@ def fetch_bundle(address: Url, here: Path) -> None:
     Bundle(here).verify()
 
 
-def _latest(address: Url, branch: Branch) -> Url | None:
+def _latest(address: Url) -> Url | None:
     """Find the bundle: the highest version below the address, or what lies there itself."""
+    branch = address.branch
     whole = [int(n) for n in _versions(branch) if MANIFEST in branch.folders[n].files]
     if whole:
         return address / str(max(whole))
     return address if MANIFEST in branch.files else None
+
+
+def _anew(address: Url) -> Url:
+    """Forget what was listed: somebody else may have written meanwhile."""
+    return Url(*address.parts)
 
 
 def _versions(branch: Branch) -> list[str]:
@@ -142,11 +148,11 @@ def _take_place(out: Url) -> Url | None:
     Raises:
         StorageError: it cannot, or something else is there.
     """
+    fresh = _anew(out)
     try:
-        branch = out.branch
+        branch, found = fresh.branch, _latest(fresh)
     except OSError as error:
         raise StorageError(f"{out} cannot be read: {error.strerror}") from error
-    found = _latest(out, branch)
     others = set(branch.folders) - set(_versions(branch))
     if found is None and (branch.files or others):
         raise StorageError(f"{out} exists and is not a bundle: choose another --out")
@@ -167,9 +173,8 @@ def _try_to_write(folder: Path) -> None:
 
 def _publish(here: Path, out: Url) -> None:
     """Write a bundle as a new version below `out`, its manifest last. Raises StorageError."""
-    fresh = Url(*out.parts)  # listed anew: somebody else may have written meanwhile
     try:
-        number = 1 + max(map(int, _versions(fresh.branch)), default=0)
+        number = 1 + max(map(int, _versions(_anew(out).branch)), default=0)
     except OSError as error:
         raise StorageError(f"{out} cannot be read: {error.strerror}") from error
     version = max(number, int(Bundle(here).manifest.version))

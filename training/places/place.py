@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PosixPath
-from typing import IO, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 
 class Fact(NamedTuple):
@@ -72,7 +72,7 @@ class Place(PosixPath):
         fact = self.fact
         mode = stat.S_IFDIR | 0o755 if fact.folder else stat.S_IFREG | 0o644
         plain = (mode, 0, 0, 1, 0, 0, fact.size, 0, 0, 0)  # inode 0: none
-        return os.stat_result(plain, {"st_mtime_ns": fact.token})  # type: ignore[call-arg]
+        return os.stat_result(plain, {"st_mtime_ns": fact.token})
 
     def exists(self, *, follow_symlinks: bool = True) -> bool:
         """Whether something is there. Raises OSError if that cannot be said."""
@@ -104,14 +104,6 @@ class Place(PosixPath):
     def resolve(self, strict: bool = False) -> "Place":
         """Return the place itself."""
         return self
-
-    def open(self, *args: Any, **options: Any) -> IO[Any]:
-        """Refuse: it is read whole, or by ranges."""
-        raise TypeError(f"{self} cannot be opened as a file of this machine")
-
-    def mkdir(self, *args: Any, **options: Any) -> NoReturn:
-        """Refuse: nothing is written through a place."""
-        raise TypeError(f"{self} cannot be made as a folder of this machine")
 
 
 def _again(kind: type[Place], parts: tuple[str, ...], fact: Fact | None) -> Place:

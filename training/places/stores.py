@@ -118,7 +118,7 @@ class Hadoop:
             for found in self._system.get_file_info(FileSelector(waiting.pop())):
                 fact = _arrow_fact(found)
                 waiting += [found.path] if fact.folder else []
-                below = found.path.removeprefix(key).lstrip("/")
+                below = found.path.strip("/").removeprefix(key.strip("/")).lstrip("/")
                 page.append((f"{below}/" if fact.folder else below, fact))
             yield page
 

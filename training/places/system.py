@@ -13,14 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 from models.errors import PhotosError, SettingError
 from training.places.stores import Bucket, Hadoop, Store
 from training.settings.printable import without_secrets
-
-if TYPE_CHECKING:
-    from training.places.address import Url
 
 WAITS_S = (0.5, 1.0, 2.0)  # before each further attempt
 SILENT = 10  # places in a row that could not be read after all attempts: the store is away
@@ -39,6 +36,22 @@ _REFUSALS = {
     "NotADirectoryError": errno.ENOTDIR,
 }
 T = TypeVar("T")
+
+
+class Address(Protocol):
+    """What must be known of a place to ask its store for it."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Scheme, bucket or host, and the rest."""
+
+    @property
+    def scheme(self) -> str:
+        """The part in front of `://`."""
+
+    @property
+    def key(self) -> str:
+        """The name that the store has for it."""
 
 
 class Unreachable(OSError):
@@ -96,7 +109,7 @@ def open_store(scheme: str, host: str) -> Store:
     return SYSTEMS[scheme].open(host)
 
 
-def attempt(place: "Url", work: Callable[[Store], T]) -> T:
+def attempt(place: Address, work: Callable[[Store], T]) -> T:
     """Ask the system of `place`, again after a while where that may help.
 
     Raises:
@@ -145,7 +158,7 @@ class _Silence:
         """Begin to count anew: somebody answered."""
         self._count = 0
 
-    def go_on(self, place: "Url", reason: str) -> None:
+    def go_on(self, place: Address, reason: str) -> None:
         """Count one more. Raises PhotosError where it was one too many."""
         with self._lock:
             self._count += 1

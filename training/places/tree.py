@@ -4,14 +4,9 @@ A store has no folders, only names; a folder is what lies between two `/`. Size 
 object come with the listing, so no object is asked for them.
 """
 
-from typing import TYPE_CHECKING
-
 from training.places.place import Fact
 from training.places.stores import Store
-from training.places.system import attempt
-
-if TYPE_CHECKING:
-    from training.places.address import Url
+from training.places.system import Address, attempt
 
 
 class Branch:
@@ -43,22 +38,7 @@ class Branch:
         return Fact(0, 0, folder=True)
 
 
-class Listed:
-    """What is known of the places that a list names: each folder is listed once."""
-
-    def __init__(self) -> None:
-        self._grown: dict[Url, Branch] = {}
-
-    def find(self, place: "Url") -> Fact | None:
-        """Find the fact of a place; None: it is not there. Raises OSError."""
-        folders = [folder for folder in place.parents if folder in self._grown]
-        folder = folders[0] if folders else place.parent
-        if not folders:
-            self._grown[folder] = folder.branch
-        return self._grown[folder].at(place.relative_to(folder).parts)
-
-
-def grow(top: "Url") -> Branch:
+def grow(top: Address) -> Branch:
     """List everything below `top`. Raises OSError."""
 
     def listed(store: Store) -> Branch:

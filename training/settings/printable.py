@@ -11,10 +11,11 @@ from pathlib import Path
 _JOINERS = "\u200c\u200d"  # they shape letters of Indian scripts, Persian and emoji
 
 
-# Paths that were made of addresses have one `/` left. A user of HDFS is no secret.
+# What stands before the host; and where keys hold `/`, all up to the last `@`. Paths that were made
+# of addresses have one `/` left. A user of HDFS is no secret, nor is a port.
 _USER = re.compile(
-    r"((?!(?:hdfs|file):)[A-Za-z][A-Za-z0-9+.-]+:/{1,2})[^/\s]*@"  # before the host
-    r"|([A-Za-z][A-Za-z0-9+.-]+:/{1,2})[^/\s:@]*:(?!\d{1,5}(?:[/\s]|$))\S*@"  # keys hold `/`
+    r"(?<![A-Za-z0-9+.-])(?:((?!(?:hdfs|file):)[A-Za-z][A-Za-z0-9+.-]+:/{1,2})[^/\s]*@"
+    r"|([A-Za-z][A-Za-z0-9+.-]+:/{1,2})[^/\s:@]*:(?!\d{1,5}(?:[/\s]|$))\S*@)"
 )
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^\s?]*)\?\S*=\S*")
 

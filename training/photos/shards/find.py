@@ -8,7 +8,7 @@ from pathlib import Path
 from models.errors import PhotosError
 from training.photos.labels import composed
 from training.photos.listing import Listing, Photo, Skipped
-from training.photos.shards.packed import Packed, Sample
+from training.photos.shards.packed import Sample
 from training.photos.shards.parquet import list_parquet
 from training.photos.shards.tar import list_tar
 from training.photos.side_names import side_of, sides_of
@@ -89,9 +89,9 @@ def find_in_shards(shards: Sequence[Path], source: Path) -> Listing:
     return listing
 
 
-def list_packed(shards: Sequence[Path]) -> tuple[list[Packed], list[Skipped]]:
+def list_packed(shards: Sequence[Path]) -> tuple[list[Path], list[Skipped]]:
     """List every photo of some shards, labelled or not; and the shards that are not whole."""
-    photos: list[Packed] = []
+    photos: list[Path] = []
     skipped: list[Skipped] = []
     for shard in shards:
         for item in _samples(shard):

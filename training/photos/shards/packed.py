@@ -49,7 +49,7 @@ class Packed(Place):
         """Read a part of the photo. Raises OSError."""
         return self.read_bytes()[start:end]
 
-    def absolute(self) -> "Place":
+    def absolute(self) -> "Packed":
         """Name the shard as seen from the root; links on its way stay."""
         here = self.parts[0] == "/" or self.parts[0].endswith(":")
         return self if here else Packed(os.getcwd(), *self.parts)

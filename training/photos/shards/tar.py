@@ -93,7 +93,7 @@ def _members(shard: Path) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
             tarfile.open(fileobj=file, mode="r:") as tar,
         ):
             while (member := tar.next()) is not None:
-                tar.members.clear()  # tarfile would keep every one
+                tar.members.clear()  # type: ignore[attr-defined] # it would keep every one
                 if member.isreg() and not member.issparse():
                     yield member, file
     except _BROKEN as error:
