@@ -20,6 +20,7 @@ from training.adopt.config import AdoptConfig
 from training.command import BUNDLE, PLACE, command, quiet, training
 from training.command_output import bundle_facts, finish, left_out_facts, summary
 from training.exporting.config import ExportConfig
+from training.places.bundles import folder_of
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
 from training.settings.options import LOCAL, settings
@@ -49,11 +50,11 @@ def fit(photos: Path, out: Path, summary: Path | None, quiet: bool, **chosen: An
     from training.fit import fit as run
 
     manifest = run(photos, out, config, stages)
-    test = manifest.metrics["test"]
+    test, report = manifest.metrics["test"], folder_of(out, manifest.version) / "report.html"
     line = (
         f"saved {out}: {len(manifest.class_names)} classes, "
         f"test accuracy {test['accuracy']:.3f} on {test['photos']} photos, "
-        f"in {sum(stages.seconds.values()):.0f} s; read {out / 'report.html'}"
+        f"in {sum(stages.seconds.values()):.0f} s; read {report}"
     )
     finish([line], summary, bundle_facts(out, manifest))
 

@@ -86,6 +86,11 @@ def _staged(out: Url, whole: bool, kept: bool, file: bool) -> Iterator[Path]:
         shutil.rmtree(here, ignore_errors=True)
 
 
+def folder_of(out: Path, version: str) -> Path:
+    """Return where the files of a bundle are that was written to `out`."""
+    return out / version if isinstance(out, Url) else out
+
+
 def fetch_bundle(address: Url, here: Path) -> None:
     """Copy the bundle at an address to a path of this machine; every file is checked.
 

@@ -75,18 +75,18 @@ class Place(PosixPath):
         return os.stat_result(plain, {"st_mtime_ns": fact.token})
 
     def exists(self, *, follow_symlinks: bool = True) -> bool:
-        """Whether something is there. Raises OSError if that cannot be said."""
+        """Whether something is there that can be asked for."""
         try:
             return bool(self.fact)
-        except FileNotFoundError:
+        except OSError:
             return False
 
     def is_dir(self, *, follow_symlinks: bool = True) -> bool:
-        """Whether it is a folder. Raises OSError if that cannot be said."""
+        """Whether it is a folder that can be asked for."""
         return self.exists() and self.fact.folder
 
     def is_file(self, *, follow_symlinks: bool = True) -> bool:
-        """Whether it is a file. Raises OSError if that cannot be said."""
+        """Whether it is a file that can be asked for."""
         return self.exists() and not self.fact.folder
 
     def is_symlink(self) -> bool:
