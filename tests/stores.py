@@ -1,9 +1,7 @@
 """A store for tests: moto's S3 server on loopback, which can lose photos and fail requests."""
 
-import io
-import tarfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,13 +102,3 @@ def put(address: str, content: bytes) -> Url:
     assert isinstance(place, Url)
     open_store(place.scheme, place.parts[1]).write(place.key, content)
     return place
-
-
-def write_tar(path: Path, members: Iterable[tuple[str, bytes]]) -> Path:
-    """A tar of names and contents, in this order."""
-    with tarfile.open(path, "w") as file:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            file.addfile(info, io.BytesIO(content))
-    return path

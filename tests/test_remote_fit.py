@@ -10,7 +10,8 @@ from click.testing import CliRunner
 
 from models.bundle import Bundle
 from tests.making import write_classes
-from tests.stores import KEY_ID, SECRET, Faulty, serving_s3, upload
+from tests.packing import packed
+from tests.stores import KEY_ID, SECRET, Faulty, put, serving_s3, upload
 from training.__main__ import evaluate, predict
 from training.features.cache import FeatureCache
 from training.fit import fit
@@ -142,6 +143,14 @@ def test_a_bundle_goes_to_a_store_and_answers_from_there(calm, tmp_path, capfd):
         assert KEY_ID.encode() not in content, file
     assert SECRET not in shown
     assert KEY_ID not in shown
+
+
+@pytest.mark.parametrize("form", ["tar", "structs"])
+def test_shards_in_a_store_give_the_bundle_of_the_same_folder(form, calm, tmp_path):
+    shard = packed(calm.folder, form, tmp_path)
+    source = put(f"s3://photos/shards/{form}/{shard.name}", shard.read_bytes()).parent
+    run(source, tmp_path / "model", fresh(calm, tmp_path))
+    assert hashes(tmp_path / "model") == hashes(calm.made)
 
 
 def test_a_bundle_that_is_not_there_ends_as_one_line(calm, tmp_path):

@@ -1,6 +1,5 @@
 """Shards: the photos of Parquet and of tar, read one by one, are those of the folder."""
 
-import json
 import pickle
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from models.errors import PhotosError
 from models.images import Framing
 from models.runtime import Graph
 from tests.making import colour_bundle, picture, write_classes
-from tests.stores import put, write_tar
+from tests.packing import packed, write_parquet, write_tar
+from tests.stores import put
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features, place_of
 from training.photos.find import find_files, find_photos
@@ -22,43 +22,10 @@ from training.places.address import as_place
 arrow = pytest.importorskip("pyarrow", reason="needs requirements-scale.txt")
 
 
-def write_parquet(path, images, labels, names=None, rows=2, **columns):
-    """A table as Hugging Face writes it, a few rows to a group."""
-    from pyarrow import parquet as pq
-
-    table = arrow.table({"image": images, "label": labels, **columns})
-    if names:
-        features = {"label": {"names": names, "_type": "ClassLabel"}, "image": {"_type": "Image"}}
-        known = json.dumps({"info": {"features": features}})
-        table = table.replace_schema_metadata({"huggingface": known})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, row_group_size=rows)
-    return path
-
-
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Four photos in each of three classes."""
     return write_classes(tmp_path / "photos", 4)
-
-
-def packed(folder: Path, form: str, place: Path) -> Path:
-    """The photos of a folder as a shard."""
-    photos = find_photos(folder).photos
-    contents = [photo.path.read_bytes() for photo in photos]
-    names = sorted({photo.label for photo in photos})
-    if form == "tar":
-        members = []
-        for photo, content in zip(photos, contents, strict=True):
-            key = f"{photo.label}/{photo.path.stem}"
-            members += [(f"{key}.png", content), (f"{key}.cls", photo.label.encode())]
-        return write_tar(place / "000.tar", members)
-    cells: list[object] = list(contents)
-    if form == "structs":
-        files = [photo.path.name for photo in photos]
-        cells = [{"bytes": b, "path": n} for b, n in zip(contents, files, strict=True)]
-    labels = [names.index(photo.label) for photo in photos]
-    return write_parquet(place / "photos.parquet", cells, labels, names)
 
 
 @pytest.mark.parametrize("form", ["tar", "structs", "bytes"])

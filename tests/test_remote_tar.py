@@ -8,7 +8,7 @@ import pytest
 from models.errors import ImageTooLarge, PhotosError
 from models.images import Limits
 from tests.making import picture
-from tests.stores import write_tar
+from tests.packing import write_tar
 from training.photos.find import find_files, find_photos
 from training.places.reading import read_photo
 

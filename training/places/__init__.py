@@ -1,6 +1,6 @@
 """Places: what lies elsewhere than in a file of this machine, read and written.
 
-Doors: address, bundles, place, reading, system, tree. Begin at place.py.
+Doors: address, bundles, place, reading, system. Begin at place.py.
 
 - place.py    a path to bytes elsewhere: pathlib's names, its own way to be read
 - address.py  `s3://bucket/photos` -> such a path; addresses that are refused

@@ -123,7 +123,9 @@ def _images(shard: Path, token: int, column: str, group: int) -> Any:
     try:
         with _open(shard) as file:
             return file.read_row_group(group, columns=[column]).column(0)
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (pyarrow.ArrowException, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the place itself
+            raise
         reason = f"row group {group} cannot be read: {type(error).__name__}"
         raise OSError(errno.EIO, reason, str(shard)) from error
 
