@@ -1,10 +1,12 @@
 """What all commands have in common: how deliberate errors and Ctrl-C end, and `--quiet`."""
 
+import atexit
 import functools
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -36,7 +38,10 @@ class BundleToRead(Place):
         place = super().convert(value, param, ctx)
         if not isinstance(place, Url) or ctx is None:
             return place
-        folder = ctx.with_resource(TemporaryDirectory(prefix="bundle-"))
+        folder = tempfile.mkdtemp(prefix="bundle-")
+        remove = functools.partial(shutil.rmtree, folder, ignore_errors=True)
+        ctx.call_on_close(remove)  # at the end of the command
+        atexit.register(remove)  # where an option after this one is wrong: click ends nothing then
         try:
             fetch_bundle(place, here := Path(folder) / place.name)
         except LayerscopeError as error:
