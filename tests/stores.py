@@ -86,19 +86,23 @@ def _ask(address: str, method: str) -> None:
         assert answer.status == 200
 
 
+def at(address: str) -> Url:
+    """Make a place of an address."""
+    place = as_place(address)
+    assert isinstance(place, Url)
+    return place
+
+
 def upload(folder: Path, address: str) -> Url:
     """Copy the files of a folder to an address."""
-    top = as_place(address)
-    assert isinstance(top, Url)
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             put(f"{address}/{file.relative_to(folder).as_posix()}", file.read_bytes())
-    return top
+    return at(address)
 
 
 def put(address: str, content: bytes) -> Url:
     """Write an object."""
-    place = as_place(address)
-    assert isinstance(place, Url)
+    place = at(address)
     open_store(place.scheme, place.parts[1]).write(place.key, content)
     return place

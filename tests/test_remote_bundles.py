@@ -9,7 +9,7 @@ from models.bundle import Bundle
 from models.errors import BundleError, StorageError
 from service.__main__ import main as serve
 from tests.making import colour_bundle, write_classes
-from tests.stores import put, upload
+from tests.stores import at, put, upload
 from training.__main__ import evaluate, predict
 from training.places import bundles
 from training.places.address import as_place
@@ -40,9 +40,9 @@ def test_each_bundle_is_a_version_below_its_address(memory, tmp_path):
     found = names(str(out))
     assert {name.split("/")[0] for name in found} == {"1", "2"}
     assert "2/manifest.json" in found
-    fetch_bundle(as_place(str(out)), tmp_path / "colours")
+    fetch_bundle(at(str(out)), tmp_path / "colours")
     assert Bundle(tmp_path / "colours").manifest.version == "2"
-    fetch_bundle(as_place(f"{out}/1"), tmp_path / "first")
+    fetch_bundle(at(f"{out}/1"), tmp_path / "first")
     assert Bundle(tmp_path / "first").manifest.version == "1"
 
 
@@ -64,7 +64,7 @@ def test_the_manifest_is_written_last_and_half_a_version_is_none(memory, tmp_pat
     monkeypatch.undo()
     assert written[-1] == "manifest.json"
     assert any(name.startswith("2/") for name in names(str(out)))
-    fetch_bundle(as_place(str(out)), tmp_path / "colours")
+    fetch_bundle(at(str(out)), tmp_path / "colours")
     assert Bundle(tmp_path / "colours").manifest.version == "1"
     make(as_place(str(out)))  # not into the half one
     assert "3/manifest.json" in names(str(out))
@@ -72,7 +72,7 @@ def test_the_manifest_is_written_last_and_half_a_version_is_none(memory, tmp_pat
 
 def test_a_bundle_that_was_copied_there_by_hand_is_read(memory, tmp_path):
     upload(colour_bundle(tmp_path / "made"), f"{memory}/colours")
-    fetch_bundle(as_place(f"{memory}/colours"), tmp_path / "colours")
+    fetch_bundle(at(f"{memory}/colours"), tmp_path / "colours")
     Bundle(tmp_path / "colours").verify()
 
 
@@ -83,7 +83,7 @@ def test_an_altered_bundle_is_refused(memory, tmp_path, content):
     whole = (made / "predict.onnx").read_bytes()
     put(f"{memory}/colours/predict.onnx", content or whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(BundleError, match="altered"):
-        fetch_bundle(as_place(f"{memory}/colours"), tmp_path / "colours")
+        fetch_bundle(at(f"{memory}/colours"), tmp_path / "colours")
 
 
 def test_what_is_no_bundle_is_neither_read_nor_written_over(memory, tmp_path):
@@ -91,7 +91,7 @@ def test_what_is_no_bundle_is_neither_read_nor_written_over(memory, tmp_path):
     with pytest.raises(StorageError, match="exists and is not a bundle"):
         make(as_place(f"{memory}/holiday"))
     with pytest.raises(BundleError, match=r"no manifest\.json there"):
-        fetch_bundle(as_place(f"{memory}/holiday"), tmp_path / "x")
+        fetch_bundle(at(f"{memory}/holiday"), tmp_path / "x")
 
 
 def test_a_bundle_is_not_written_among_the_photos(memory):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from models.bundle import Bundle
 from tests.making import write_classes
 from tests.packing import packed
-from tests.stores import KEY_ID, SECRET, Faulty, put, serving_s3, upload
+from tests.stores import KEY_ID, SECRET, Faulty, at, put, serving_s3, upload
 from training.__main__ import evaluate, predict
 from training.features.cache import FeatureCache
 from training.fit import fit
@@ -124,7 +124,7 @@ def test_a_bundle_goes_to_a_store_and_answers_from_there(calm, tmp_path, capfd):
     out = "s3://photos/models/colours"
     run(as_place(PHOTOS), as_place(out), fresh(calm, tmp_path))
     run(as_place(PHOTOS), as_place(out), tmp_path / "cache")
-    fetch_bundle(as_place(out), tmp_path / "copy")
+    fetch_bundle(at(out), tmp_path / "copy")
     fetched = Bundle(tmp_path / "copy")
     assert (fetched.manifest.name, fetched.manifest.version) == ("colours", "2")
     assert hashes(tmp_path / "copy", SAME[:4]) == hashes(calm.made, SAME[:4])

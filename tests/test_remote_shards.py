@@ -53,9 +53,12 @@ def test_one_photo_is_read_without_its_shard(folder, tmp_path, monkeypatch):
     photo = find_photos(shard).photos[5].path
     asked = []
     real_read = tar.read_range
-    monkeypatch.setattr(
-        tar, "read_range", lambda path, a, b: asked.append(b - a) or real_read(path, a, b)
-    )
+
+    def read_range(path, start, end):
+        asked.append(end - start)
+        return real_read(path, start, end)
+
+    monkeypatch.setattr(tar, "read_range", read_range)
     content = photo.read_bytes()
     assert content == (folder / "green/001.png").read_bytes()
     assert asked == [len(content)] == [photo.stat().st_size]
@@ -65,7 +68,12 @@ def test_a_row_group_is_decoded_once_for_its_rows(folder, tmp_path, monkeypatch)
     photos = find_photos(packed(folder, "structs", tmp_path)).photos
     opened = []
     real_open = parquet._open
-    monkeypatch.setattr(parquet, "_open", lambda shard: opened.append(shard) or real_open(shard))
+
+    def open_table(shard):
+        opened.append(shard)
+        return real_open(shard)
+
+    monkeypatch.setattr(parquet, "_open", open_table)
     parquet._images.cache_clear()
     for photo in photos:
         photo.path.read_bytes()

@@ -17,7 +17,7 @@ from training.places.bundles import fetch_bundle
 from training.settings.printable import printable
 
 
-class Place(click.ParamType):
+class Place(click.ParamType[Path]):
     """A path of this machine, or an address such as `s3://bucket/photos`."""
 
     name = "path"

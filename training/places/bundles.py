@@ -56,7 +56,7 @@ def published(
             photos = (value for name, value in given.arguments.items() if name != option)
             _refuse_among(out, photos)
             with _staged(out, whole, kept, file) as given.arguments[option]:
-                return function(*given.args, **given.kwargs)  # type: ignore[arg-type]
+                return function(*given.args, **given.kwargs)
 
         return run
 
