@@ -121,12 +121,12 @@ def as_place(text: str) -> Path:
             f"{shown} came with credentials or a query: leave them out, addresses end in logs; "
             f"they belong in {system.environment}"
         )
-    find_system(shown, scheme)
     parts = [part for part in rest.split("/") if part not in ("", ".")]
     if scheme == "hdfs" and rest.startswith("/"):
         parts.insert(0, _DEFAULT)
     if not parts:
         raise SettingError(f"{shown} names no bucket or host: expected {scheme}://NAME/FOLDER")
+    find_system(shown, scheme)
     return Url(f"{scheme}:", *parts)
 
 
