@@ -20,7 +20,7 @@ from models.choose_precision import CHOICES
 from models.device import DEVICES
 from models.errors import LayerscopeError, SettingError
 from service.app import create_app
-from service.config_file import PREFIX, Port, chosen, prefer, take_config
+from service.config_file import PREFIX, LocalPath, Port, chosen, prefer, take_config
 from service.incoming.decode_memory import DecodeMemory
 from service.incoming.guard import read_settings
 from service.logs import FORMS, Logger, choose_form, printable, say, use_form
@@ -76,14 +76,14 @@ class Server(BaseApplication):
 @click.command(
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX}
 )
-@click.argument("bundles", nargs=-1, type=click.Path(path_type=Path), envvar=f"{PREFIX}_BUNDLES")
+@click.argument("bundles", nargs=-1, type=LocalPath(path_type=Path), envvar=f"{PREFIX}_BUNDLES")
 @click.option("--config", is_eager=True, callback=take_config, metavar="FILE",
               type=click.Path(path_type=Path),
               help="A TOML file of these settings; a flag or LAYERSCOPE_NAME goes before it."
               )  # fmt: skip
 @click.option(
     "--models",
-    type=click.Path(path_type=Path),
+    type=LocalPath(path_type=Path),
     metavar="DIR",
     help="Serve every bundle in DIR, NAME/ or NAME/VERSION/, and what comes later.",
 )

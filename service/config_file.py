@@ -33,6 +33,22 @@ class Port(click.Option):
         return None if found and found.startswith(("tcp://", "udp://")) else found
 
 
+class LocalPath(click.Path):
+    """A path of this machine: the serving image has nothing that could read an address."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Make a path. Raises BadParameter for an address."""
+        scheme, mark, _ = str(value).partition("://")
+        if mark:
+            self.fail(
+                f"{printable(scheme)}:// is an address, and the service reads bundles from disk: "
+                "download it first, such as by `aws s3 sync`, and give its folder",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
 def read_config(file: Path, command: click.Command) -> dict[str, Any]:
     """The settings of a TOML file, for click's `default_map`.
 

@@ -167,3 +167,14 @@ def browser() -> Iterator[Any]:
 
     with browsing() as running:
         yield running
+
+
+@pytest.fixture
+def memory() -> Iterator[str]:
+    """An address in the memory of this process; it begins empty."""
+    pytest.importorskip("obstore", reason="needs requirements-scale.txt")
+    from training.places.system import open_store
+
+    open_store.cache_clear()
+    yield "memory://photos"
+    open_store.cache_clear()

@@ -231,7 +231,7 @@ def test_many_missing_files_are_one_line_and_a_list(tmp_path):
     table = write_table(tmp_path / "t.csv", "image,label", *rows, *gone)
     result = run("fit", table, "--out", "m", *TINY, "--no-insight", "--no-check")
     assert [line for line in result.stderr.splitlines() if "gone" in line] == [
-        "     400  named by the list, but not there: photos/gone/ (400)"
+        "     400  named by the list, or found before, but not there: photos/gone/ (400)"
     ]
     assert Bundle(Path("m")).read("left_out.csv").count(b"photos/gone/") == 800  # and where tried
 

@@ -238,7 +238,10 @@ def test_each_row_that_names_no_file_says_why_and_what_was_tried(tmp_path):
             f"line 3: no such file: tried {tmp_path / 'gone.png'}",
             f"line 4: a folder, not a file: {tmp_path / 'folder'}",
         ],
-        "url": ["line 5: https://x.org/a.png is an address: download it, and name the file"],
+        "url": [
+            "line 5: https://x.org/a.png is no address that can be read: expected s3://, gs://, "
+            "hdfs:// or file://; download it first"
+        ],
         "bad-row": ["line 6 has 3 cells, the header 2: put a name with a comma in quotes"],
     }
 

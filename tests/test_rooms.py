@@ -17,18 +17,30 @@ MAY_IMPORT = {
 # The rooms of training, from the ground up: a room imports only from those it names.
 BELOW = {
     "settings": set(),
-    "photos": {"settings"},
+    "places": {"settings"},
+    "photos": {"settings", "places"},
     "sides": {"settings", "photos"},
-    "evaluation": {"settings", "photos", "sides"},
-    "features": {"settings", "photos"},
+    "evaluation": {"settings", "places", "photos", "sides"},
+    "features": {"settings", "places", "photos"},
     "optimisation": {"settings", "evaluation"},
     "heads": {"settings", "evaluation", "features", "optimisation"},
-    "doctor": {"settings", "photos", "sides", "features", "evaluation", "heads"},
+    "doctor": {"settings", "places", "photos", "sides", "features", "evaluation", "heads"},
     "fine_tuning": {
-        *("settings", "photos", "sides", "evaluation", "features", "heads", "optimisation"),
+        *(
+            "settings",
+            "places",
+            "photos",
+            "sides",
+            "evaluation",
+            "features",
+            "heads",
+            "optimisation",
+        ),
     },
-    "insight": {"settings", "photos", "sides", "evaluation", "features", "doctor", "heads"},
-    "report": {"settings", "photos", "sides", "evaluation", "optimisation"},
+    "insight": {
+        *("settings", "places", "photos", "sides", "evaluation", "features", "doctor", "heads"),
+    },
+    "report": {"settings", "places", "photos", "sides", "evaluation", "optimisation"},
 }
 ABOVE = {
     "search",

@@ -16,13 +16,14 @@ from models.bundle import Bundle
 from models.cores import usable_cores
 from models.examine import open_classifier
 from training.adopt.config import AdoptConfig
-from training.command import FOLDER, command, end_after, quiet, training
+from training.command import BUNDLE, PLACE, command, end_after, quiet, training
 from training.command_output import bundle_facts, finish, left_out_facts, summary
 from training.exporting.config import ExportConfig
+from training.places.bundles import folder_of
 from training.settings.cluster import read_cluster
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
-from training.settings.options import settings
+from training.settings.options import LOCAL, settings
 from training.settings.printable import printable
 from training.settings.quiet import load_keras
 
@@ -38,8 +39,8 @@ CHECK_SETTINGS = (
 
 
 @command
-@click.argument("photos", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
+@click.argument("photos", type=PLACE)
+@click.option("--out", type=PLACE, required=True, help="Bundle to write.")
 @settings()
 @summary
 @quiet
@@ -55,17 +56,17 @@ def fit(photos: Path, out: Path, summary: Path | None, quiet: bool, **chosen: An
         click.echo(printable(f"{cluster} has trained its share: worker 1 writes {out}"))
         return
     manifest = run(photos, out, config, stages, cluster)
-    test = manifest.metrics["test"]
+    test, report = manifest.metrics["test"], folder_of(out, manifest.version) / "report.html"
     line = (
         f"saved {out}: {len(manifest.class_names)} classes, "
         f"test accuracy {test['accuracy']:.3f} on {test['photos']} photos, "
-        f"in {sum(stages.seconds.values()):.0f} s; read {out / 'report.html'}"
+        f"in {sum(stages.seconds.values()):.0f} s; read {report}"
     )
     finish([line], summary, bundle_facts(out, manifest))
 
 
 @command
-@click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
+@click.option("--out", type=PLACE, required=True, help="Bundle to write.")
 @settings("backbone")
 @quiet
 def imagenet(out: Path, backbone: str, quiet: bool) -> None:
@@ -77,9 +78,9 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 
 
 @command
-@click.argument("bundle", type=FOLDER)
-@click.argument("photos", type=FOLDER)
-@click.option("--against", type=FOLDER, metavar="OTHER",
+@click.argument("bundle", type=BUNDLE)
+@click.argument("photos", type=PLACE)
+@click.option("--against", type=BUNDLE, metavar="OTHER",
               help="Bundle to compare with, on the same photos.")  # fmt: skip
 @settings("precision", "device", of=PredictConfig)
 @settings("merge_names")
@@ -117,9 +118,9 @@ def evaluate(
 
 
 @command
-@click.argument("bundle", type=FOLDER)
-@click.argument("photos", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True,
+@click.argument("bundle", type=BUNDLE)
+@click.argument("photos", type=PLACE)
+@click.option("--out", type=PLACE, required=True,
               help="File to write, *.jsonl, one line for each photo.")  # fmt: skip
 @settings(of=PredictConfig)
 @summary
@@ -140,8 +141,8 @@ def predict(
 
 
 @command
-@click.argument("bundle", type=FOLDER)
-@click.argument("photos", type=FOLDER)
+@click.argument("bundle", type=PLACE)
+@click.argument("photos", type=PLACE)
 @settings("layers")
 @click.option("--visualise", multiple=True, metavar="LAYER:CHANNEL",
               help="Also compute what excites this channel; repeatable.")  # fmt: skip
@@ -167,8 +168,8 @@ def insight(
 
 
 @command
-@click.argument("photos", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
+@click.argument("photos", type=PLACE)
+@click.option("--out", type=PLACE, required=True, help="Bundle to write.")
 @settings(of=SearchBudget)
 @settings(*SEARCH_SETTINGS)
 @summary
@@ -205,9 +206,9 @@ def backbones() -> None:
 
 
 @command
-@click.argument("photos", type=FOLDER)
-@click.option("--out", type=FOLDER, help="Page to write, *.html. [default: PHOTOS-check.html]")
-@click.option("--exclude", type=FOLDER,
+@click.argument("photos", type=PLACE)
+@click.option("--out", type=LOCAL, help="Page to write, *.html. [default: PHOTOS-check.html]")
+@click.option("--exclude", type=PLACE,
               help="List of photos to leave out, text or CSV. [default: none]")  # fmt: skip
 @settings(*CHECK_SETTINGS)
 @summary
@@ -238,10 +239,10 @@ def check(
 
 
 @command
-@click.argument("model", type=FOLDER)
+@click.argument("model", type=LOCAL)
 @click.option("--labels", required=True, help="File of class names, or names with commas.")
-@click.option("--out", type=FOLDER, required=True, help="Bundle to write.")
-@click.option("--photos", type=FOLDER, help="Labelled photos to measure the model on.")
+@click.option("--out", type=PLACE, required=True, help="Bundle to write.")
+@click.option("--photos", type=PLACE, help="Labelled photos to measure the model on.")
 @settings(of=AdoptConfig)
 @summary
 @quiet
@@ -265,8 +266,8 @@ def adopt(
 
 
 @command
-@click.argument("bundle", type=FOLDER)
-@click.option("--out", type=FOLDER, required=True, help="Folder to write.")
+@click.argument("bundle", type=BUNDLE)
+@click.option("--out", type=LOCAL, required=True, help="Folder to write.")
 @settings(of=ExportConfig)
 @summary
 @quiet

@@ -18,6 +18,7 @@ from training.heads.train import train_head
 from training.optimisation.tracking import Tracker, Trackers, tracking
 from training.optimisation.workers import ALONE, Workers
 from training.photos.levels import settle_levels
+from training.places.bundles import published
 from training.prepare import list_photos, open_cache, prepare, prepare_again, temporary_cache
 from training.results import Dataset, measure_head
 from training.settings.cluster import Cluster, refuse_unshared
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from training.fine_tuning.fine_tune import Tuned  # needs Keras, which most runs do not
 
 
+@published()
 def fit(
     source: Path,
     out: Path,

@@ -15,6 +15,8 @@ from models.errors import ImageError, PhotosError, StorageError
 from models.images import Limits
 from training.photos.find import find_files
 from training.photos.listing import Skipped, say_left_out, unreadable
+from training.places.bundles import published
+from training.places.reading import read_photo
 from training.settings.config import limits_of
 from training.settings.console import Stages
 
@@ -29,6 +31,7 @@ class Counts(NamedTuple):
     skipped: list[Skipped]
 
 
+@published(file=True)
 def predict_folder(
     classifier: Classifier, source: Path, out: Path, top: int, stages: Stages
 ) -> Counts:
@@ -82,7 +85,7 @@ def _answer(
     """Answer one file as the service would; second, why it could not be read."""
     line: dict[str, Any] = {"photo": str(path)}
     try:
-        pixels = classifier.decode(path.read_bytes(), limits)
+        pixels = classifier.decode(read_photo(path, limits), limits)
     except (ImageError, OSError) as error:
         unread = unreadable(path, error)
         code = error.code if isinstance(error, ImageError) else "file"

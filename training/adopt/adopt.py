@@ -22,6 +22,7 @@ from training.adopt.trial import Trial, match_labels, try_fronts
 from training.contents import library_versions, write_contents
 from training.features.backbone import attach, generate_pictures
 from training.photos.levels import settle_levels
+from training.places.bundles import published
 from training.prepare import list_photos
 from training.settings.console import Stages
 
@@ -33,6 +34,7 @@ FIND_OUT = (
 )
 
 
+@published()
 def adopt(
     path: Path,
     labels: str,

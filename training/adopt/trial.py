@@ -19,6 +19,7 @@ from models.images import Framing, Limits, decode_image
 from training.adopt.network import Source
 from training.photos.listing import Photo
 from training.photos.pictures import still_readable
+from training.places.reading import read_photo
 
 MOST = 240  # photos tried
 BETTER = 0.1  # accuracy that another order of the classes, or another scaling, must gain
@@ -116,7 +117,7 @@ def try_fronts(
     """
     chosen = _sample(photos)
     labels = {photo.path: list(names).index(photo.label) for photo in chosen}
-    read = still_readable(labels, MOST, lambda data: decode_image(data, framing, limits))
+    read = still_readable(labels, MOST, limits, lambda data: decode_image(data, framing, limits))
     if not read:
         raise PhotosError(f"none of {len(photos)} photos can be read: {_reason(chosen[0])}")
     pixels = np.stack([square for _, square in read])
@@ -173,7 +174,7 @@ def _measure(front: Front, logits: np.ndarray, truth: np.ndarray) -> Attempt:
 
 def _reason(photo: Photo) -> str:
     try:
-        decode_image(photo.path.read_bytes(), Framing(32))
+        decode_image(read_photo(photo.path, Limits()), Framing(32))
     except (ImageError, OSError) as error:
         return str(error)
     return "they were moved"

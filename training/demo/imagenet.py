@@ -12,6 +12,7 @@ from models.images import decode_image, shrink_image
 from training.contents import library_versions, write_contents
 from training.features.backbone import attach, compile_network
 from training.photos.pictures import SAMPLE_PX
+from training.places.bundles import published
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.quiet import load_keras
@@ -25,6 +26,7 @@ PHOTOS = (
 )
 
 
+@published()
 def save_imagenet(out: Path, config: FitConfig, stages: Stages) -> Manifest:
     """Write the embedded backbone with its own head as the bundle `out`.
 

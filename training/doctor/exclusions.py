@@ -8,7 +8,6 @@ is known again by them.
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from models.errors import PhotosError
 from training.doctor.examine import PROBLEMS, Finding
 from training.photos.listing import Listing, Skipped
 from training.photos.table import read_text
+from training.places.place import absolute
 from training.settings.printable import printable
 
 COLUMNS = ("photo", "problem", "detail", "other", "exclude")
@@ -56,13 +56,13 @@ def leave_out(listing: Listing, source: Path, wanted: Path) -> Listing:
     """
     names = _names(wanted)
     bases = (_base(source), wanted.parent, Path())
-    here = {_absolute(photo.path) for photo in listing.photos}
+    here = {absolute(photo.path) for photo in listing.photos}
     escaped = {printable(path): path for path in here if not path.isprintable()}
     gone, unknown = set(), []
     for name in names:
-        places = [_absolute(base / name) for base in bases]
-        places += [_absolute(base / name.replace("\\", "/")) for base in bases]
-        found = [place for place in places if place in here]
+        places = [absolute(base / name) for base in bases]
+        places += [absolute(base / name.replace("\\", "/")) for base in bases]
+        found = [place for place in (*places, name) if place in here]  # or an address
         found = found or [escaped[place] for place in places if place in escaped]
         gone |= set(found[:1])
         if not found:
@@ -70,13 +70,13 @@ def leave_out(listing: Listing, source: Path, wanted: Path) -> Listing:
             unknown.append(Skipped(Path(name), reason, kind="unknown"))
     return replace(
         listing,
-        photos=[photo for photo in listing.photos if _absolute(photo.path) not in gone],
+        photos=[photo for photo in listing.photos if absolute(photo.path) not in gone],
         skipped=[
             *listing.skipped,
             *(
                 Skipped(photo.path, f"left out by {wanted.name}", asked=True, kind="asked")
                 for photo in listing.photos
-                if _absolute(photo.path) in gone
+                if absolute(photo.path) in gone
             ),
             *unknown,
         ],
@@ -107,7 +107,3 @@ def _names(wanted: Path) -> list[str]:
 
 def _base(source: Path) -> Path:
     return source.parent if source.is_file() else source
-
-
-def _absolute(path: Path) -> str:
-    return os.path.abspath(path)

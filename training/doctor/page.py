@@ -16,6 +16,7 @@ from models.errors import ImageError
 from models.images import Limits, shrink_image
 from training.doctor.examine import PROBLEMS, Checkup, Finding
 from training.doctor.exclusions import below
+from training.places.reading import read_photo
 from training.settings.printable import printable
 
 SECTION = Path(__file__).with_name("section.html.j2")
@@ -75,6 +76,6 @@ def _pictures(paths: Sequence[Path], limits: Limits) -> list[str]:
         with suppress(ImageError, OSError):
             if not path.is_file():  # a pipe would never end
                 continue
-            small = shrink_image(path.read_bytes(), PICTURE_PX, limits)
+            small = shrink_image(read_photo(path, limits), PICTURE_PX, limits)
             found.append(f"data:image/jpeg;base64,{base64.b64encode(small).decode()}")
     return found

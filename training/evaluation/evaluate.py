@@ -27,6 +27,7 @@ from training.photos.listing import (
     skipped_as_json,
     unreadable,
 )
+from training.places.reading import read_photo
 from training.settings.config import limits_of
 from training.settings.console import Stages
 from training.sides.units import number_units
@@ -232,7 +233,7 @@ def classify(
 
     def answer(photo: Photo) -> tuple[bytes, Reading] | Skipped:
         try:
-            data = photo.path.read_bytes()
+            data = read_photo(photo.path, limits)
             pixels = classifier.decode(data, limits)
         except (ImageError, OSError) as error:
             return unreadable(photo.path, error)

@@ -11,6 +11,7 @@ from models.classifier import Classifier
 from models.errors import ImageError, PhotosError
 from training.photos.find import find_files
 from training.photos.listing import Skipped, unreadable
+from training.places.reading import read_photo
 from training.settings.config import limits_of
 
 MOST = 100  # to prove an export on; as many others to calibrate it
@@ -50,7 +51,7 @@ def gather_photos(
     for place in spread(len(files), 2 * MOST if calibrate else MOST) if files else ():
         path = files[place]
         try:
-            read.append((classifier.decode(path.read_bytes(), limits), path.parent.name))
+            read.append((classifier.decode(read_photo(path, limits), limits), path.parent.name))
         except (ImageError, OSError) as error:
             skipped.append(unreadable(path, error))
     if not read:

@@ -10,7 +10,7 @@ features are read from there, into memory or, where they are many, into a file (
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from models.errors import ImageError, ImageTooLarge
+from models.errors import ImageError
 from models.images import Framing, Limits, decode_photo
 from models.runtime import Graph
 from training.features.cache import FeatureCache
@@ -27,10 +27,13 @@ from training.features.rows import Rows
 from training.features.summaries import LayerSummaries
 from training.features.thumbnails import Appearance, measure_appearance
 from training.photos.listing import Photo, Skipped, unreadable
+from training.places.address import Url
+from training.places.reading import read_photo
 
 COMMIT_EVERY = 64  # photos: as many are lost when the process is killed
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+WAITING = 4  # threads for each core where photos come from a store: 30 ms a photo, 10 to compute
 WINDOW = 32  # photos in flight for each thread, so that it works on while features are written
 
 
@@ -75,9 +78,7 @@ class _Reader:
         try:
             status = photo.path.stat()
             stamp = (status.st_size, status.st_mtime_ns)
-            if stamp[0] > self.limits.size_bytes:
-                raise ImageTooLarge(stamp[0], self.limits.size_bytes, "bytes")
-            data = photo.path.read_bytes()
+            data = read_photo(photo.path, self.limits)
             digest = hashlib.sha256(data).digest()
             if digest in self.known:
                 return _Result(photo, stamp, digest)
@@ -129,7 +130,7 @@ def compute_features(
     progress(len(found))
     pending: list[_Result] = []
     try:
-        for result in in_order(reader.read, unread, workers):
+        for result in in_order(reader.read, unread, workers * _waiting(unread)):
             found.append(
                 _Result(
                     photo=result.photo,
@@ -149,9 +150,14 @@ def compute_features(
     return _join_results(photos, found, cache)
 
 
+def _waiting(photos: Sequence[Photo]) -> int:
+    """How many threads a core needs: most wait where photos come from a store."""
+    return WAITING if photos and isinstance(photos[0].path, Url) else 1
+
+
 def place_of(path: Path) -> bytes:
     """Return a photo's absolute path as bytes, the same whatever link led to its folder."""
-    return os.fsencode(_resolved(path.parent.absolute()) / path.name)
+    return os.fsencode(str(_resolved(path.parent.absolute()) / path.name))
 
 
 @lru_cache(maxsize=1024)

@@ -23,6 +23,7 @@ from models.runtime import Graph
 from training.features.backbone import Compiled
 from training.features.compute import Features
 from training.photos.listing import Photo
+from training.places.reading import read_photo
 from training.settings.config import FitConfig
 from training.settings.recipe import hash_of, name_of
 
@@ -76,7 +77,9 @@ def _compute(
     def decode(row: int) -> np.ndarray | None:
         """(S, S, 3) uint8 pixels; None: it cannot be read any more."""
         try:
-            return decode_image(photos[row].path.read_bytes(), config.framing, config.limits)
+            return decode_image(
+                read_photo(photos[row].path, config.limits), config.framing, config.limits
+            )
         except (ImageError, OSError):
             return None
 

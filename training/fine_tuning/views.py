@@ -20,6 +20,7 @@ from models.runtime import Graph
 from training.features.compute import in_order
 from training.fine_tuning.map_store import Key, MapStore
 from training.photos.listing import Photo
+from training.places.reading import read_photo
 
 CANVAS = 2.0  # the whole photo's longest side, in sides of the network's input
 RATIOS = (3 / 4, 4 / 3)  # width to height of a crop
@@ -122,7 +123,8 @@ def compute_views(
 
 def _draw_views(wanted: PhotoViews, recipe: ViewRecipe) -> Iterator[np.ndarray]:
     """Draw the views of one photo, decoded once for all the random ones."""
-    data, framing, limits = wanted.photo.path.read_bytes(), recipe.framing, recipe.limits
+    framing, limits = recipe.framing, recipe.limits
+    data = read_photo(wanted.photo.path, limits)
     any_random = any(wanted.numbers)
     whole = None
     if any_random:

@@ -22,6 +22,7 @@ from training.features.summaries import LayerSummaries
 from training.insight.write import Material, choose_layers, write_insight
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.listing import Listing, Skipped, say_left_out, say_notes
+from training.places.bundles import published
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.sides.remembered import read_sides, shares_of, split_settings
@@ -33,6 +34,7 @@ LISTING_SETTINGS = (
 )  # fmt: skip
 
 
+@published("path", whole=True)
 def add_insight(
     path: Path,
     source: Path,

@@ -20,6 +20,7 @@ from models.bundle import LayerEntry
 from models.errors import ImageError
 from models.images import Framing, Limits, decode_image
 from training.features.summaries import SUMMARY
+from training.places.reading import read_photo
 
 COUNT = 9  # a channel
 TILE = 48  # px
@@ -136,7 +137,9 @@ def cut_sprites(
 
         def cut(photo: int) -> None:
             try:
-                view = Image.fromarray(decode_image(paths[photo].read_bytes(), framing, limits))
+                view = Image.fromarray(
+                    decode_image(read_photo(paths[photo], limits), framing, limits)
+                )
             except (ImageError, OSError):
                 return
             tiles: dict[tuple[int, ...], bytes] = {}

@@ -252,7 +252,10 @@ def _trial_photos(material: Material) -> list[np.ndarray]:
     chosen = [validation[place] for place in spread(len(validation), TRUST_PHOTOS)]
     paths = [material.photos[index].path for index in chosen]
     pictures = still_readable(
-        paths, TRUST_PHOTOS, lambda data: decode_image(data, material.framing, material.limits)
+        paths,
+        TRUST_PHOTOS,
+        material.limits,
+        lambda data: decode_image(data, material.framing, material.limits),
     )
     return [pixels for _, pixels in pictures]
 

@@ -1,6 +1,6 @@
-"""Photos: from a folder or a list to labelled photos.
+"""Photos: from a folder, a list or shards (in a room of their own) to labelled photos.
 
-Doors: find, labels, levels, listing, pictures, table. Begin at find.py.
+Doors: find, labels, levels, listing, pictures, side_names, system_files, table. Begin at find.py.
 
 - find.py          folders or a CSV -> labelled photos, and what was left out and why
 - listing.py       what was found: photos, what was left out, and the table of it

@@ -2,10 +2,9 @@
 
 The only finder: every command looks at a folder through it. Layouts: class folders;
 `train/ validation/ test/`, each with class folders; or a CSV with the columns image,label and
-perhaps split and group. Nothing is decoded here.
+perhaps split and group; or shards, files that hold many photos. Nothing is decoded here.
 """
 
-import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,11 @@ from training.photos.folders import find_in_folders
 from training.photos.labels import join_labels
 from training.photos.listing import Listing, Skipped
 from training.photos.rows import find_in_table
+from training.photos.shards.find import find_in_shards, find_shards, list_packed
 from training.photos.system_files import ARCHIVES, system_name
 from training.photos.walk import walk
+from training.places.address import Url
+from training.places.place import real
 
 
 def find_photos(source: Path, merge_names: bool = False) -> Listing:
@@ -29,7 +31,13 @@ def find_photos(source: Path, merge_names: bool = False) -> Listing:
         PhotosError: no such place, folders or a CSV that cannot be understood, or no photo at all.
     """
     table = stat.S_ISREG(_mode(source))
-    listing = find_in_table(source) if table else find_in_folders(source)
+    if shards := find_shards(source):
+        listing = find_in_shards(shards, source)
+        if not listing.photos:
+            reason = listing.skipped[0].reason if listing.skipped else "it is empty"
+            raise PhotosError(f"{source} holds no labelled photo in shards; the first: {reason}")
+    else:
+        listing = find_in_table(source) if table else find_in_folders(source)
     if not listing.photos and table:
         reason = listing.skipped[0].reason if listing.skipped else "it has no rows"
         raise PhotosError(f"{source} names no photo that is there: {reason}")
@@ -50,20 +58,25 @@ def find_photos(source: Path, merge_names: bool = False) -> Listing:
 def find_files(source: Path, without: Path) -> tuple[list[Path], list[Skipped]]:
     """Find every file below `source`, or the one file, labelled or not; and what was left out.
 
+    Of shards it is the photos in them.
+
     Args:
         without: a file that is being written: it is no photo, though it may lie among them.
 
     Raises:
         PhotosError: no such place, or it cannot be read.
     """
-    if stat.S_ISREG(_mode(source, " and so holds no files: give a folder of photos, or one photo")):
+    mode = _mode(source, " and so holds no files: give a folder of photos, or one photo")
+    if shards := find_shards(source):
+        return list_packed(shards)
+    if stat.S_ISREG(mode):
         return [source], []
     try:
         found = walk(source, source)
     except OSError as error:
         raise PhotosError(f"{source} cannot be read: {error.strerror}") from error
-    own = os.path.realpath(without)
-    return [path for path in found.files if os.path.realpath(path) != own], found.skipped
+    own = real(without)
+    return [path for path in found.files if real(path) != own], found.skipped
 
 
 def refuse_among_photos(place: Path, source: Path, option: str) -> None:
@@ -72,8 +85,8 @@ def refuse_among_photos(place: Path, source: Path, option: str) -> None:
     Raises:
         StorageError: `place` is `source`, or inside it.
     """
-    base, wanted = Path(os.path.realpath(source)), Path(os.path.realpath(place))
-    if not source.is_dir() or not wanted.is_relative_to(base):
+    base, wanted = real(source), real(place)
+    if not wanted.is_relative_to(base) or not source.is_dir():
         return
     if not any(system_name(part) for part in wanted.relative_to(base).parts):  # seen by nobody
         raise StorageError(
@@ -89,7 +102,10 @@ def _mode(source: Path, advice: str = ": give a folder of class folders, or a CS
     except FileNotFoundError:
         raise PhotosError(f"{source} does not exist{advice}") from None
     except (OSError, ValueError) as error:
-        raise PhotosError(f"{source} cannot be read: {error}") from error
+        reason = str(error)
+        if isinstance(source, Url) and isinstance(error, OSError):
+            reason = f"{error.strerror}; credentials are taken from {source.environment}"
+        raise PhotosError(f"{source} cannot be read: {reason}") from error
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise PhotosError(f"{source} is a pipe or a device: give a folder, or a CSV on disk")
     return mode

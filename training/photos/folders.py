@@ -4,7 +4,6 @@ A folder that holds nothing but one folder is gone through. Where folders look l
 are rather sides, parts or years of one set, nothing is guessed: the run stops and says so.
 """
 
-import os
 from pathlib import Path
 
 from models.errors import PhotosError
@@ -20,6 +19,7 @@ from training.photos.listing import Listing, Photo, Skipped
 from training.photos.side_names import side_of, sides_of
 from training.photos.system_files import is_document, own_output
 from training.photos.walk import Found, Level, look_into, walk
+from training.places.place import real
 
 
 def find_in_folders(source: Path) -> Listing:
@@ -40,7 +40,7 @@ def find_in_folders(source: Path) -> Listing:
     else:
         outside += _add_classes(level, None, listing, set(), source)
     if outside:
-        first = f"{outside[0]} -> {os.path.realpath(outside[0])}"
+        first = f"{outside[0]} -> {real(outside[0])}"
         listing.notes.append(
             f"{len(outside):,} links lead out of {source} and are followed; the first: {first}"
         )
@@ -74,10 +74,10 @@ def _open(folder: Path) -> Level:
 
 def _leave_links_back(level: Level) -> None:
     """Set apart links to a folder that holds the level itself, or to a folder beside them."""
-    real = {folder: Path(os.path.realpath(folder)) for folder in level.folders}
-    here = Path(os.path.realpath(level.path))
-    own = {place for folder, place in real.items() if not folder.is_symlink()}
-    for folder, place in real.items():
+    places = {folder: real(folder) for folder in level.folders}
+    here = real(level.path)
+    own = {place for folder, place in places.items() if not folder.is_symlink()}
+    for folder, place in places.items():
         if folder.is_symlink() and (here.is_relative_to(place) or place in own):
             reason = f"a link to {place}, which is read already or holds it"
             level.folders.remove(folder)
@@ -91,17 +91,17 @@ def _descend(level: Level, listing: Listing, known: set[str] | None) -> Level:
     Args:
         known: inside a side, labels of the training side: a folder of that name is a class.
     """
-    visited = {os.path.realpath(level.path)}
+    visited = {real(level.path)}
     while len(level.folders) == 1 and all(map(is_document, level.files)):
         child = level.folders[0]
         folders, photos = peek(child)
-        if photos or not folders or os.path.realpath(child) in visited:
+        if photos or not folders or real(child) in visited:
             break
         if class_name(child) in (known or ()):
             break
         if known is None and side_of(child.name) and not sides_of(folders):
             break  # the only side that there is
-        visited.add(os.path.realpath(child))
+        visited.add(real(child))
         listing.notes.append(f"{level.path} holds nothing but {child.name}/: its folders are read")
         _leave_loose(level, listing)
         level = _open(child)

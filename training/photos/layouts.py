@@ -12,6 +12,7 @@ from training.photos.labels import composed, look_alike_key
 from training.photos.side_names import side_of, sides_of
 from training.photos.system_files import is_document, system_name
 from training.photos.walk import Level
+from training.places.place import Place
 
 Inner = tuple[list[str], bool]  # names of the folders inside one, and whether it holds photos
 
@@ -29,6 +30,10 @@ def class_name(folder: Path) -> str:
 
 def peek(folder: Path) -> Inner:
     """Names of the folders directly inside `folder`, and whether it holds files like photos."""
+    if isinstance(folder, Place):
+        inside = [child for child in folder.children() if not system_name(child.name)]
+        folders = [child.name for child in inside if child.is_dir()]
+        return sorted(folders), any(not (c.is_dir() or is_document(c)) for c in inside)
     folders, photos = [], False
     try:
         with os.scandir(folder) as entries:

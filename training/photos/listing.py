@@ -12,6 +12,7 @@ from typing import Any
 
 from models.errors import ImageError
 from training.photos.system_files import system_name
+from training.places.system import Unreachable
 from training.settings.console import Stages
 from training.settings.printable import printable
 
@@ -24,7 +25,8 @@ KINDS = {
     "image_too_large": "over a limit",
     "image_unreadable": "damaged",
     "image_empty": "empty",
-    "missing": "named by the list, but not there",
+    "missing": "named by the list, or found before, but not there",
+    "unreachable": "in a store that did not answer",
     "url": "addresses in the network: download them first",
     "bad-row": "rows without a photo and a label",
     "duplicate-row": "rows that name a photo again",
@@ -47,6 +49,7 @@ KINDS = {
     "document": "documents beside the class folders",
     "system": "kept by a system or a program",
 }
+_CAUSES = {PermissionError: "permission", FileNotFoundError: "missing", Unreachable: "unreachable"}
 QUIET = ("document", "system")  # nobody takes them for photos: never listed one by one
 
 
@@ -94,7 +97,7 @@ def unreadable(path: Path, error: ImageError | OSError) -> Skipped:
     """Describe a photo that could not be read, from what reading it raised."""
     if isinstance(error, ImageError):
         return Skipped(path, str(error), kind=error.code)
-    kind = "permission" if isinstance(error, PermissionError) else "unreadable"
+    kind = next((kind for cause, kind in _CAUSES.items() if isinstance(error, cause)), "unreadable")
     return Skipped(path, error.strerror or str(error), kind=kind)
 
 

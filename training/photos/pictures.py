@@ -11,6 +11,7 @@ from models.decoding.deep_pixels import SIXTEEN_BITS
 from models.errors import ImageError, PhotosError
 from models.images import Framing, Limits, decode_image, shrink_image
 from training.photos.listing import Photo
+from training.places.reading import read_photo
 
 PARITY_PHOTOS = 8
 SAMPLES = 8
@@ -20,14 +21,14 @@ T = TypeVar("T")
 
 
 def still_readable(
-    paths: Iterable[Path], most: int, read: Callable[[bytes], T]
+    paths: Iterable[Path], most: int, limits: Limits, read: Callable[[bytes], T]
 ) -> list[tuple[Path, T]]:
     """What `read` makes of the first files; one that vanished since is passed over."""
     found: list[tuple[Path, T]] = []
     for path in paths:
         if len(found) < most:
             with suppress(ImageError, OSError):
-                found.append((path, read(path.read_bytes())))
+                found.append((path, read(read_photo(path, limits))))
     return found
 
 
@@ -42,6 +43,7 @@ def for_parity(photos: Sequence[Photo], framing: Framing, limits: Limits) -> np.
     found = still_readable(
         (photo.path for photo in ordered),
         PARITY_PHOTOS,
+        limits,
         lambda data: decode_image(data, framing, limits),
     )
     if not found:
@@ -52,7 +54,7 @@ def for_parity(photos: Sequence[Photo], framing: Framing, limits: Limits) -> np.
 
 def _why_unreadable(path: Path, framing: Framing, limits: Limits) -> str:
     try:
-        decode_image(path.read_bytes(), framing, limits)
+        decode_image(read_photo(path, limits), framing, limits)
     except ImageError as error:
         return str(error)
     except OSError as error:
@@ -71,6 +73,7 @@ def for_samples(
     found = still_readable(
         sorted(labels, key=labels.__getitem__),
         SAMPLES,
+        limits,
         lambda data: shrink_image(data, SAMPLE_PX, limits, framing.levels or SIXTEEN_BITS),
     )
     return [(picture, labels[path]) for path, picture in found]

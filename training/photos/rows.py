@@ -1,22 +1,26 @@
 """Rows of a CSV -> labelled photos: where each file is, and what its row lacks.
 
 Paths are relative to the CSV. They may be written as on another system: with backslashes, as
-`file://` addresses, with accents in another form. A photo that two rows name counts once.
+`file://` addresses, with accents in another form; or be addresses of a store. A photo that two
+rows name counts once.
 """
 
 import os
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from models.errors import PhotosError
+from models.errors import PhotosError, SettingError
 from training.photos.labels import composed
 from training.photos.listing import Listing, Photo, Skipped
 from training.photos.side_names import SIDES, sides_of
 from training.photos.table import DELIMITERS, Table, read_table
+from training.places.address import Listed, Url, as_place, is_address
+from training.places.place import absolute
+from training.settings.printable import without_secrets
 
 
 def find_in_table(source: Path) -> Listing:
@@ -27,12 +31,12 @@ def find_in_table(source: Path) -> Listing:
     """
     table = read_table(source)
     listing = Listing(notes=table.notes)
-    sides = _sides(source, table)
+    sides, listed = _sides(source, table), Listed()
     lines: dict[Photo, int] = {}
     for number, cells in table.rows:
         cell = {name: cells[at].strip() for name, at in table.columns.items() if at < len(cells)}
         image, label = cell.get("image", ""), composed(cell.get("label", ""))
-        path = source.parent / image
+        path = Path(without_secrets(image)) if is_address(image) else source.parent / image
         if len(cells) > table.width and any(extra.strip() for extra in cells[table.width :]):
             mark = DELIMITERS[table.delimiter]
             reason = f"line {number} has {len(cells)} cells, the header {table.width}: put a name "
@@ -40,11 +44,12 @@ def find_in_table(source: Path) -> Listing:
         elif not image or not label:
             reason = f"line {number} has no image or no label"
             listing.skipped.append(Skipped(path, reason, kind="bad-row"))
-        elif "://" in image and not image.startswith("file://"):
-            reason = f"line {number}: {image} is an address: download it, and name the file"
-            listing.skipped.append(Skipped(Path(image), reason, kind="url"))
         else:
-            place, wrong = _place(source.parent, image, table.encoding)
+            try:
+                place, wrong = _place(source.parent, image, table.encoding, listed)
+            except SettingError as error:
+                listing.skipped.append(Skipped(path, f"line {number}: {error}", kind="url"))
+                continue
             if wrong:
                 kind = "permission" if "permission" in wrong else "missing"
                 listing.skipped.append(Skipped(place, f"line {number}: {wrong}", kind=kind))
@@ -76,9 +81,9 @@ def _without_contradictions(listing: Listing, lines: dict[Photo, int]) -> Listin
     """Leave out every photo that has two labels: one of them is wrong."""
     rows: dict[str, list[Photo]] = defaultdict(list)
     for photo in lines:
-        rows[os.path.normpath(photo.path)].append(photo)
+        rows[absolute(photo.path)].append(photo)
     for photo, number in lines.items():
-        same = rows[os.path.normpath(photo.path)]
+        same = rows[absolute(photo.path)]
         labels = sorted({each.label for each in same})
         if len(labels) > 1:
             told = " and ".join(f"line {lines[each]} says {each.label}" for each in same[:3])
@@ -89,8 +94,16 @@ def _without_contradictions(listing: Listing, lines: dict[Photo, int]) -> Listin
     return listing
 
 
-def _place(base: Path, image: str, encoding: str) -> tuple[Path, str]:
-    """Where a photo is, and what is wrong with it; empty if nothing is."""
+def _place(base: Path, image: str, encoding: str, listed: Listed) -> tuple[Path, str]:
+    """Where a photo is, and what is wrong with it; empty if nothing is.
+
+    Raises:
+        SettingError: it is an address that cannot be read.
+    """
+    if is_address(image) and not image.startswith("file://"):
+        return _elsewhere([as_place(image)], listed)
+    if isinstance(base, Url):
+        return _elsewhere([_below(base, name) for name in _spellings(image, encoding)], listed)
     wrong = ""
     for name in _spellings(image, encoding):
         try:
@@ -106,6 +119,28 @@ def _place(base: Path, image: str, encoding: str) -> tuple[Path, str]:
             wrong = wrong or f"{what}, not a file: {base / name}"
     tried = base / image.replace("\\", "/")
     return tried, wrong or f"no such file: tried {tried}"
+
+
+def _below(base: Url, name: str) -> Path:
+    """Join: a store takes `..` for a name, and has no root."""
+    place: Path = base
+    for part in name.split("/"):
+        if part not in ("", "."):
+            place = place.parent if part == ".." else place / part
+    return place
+
+
+def _elsewhere(places: Sequence[Path], listed: Listed) -> tuple[Path, str]:
+    """The same of the first place that is there, without a request for each."""
+    for place in places:
+        try:
+            fact = listed.find(place) if isinstance(place, Url) else None
+        except OSError as error:
+            return place, f"{error.strerror}: {place}"
+        if fact and isinstance(place, Url):
+            wrong = f"a folder, not a file: {place}" if fact.folder else ""
+            return place.with_fact(fact), wrong
+    return places[0], f"no such file: tried {places[0]}"
 
 
 def _spellings(image: str, encoding: str) -> Iterator[str]:

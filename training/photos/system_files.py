@@ -9,6 +9,8 @@ import os
 import re
 from pathlib import Path
 
+from training.places.place import Place
+
 _NAMES = {
     # storage boxes: Synology, QNAP, NetApp, Western Digital
     "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp", "~snapshot",
@@ -48,6 +50,7 @@ _PATTERNS = {
 _COMPILED = {re.compile(pattern, re.DOTALL): kind for pattern, kind in _PATTERNS.items()}
 _BUNDLE = "manifest.json"
 _GRAPHS = ("predict.onnx", "model.keras")
+_SAVED_MODEL = "saved_model.pb"  # TensorFlow's
 CACHE_TAG = "CACHEDIR.TAG"  # by convention in every folder that holds only what can be remade
 
 
@@ -64,12 +67,14 @@ def system_name(name: str) -> str | None:
 
 def own_output(folder: Path) -> str | None:
     """Whether a folder is no place for photos: `a saved model` or `a cache`; None: it is."""
-    # Unlike Path.is_file, os.path.isfile answers where it may not look.
-    if os.path.isfile(folder / _BUNDLE) and any(os.path.isfile(folder / g) for g in _GRAPHS):
+    if isinstance(folder, Place):  # one listing instead of a request for each name
+        names = {child.name for child in folder.children() if child.is_file()}
+    else:  # unlike Path.is_file, os.path.isfile answers where it may not look
+        known = (_BUNDLE, *_GRAPHS, _SAVED_MODEL, CACHE_TAG)
+        names = {name for name in known if os.path.isfile(folder / name)}
+    if _SAVED_MODEL in names or (_BUNDLE in names and names.intersection(_GRAPHS)):
         return "a saved model"
-    if os.path.isfile(folder / "saved_model.pb"):
-        return "a saved model"
-    return "a cache" if os.path.isfile(folder / CACHE_TAG) else None
+    return "a cache" if CACHE_TAG in names else None
 
 
 # What people keep beside their class folders, and what no camera writes.

@@ -32,7 +32,7 @@ _BOMS = [
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 ]
-_PHOTO_ENDS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif")
+PHOTO_ENDS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif")
 
 
 @dataclass
@@ -146,7 +146,7 @@ def _columns(path: Path, header: Sequence[str], delimiter: str) -> dict[str, int
     found = {wanted: _find(header, wanted) for wanted in SYNONYMS}
     if not (found["image"] and found["label"]):
         cells = sorted(name.strip() for name in header)
-        first = any(cell.lower().endswith(_PHOTO_ENDS) for cell in cells)
+        first = any(cell.lower().endswith(PHOTO_ENDS) for cell in cells)
         advice = f"; line 1 looks like a photo: put the line image{delimiter}label above it"
         raise PhotosError(
             f"{path}: expected the columns image,label; found {', '.join(cells) or 'no rows'} "

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from training.photos.listing import Skipped
 from training.photos.system_files import own_output, system_name
+from training.places.place import Place
 
 _Identity = tuple[int, int]  # device and inode
 
@@ -37,9 +38,8 @@ class Found:
 def look_into(folder: Path) -> Level:
     """List one folder, and set apart what is no photo. Raises OSError if it cannot be read."""
     level = Level(folder)
-    for name in sorted(os.listdir(folder)):
-        path = folder / name
-        if kind := system_name(name):
+    for path in _inside(folder):
+        if kind := system_name(path.name):
             reason = f"kept by a system or a program: {kind}"
             level.skipped.append(Skipped(path, reason, kind="system"))
             continue
@@ -61,6 +61,13 @@ def look_into(folder: Path) -> Level:
     return level
 
 
+def _inside(folder: Path) -> list[Path]:
+    """Whatever lies directly in a folder, in order of name."""
+    if isinstance(folder, Place):
+        return sorted(folder.children())
+    return [folder / name for name in sorted(os.listdir(folder))]
+
+
 def walk(top: Path, root: Path) -> Found:
     """Find every file below `top`, in order of name; one file under several names once.
 
@@ -70,6 +77,8 @@ def walk(top: Path, root: Path) -> Found:
     Raises:
         OSError: `top` itself cannot be read.
     """
+    if isinstance(top, Place):
+        return _walk_elsewhere(top)
     found, base = Found(), os.path.realpath(root)
     found.outside += [top] if top.is_symlink() and _out(top, base) else []
     seen: dict[tuple[int, ...], Path] = {}
@@ -114,6 +123,19 @@ def walk(top: Path, root: Path) -> Found:
         else:
             seen[key] = path
             found.files.append(path)
+    found.files.sort()
+    found.skipped.sort(key=lambda item: item.path)
+    return found
+
+
+def _walk_elsewhere(top: Place) -> Found:
+    """The same where there are no links, no rights and no second names."""
+    found, waiting = Found(), [look_into(top)]
+    while waiting:
+        level = waiting.pop()
+        found.skipped += level.skipped
+        found.files += level.files
+        waiting += map(look_into, level.folders)
     found.files.sort()
     found.skipped.sort(key=lambda item: item.path)
     return found

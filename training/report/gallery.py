@@ -14,6 +14,7 @@ import numpy as np
 from models.errors import ImageError
 from models.images import Limits, shrink_image
 from training.photos.listing import Photo
+from training.places.reading import read_photo
 from training.settings.printable import printable
 
 PER_CELL = 12
@@ -74,7 +75,7 @@ def build_gallery(tested: ClassifiedPhotos, limits: Limits, workers: int = 1) ->
 
     def shrink(row: int) -> bytes | None:
         with suppress(ImageError, OSError):  # it was moved or changed since
-            return shrink_image(tested.photos[row].path.read_bytes(), THUMBNAIL_PX, limits)
+            return shrink_image(read_photo(tested.photos[row].path, limits), THUMBNAIL_PX, limits)
         return None
 
     with ThreadPoolExecutor(workers) as pool:

@@ -93,7 +93,7 @@ def worst_mistakes(
         return shrink_image(data, MISTAKE_PX, limits), square
 
     found = []
-    for path, (picture, square) in still_readable(by_path, MISTAKES, read):
+    for path, (picture, square) in still_readable(by_path, MISTAKES, limits, read):
         row = by_path[path]
         answer, truth = int(predicted[row]), int(tested.truth[row])
         over: list[bytes] = []

@@ -21,6 +21,7 @@ from training.features.backbone import Compiled, compile_backbone
 from training.heads.held_out import ENOUGH
 from training.heads.out_of_core import fit_on_all
 from training.photos.levels import settle_levels
+from training.places.bundles import published
 from training.prepare import list_photos, open_cache, prepare
 from training.results import Dataset, measure_head
 from training.search.candidate import config_for, train_candidate
@@ -50,6 +51,7 @@ def study_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.study.jsonl")
 
 
+@published(kept=True)
 def search(
     source: Path, out: Path, config: FitConfig, budget: SearchBudget, stages: Stages
 ) -> Manifest:

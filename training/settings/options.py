@@ -12,6 +12,20 @@ from training.settings.config import FitConfig
 from training.settings.setting import Setting, default_in_words, option_name
 
 
+class LocalPath(click.Path):
+    """A path of this machine; an address would be taken for a folder called `s3:`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Make a path. Raises BadParameter for an address."""
+        scheme, mark, _ = str(value).partition("://")
+        if mark:
+            self.fail(f"{scheme}:// is an address: give a path of this machine", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+LOCAL = LocalPath(path_type=Path)
+
+
 def settings(
     *names: str, of: type = FitConfig
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -41,7 +55,7 @@ def _option(entry: Field[Any]) -> Callable[..., Any]:
         read = _numbers if int in get_args(kind) else _names
         return click.option(f"--{name}", callback=read, help=text)
     if kind is Path:
-        return click.option(f"--{name}", type=click.Path(path_type=Path), help=text)
+        return click.option(f"--{name}", type=LOCAL, help=text)
     choice = click.Choice(known.choices) if known.choices else kind
     return click.option(f"--{name}", type=choice, default=entry.default, help=text)
 
