@@ -22,6 +22,7 @@ LayerscopeError
 ├── PhotosError           a folder or list of photos nothing can be learnt from
 ├── SettingError          a setting out of its range, or two that contradict each other
 ├── Diverged              training whose loss is no longer a number
+├── ClusterError          a Ray cluster that cannot be reached, or do what was asked of it
 └── StorageError          a place that cannot be written: read-only, full, taken
 
 Each message says what came, what was expected and what to change. `code` is the short
@@ -212,6 +213,12 @@ class Diverged(LayerscopeError):
             f"the loss is not a number at step {step}, where the learning rate was {rate:.2g}; "
             f"try --learning-rate {largest / 10:.2g}, or --warm-up 0.2"
         )
+
+
+class ClusterError(LayerscopeError):
+    """A Ray cluster that cannot be reached, or a node of it that cannot do its part."""
+
+    code = "cluster"
 
 
 class StorageError(LayerscopeError):

@@ -18,16 +18,18 @@ MAY_IMPORT = {
 BELOW = {
     "settings": set(),
     "photos": {"settings"},
+    "scale": {"settings", "photos"},
     "sides": {"settings", "photos"},
-    "evaluation": {"settings", "photos", "sides"},
-    "features": {"settings", "photos"},
+    "evaluation": {"settings", "photos", "scale", "sides"},
+    "features": {"settings", "photos", "scale"},
     "optimisation": {"settings", "evaluation"},
     "heads": {"settings", "evaluation", "optimisation"},
-    "doctor": {"settings", "photos", "sides", "features", "evaluation", "heads"},
+    "doctor": {"settings", "photos", "scale", "sides", "features", "evaluation", "heads"},
     "fine_tuning": {
-        *("settings", "photos", "sides", "evaluation", "features", "heads", "optimisation"),
+        *("settings", "photos", "scale", "sides", "evaluation", "features", "heads"),
+        "optimisation",
     },
-    "insight": {"settings", "photos", "sides", "features", "doctor", "heads"},
+    "insight": {"settings", "photos", "scale", "sides", "features", "doctor", "heads"},
     "report": {"settings", "photos", "sides", "evaluation", "optimisation"},
 }
 ABOVE = {

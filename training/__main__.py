@@ -14,25 +14,27 @@ import click
 
 from models.building.backbones import BACKBONES
 from models.bundle import Bundle
-from models.classifier import Classifier
-from models.cores import usable_cores
 from training.adopt.config import AdoptConfig
 from training.command import FOLDER, command, quiet, training
 from training.command_output import bundle_facts, finish, left_out_facts, summary
 from training.exporting.config import ExportConfig
+from training.scale.choose import choose_workers
+from training.scale.portable import PortableClassifier
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
 from training.settings.options import settings
 from training.settings.printable import printable
 from training.settings.quiet import load_keras
 
+ENGINE_SETTINGS = ("engine", "address")
 SEARCH_SETTINGS = (
     "backbone", "weights", "size", "resize", "fraction", "seed", "validation_share", "test_share",
-    "threads", "max_megapixels", "more_formats", "insight", "layers", "exclude", "merge_names",
-    "leave_out_small", "int8",
+    "threads", *ENGINE_SETTINGS, "max_megapixels", "more_formats", "insight", "layers", "exclude",
+    "merge_names", "leave_out_small", "int8",
 )  # fmt: skip
 CHECK_SETTINGS = (
-    "backbone", "weights", "size", "threads", "max_megapixels", "more_formats", "merge_names",
+    "backbone", "weights", "size", "threads", *ENGINE_SETTINGS, "max_megapixels", "more_formats",
+    "merge_names",
 )  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @click.option("--against", type=FOLDER, metavar="OTHER",
               help="Bundle to compare with, on the same photos.")  # fmt: skip
 @settings("precision", of=PredictConfig)
-@settings("merge_names")
+@settings("merge_names", *ENGINE_SETTINGS)
 @summary
 @quiet
 def evaluate(
@@ -87,22 +89,21 @@ def evaluate(
     merge_names: bool,
     summary: Path | None,
     quiet: bool,
+    **engine: Any,
 ) -> None:
     """Measure BUNDLE on labelled PHOTOS (those of test/, if there is one); prints JSON."""
     from training.evaluation.compare import compare_bundles
     from training.evaluation.evaluate import evaluate_bundle
 
-    stages, models = Stages(quiet), []
+    stages, models, workers = Stages(quiet), [], choose_workers(FitConfig(**engine))
     for path in (bundle, *([against] if against else [])):
         opened = Bundle(path)
         opened.verify()
-        models.append(Classifier(opened, precision=precision))
+        models.append(PortableClassifier(opened, precision))
     if len(models) == 1:
-        numbers = evaluate_bundle(
-            models[0], photos, usable_cores(), stages=stages, merge_names=merge_names
-        )
+        numbers = evaluate_bundle(models[0], photos, workers, stages, merge_names)
     else:
-        numbers = compare_bundles(models[0], models[1], photos, usable_cores(), stages, merge_names)
+        numbers = compare_bundles(models[0], models[1], photos, workers, stages, merge_names)
     if summary and str(summary) != "-":
         finish([], summary, numbers)
     finish([], Path("-"), numbers)
@@ -114,17 +115,25 @@ def evaluate(
 @click.option("--out", type=FOLDER, required=True,
               help="File to write, *.jsonl, one line for each photo.")  # fmt: skip
 @settings(of=PredictConfig)
+@settings(*ENGINE_SETTINGS)
 @summary
 @quiet
 def predict(
-    bundle: Path, photos: Path, out: Path, summary: Path | None, quiet: bool, **chosen: Any
+    bundle: Path,
+    photos: Path,
+    out: Path,
+    top: int,
+    precision: str,
+    summary: Path | None,
+    quiet: bool,
+    **engine: Any,
 ) -> None:
     """Predict every photo below PHOTOS, labelled or not."""
     from training.predict import predict_folder
 
-    config = PredictConfig(**chosen)
-    classifier = Classifier(Bundle(bundle), precision=config.precision)
-    counts = predict_folder(classifier, photos, out, config.top, Stages(quiet))
+    config, workers = PredictConfig(top, precision), choose_workers(FitConfig(**engine))
+    classifier = PortableClassifier(Bundle(bundle), config.precision)
+    counts = predict_folder(classifier, photos, out, config.top, Stages(quiet), workers)
     line = f"saved {out}: {counts.predicted} predictions, {counts.failed} files with an error"
     facts = {"predictions": str(out), "predicted": counts.predicted, "failed": counts.failed}
     finish([line], summary, facts | left_out_facts(counts.skipped))
@@ -133,7 +142,7 @@ def predict(
 @command
 @click.argument("bundle", type=FOLDER)
 @click.argument("photos", type=FOLDER)
-@settings("layers")
+@settings("layers", *ENGINE_SETTINGS)
 @click.option("--visualise", multiple=True, metavar="LAYER:CHANNEL",
               help="Also compute what excites this channel; repeatable.")  # fmt: skip
 @summary
@@ -145,12 +154,14 @@ def insight(
     visualise: tuple[str, ...],
     summary: Path | None,
     quiet: bool,
+    **engine: Any,
 ) -> None:
     """Find out with PHOTOS what each layer of BUNDLE detects, and add it to the bundle."""
     from training.insight.add import add_insight
 
     stages = Stages(quiet)
-    manifest, skipped = add_insight(bundle, photos, layers, visualise, stages)
+    workers = choose_workers(FitConfig(**engine))
+    manifest, skipped = add_insight(bundle, photos, layers, visualise, stages, workers)
     taken = sum(stages.seconds.values())
     line = f"saved {bundle}: version {manifest.version} has insight, in {taken:.0f} s"
     facts = {"bundle": str(bundle), "version": manifest.version}

@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from models.errors import PhotosError
-from models.runtime import Graph
 from training.doctor.examine import examine
 from training.doctor.exclusions import leave_out
 from training.doctor.near_copies import near_copies_of
@@ -26,6 +25,8 @@ from training.insight.write import choose_layers
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.listing import LEFT_OUT, Listing, say_left_out, say_notes
 from training.results import Dataset
+from training.scale.choose import choose_workers
+from training.scale.portable import PortableGraph
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.sides.remembered import read_sides, shares_of, split_settings
@@ -197,11 +198,12 @@ def features_of(
     if cache.renewed:
         stages.say(f"the cache {cache.path.name} could not be read and was made anew")
     watched = choose_layers(compiled.layers, config.layers) if config.insight else []
-    graph = Graph(compiled.graph_with([compiled.vector, *(layer.name for layer in watched)]))
+    outputs = [compiled.vector, *(layer.name for layer in watched)]
+    graph, workers = PortableGraph(compiled.graph_with(outputs)), choose_workers(config)
     with stages.counted("compute features", len(listing.photos), "photos") as advance:
         summaries = LayerSummaries(watched) if watched else None
         features = compute_features(
-            listing.photos, graph, cache, config.workers, advance, summaries, compiled.vector
+            listing.photos, graph, cache, workers, advance, summaries, compiled.vector
         )
     if not features.photos:
         reason = features.skipped[0].reason

@@ -4,7 +4,6 @@ from contextlib import closing
 from pathlib import Path
 
 from models.errors import SettingError, StorageError
-from models.runtime import Graph
 from training.doctor.examine import Checkup, examine
 from training.doctor.exclusions import leave_out, write_list
 from training.doctor.near_copies import near_copies_of
@@ -16,6 +15,8 @@ from training.features.compute import compute_features
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.levels import settle_levels
 from training.photos.listing import Skipped, say_left_out, say_notes
+from training.scale.choose import choose_workers
+from training.scale.portable import PortableGraph
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
@@ -41,13 +42,14 @@ def check(
         listing = leave_out(listing, source, exclude)
     config = settle_levels(listing, config, stages)
     compiled = compile_backbone(config, stages)
-    graph = Graph(compiled.graph_with(["features"]))
+    graph = PortableGraph(compiled.graph_with(["features"]))
     cache = FeatureCache(
         config.cache, config.row.name, compiled.identity, config.framing, config.limits
     )
     with closing(cache):
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
-            features = compute_features(listing.photos, graph, cache, config.workers, advance)
+            workers = choose_workers(config)
+            features = compute_features(listing.photos, graph, cache, workers, advance)
         appearances = cache.appearances()
         with stages.stage("look for near copies"):
             near = near_copies_of(features, cache)

@@ -3,7 +3,7 @@
 Doors: backbone, cache, compute, int8, summaries, thumbnails. Begin at compute.py.
 
 - backbone.py    the backbone compiled to ONNX once and kept; a head attached; parity checked
-- compute.py     photos -> pooled features, in threads, from the cache where it has them
+- compute.py     photos -> pooled features, in threads or on a cluster, or from the cache
 - cache.py       features on disk, by the content of the photo
 - int8.py        the backbone in INT8, and what it answers for the validation photos, kept
 - thumbnails.py  size, type and a thumbnail of each photo, for the doctor

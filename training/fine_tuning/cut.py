@@ -11,9 +11,9 @@ from models.building import export
 from models.building.head import Head
 from models.bundle import LayerEntry
 from models.errors import SettingError, UnknownLayer
-from models.runtime import Graph
 from training.fine_tuning.folded import fold
 from training.heads.neural import trainable_head
+from training.scale.portable import PortableGraph
 
 DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
 
@@ -39,7 +39,7 @@ class Upper:
 
     cut: str  # name of the layer
     tensor: Any  # its output, in Keras
-    lower: Graph  # photos -> `cut`
+    lower: PortableGraph  # photos -> `cut`
     model: keras.Model  # from the cut to logits
     dense: list[keras.layers.Dense | None]  # the head's own layers
 
@@ -87,7 +87,7 @@ def cut_network(
         precision: `float32` or `bfloat16`, of the matrix products above the cut in training.
     """
     tensor = backbone.get_layer(cut).output
-    lower = Graph(export.to_onnx(backbone, {"cut": tensor}))
+    lower = PortableGraph(export.to_onnx(backbone, {"cut": tensor}))
     inner, maps = keras.Input(tensor.shape[1:]), keras.Input(tensor.shape[1:])
     blocks = keras.Model(
         inner, fold(keras.Model(tensor, backbone.output), inner, tensor, precision)

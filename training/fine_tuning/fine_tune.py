@@ -38,6 +38,7 @@ from training.optimisation.loop import train, validation_logits
 from training.optimisation.optimiser import numbers
 from training.optimisation.tracking import Tracker, observer
 from training.optimisation.training_set import TrainingSet
+from training.scale.choose import choose_workers
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.hyperparameters import (
@@ -145,7 +146,7 @@ def _compute(
     ]
     with stages.counted("compute views", len(keys), "views") as advance:
         recipe, lower = view_recipe(config), planned.upper.lower
-        compute_views(views, recipe, lower, store, config.workers, progress=advance)
+        compute_views(views, recipe, lower, store, choose_workers(config), progress=advance)
 
 
 def _training_set(start: Start, seed: int, plan: Plan, store: MapStore) -> TrainingSet:

@@ -12,7 +12,6 @@ from typing import Any
 from models.bundle import Bundle, LayerEntry, Manifest, check_target, new_bundle, seal
 from models.errors import PhotosError, SettingError, UnknownChannel, UnknownLayer
 from models.insight import INDEX
-from models.runtime import Graph
 from training.doctor.near_copies import near_copies_of
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
@@ -20,6 +19,8 @@ from training.features.summaries import LayerSummaries
 from training.insight.write import Material, choose_layers, write_insight
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.listing import Skipped, say_left_out, say_notes
+from training.scale.engine import Workers
+from training.scale.portable import PortableGraph
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.sides.remembered import read_sides, shares_of, split_settings
@@ -37,6 +38,7 @@ def add_insight(
     layers: Sequence[str],
     visualised: Sequence[str],
     stages: Stages,
+    workers: Workers | None = None,
 ) -> tuple[Manifest, list[Skipped]]:
     """Find out with the photos of `source` what a bundle's layers detect; write it anew.
 
@@ -46,6 +48,7 @@ def add_insight(
         path: the bundle.
         layers: names of layers; none: every block.
         visualised: `LAYER:CHANNEL` of channels to compute a picture for, from noise.
+        workers: threads, or a cluster; None: a thread for each core.
 
     Raises:
         LayerscopeError: the bundle, a name or the photos are unusable; the bundle is left
@@ -61,16 +64,17 @@ def add_insight(
         raise PhotosError(f"{path} has no layer with feature maps to look into")
     settings = {key: manifest.training[key] for key in LISTING_SETTINGS if key in manifest.training}
     config = FitConfig(**settings)
+    workers = config.workers if workers is None else workers
     refuse_among_photos(config.cache, source, "the cache")
     listing = find_photos(source, config.merge_names)
     say_notes(stages, listing)
-    graph = Graph(bundle.read("layers.onnx"))
+    graph = PortableGraph(bundle.read("layers.onnx"))
     identity = (manifest.backbone["name"], str(manifest.backbone.get("weights", path.name)))
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
     with closing(cache), new_bundle(path) as folder:
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
             features = compute_features(
-                listing.photos, graph, cache, config.workers, advance, LayerSummaries(watched)
+                listing.photos, graph, cache, workers, advance, LayerSummaries(watched)
             )
         say_left_out(stages, skipped := listing.skipped + features.skipped, source)
         known = read_sides(path, split_settings(config))
