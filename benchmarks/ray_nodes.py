@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def compute(photos: list[Photo], address: str, cache: Path) -> tuple[Features, float]:
-    """Compute features on a cluster whose processes have started; returns them and seconds."""
+    """Compute features on a cluster; returns them, and the seconds with the start of its processes."""
     config = FitConfig(cache=cache)
     compiled = compile_backbone(config, Stages(quiet=True))
     graph, engine = PortableGraph(compiled.graph_with(["features"])), Cluster(address, cache)
