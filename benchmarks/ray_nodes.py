@@ -1,8 +1,8 @@
 """Measure how much faster two nodes of a Ray cluster are than one, each of one core.
 
 Photos are made by turning, cropping and lightening those of a folder. The same run computes
-their features on one node, then on two, with the default backbone and empty caches; the files
-are read once before. The machine needs two free cores.
+their features on one node, then on two, with the default backbone and empty caches. Seconds
+include the start of the processes that compute. The machine needs two free cores.
 
     python -m benchmarks.ray_nodes PHOTOS [--photos 10000]
 """
@@ -18,7 +18,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from tests.ray_cluster import running
 from training.features.backbone import compile_backbone
-from training.features.compute import Features, compute_features
+from training.features.compute import compute_features
 from training.photos.find import find_photos
 from training.photos.listing import Photo
 from training.prepare import open_cache
@@ -39,27 +39,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="ray") as name:
         place = Path(name)
         photos = augment(find_photos(chosen.photos).photos, chosen.count, place / "photos")
+        config = FitConfig(cache=place / "cache")
+        compiled = compile_backbone(config, Stages(quiet=True))
         rates, found = [], []
         for nodes in (1, 2):
-            (place / str(nodes)).mkdir()
-            with running(place / str(nodes), nodes) as cluster:
-                features, seconds = compute(photos, cluster.address, place / f"cache{nodes}")
+            kept = open_cache(compiled, config, place / str(nodes))
+            with running(place / str(nodes), nodes) as cluster, closing(kept):
+                engine = Cluster(cluster.address, place / str(nodes))
+                graph = PortableGraph(compiled.graph_with(["features"]))
+                started = time.perf_counter()
+                features = compute_features(photos, graph, kept, engine)
+                seconds = time.perf_counter() - started
             rates.append(len(photos) / seconds)
             found.append(features)
             print(f"{nodes} node(s) of one core: {rates[-1]:.1f} photos/s, {seconds:.1f} s")
     same = found[0].vectors.tobytes() == found[1].vectors.tobytes()
     print(f"ratio {rates[1] / rates[0]:.2f} (at least {LEAST_RATIO}); equal bit for bit: {same}")
-
-
-def compute(photos: list[Photo], address: str, cache: Path) -> tuple[Features, float]:
-    """Compute features on a cluster; returns them, and the seconds with the start of its processes."""
-    config = FitConfig(cache=cache)
-    compiled = compile_backbone(config, Stages(quiet=True))
-    graph, engine = PortableGraph(compiled.graph_with(["features"])), Cluster(address, cache)
-    with closing(open_cache(compiled, config)) as kept:
-        started = time.perf_counter()
-        features = compute_features(photos, graph, kept, engine)
-        return features, time.perf_counter() - started
 
 
 def augment(photos: list[Photo], count: int, folder: Path) -> list[Photo]:

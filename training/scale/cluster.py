@@ -142,7 +142,7 @@ class _Run:
         except errors.RayTaskError as error:
             if isinstance(error.cause, ClusterError):
                 raise ClusterError(str(error.cause)) from None
-            if isinstance(error.cause, ImportError):
+            if isinstance(error.cause, ImportError) or "failed to import" in str(error.cause):
                 raise ClusterError(
                     f"a node cannot import Layerscope ({error.cause}): every node needs the same "
                     "sources at the same path, and the packages of requirements-scale.txt"
