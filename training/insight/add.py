@@ -48,7 +48,7 @@ def add_insight(
         path: the bundle.
         layers: names of layers; none: every block.
         visualised: `LAYER:CHANNEL` of channels to compute a picture for, from noise.
-        workers: threads, or a cluster; None: a thread for each core.
+        workers: threads, 1 or more, or a cluster; None: a thread for each core.
 
     Raises:
         LayerscopeError: the bundle, a name or the photos are unusable; the bundle is left
@@ -62,9 +62,7 @@ def add_insight(
     wanted = [_channel(text, manifest.layers) for text in visualised]
     if not watched:
         raise PhotosError(f"{path} has no layer with feature maps to look into")
-    settings = {key: manifest.training[key] for key in LISTING_SETTINGS if key in manifest.training}
-    config = FitConfig(**settings)
-    workers = config.workers if workers is None else workers
+    config = _config_of(manifest)
     refuse_among_photos(config.cache, source, "the cache")
     listing = find_photos(source, config.merge_names)
     say_notes(stages, listing)
@@ -73,9 +71,8 @@ def add_insight(
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
     with closing(cache), new_bundle(path) as folder:
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
-            features = compute_features(
-                listing.photos, graph, cache, workers, advance, LayerSummaries(watched)
-            )
+            threads, records = workers or config.workers, LayerSummaries(watched)
+            features = compute_features(listing.photos, graph, cache, threads, advance, records)
         say_left_out(stages, skipped := listing.skipped + features.skipped, source)
         known = read_sides(path, split_settings(config))
         near = near_copies_of(features, cache)
@@ -95,6 +92,12 @@ def add_insight(
         if wanted:
             _visualise(folder, manifest.layers, wanted, index, config.seed, stages)
         return seal(folder, manifest.model_copy(update={"files": {}}), path), skipped
+
+
+def _config_of(manifest: Manifest) -> FitConfig:
+    """Return the settings that photos were listed and divided by when the model was trained."""
+    known = {key: manifest.training[key] for key in LISTING_SETTINGS if key in manifest.training}
+    return FitConfig(**known)
 
 
 def _copy_files(bundle: Bundle, folder: Path) -> None:
