@@ -194,19 +194,25 @@ def test_a_node_that_does_not_see_the_cache_sends_its_results(cluster, photos, e
     engine = Cluster(cluster.address, there / "shards", SHARD)
     cache = FeatureCache(there, "colours", "by hand", Framing(64))
     listing = [Photo(path, "red") for path in sorted(photos.iterdir())]
-    seen = threading.Event()
+    hidden, written, ended = [], set(), threading.Event()
 
-    def hide(done):
-        for mark in (there / "shards").glob("*/.seen-*"):  # as on a disk of its own
-            mark.unlink()
-            seen.set()
+    def hide():
+        """Remove the mark at once: to the nodes it is as if the folder were on another disk."""
+        while not ended.is_set():
+            for mark in (there / "shards").glob("*/.seen-*"):
+                mark.unlink()
+                hidden.append(mark)
+            written.update((there / "shards").glob(SHARDS))
+            time.sleep(0.001)
 
-    hide_at = threading.Thread(target=lambda: [hide(0) or time.sleep(0.001) for _ in range(2000)])
-    hide_at.start()
+    hiding = threading.Thread(target=hide)
+    hiding.start()
     found = compute_features(listing, PortableGraph(colour_graph()), cache, engine)
-    hide_at.join()
+    ended.set()
+    hiding.join()
     cache.close()
-    assert seen.is_set()
+    assert len(hidden) == 1
+    assert not written  # they came through Ray, and went into the cache
     assert_equal(found, expected)
 
 
