@@ -24,6 +24,7 @@ LayerscopeError
 ├── SettingError          a setting out of its range, or two that contradict each other
 ├── Diverged              training whose loss is no longer a number
 ├── WorkerLost            a worker of a cluster that is gone, or never came
+├── ClusterError          a Ray cluster that cannot be reached, or do what was asked of it
 └── StorageError          a place that cannot be written: read-only, full, taken
 
 Each message says what came, what was expected and what to change. `code` is the short
@@ -232,6 +233,12 @@ class WorkerLost(LayerscopeError):
             "a worker is gone or cannot be reached: start all workers again, they go on after the "
             f"last whole epoch ({reason})"
         )
+
+
+class ClusterError(LayerscopeError):
+    """A Ray cluster that cannot be reached, or a node of it that cannot do its part."""
+
+    code = "cluster"
 
 
 class StorageError(LayerscopeError):

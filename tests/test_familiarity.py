@@ -128,7 +128,7 @@ def test_a_prediction_set_is_never_empty(believed, tmp_path):
 def test_the_service_and_predict_say_the_same(believed, tmp_path):
     (tmp_path / "grey.png").write_bytes(picture(GREY))
     predict_folder(Classifier(Bundle(believed)), tmp_path / "grey.png", tmp_path / "out.jsonl", 5,
-                   Stages(quiet=True))  # fmt: skip
+                   Stages(quiet=True), workers=1)  # fmt: skip
     line = json.loads((tmp_path / "out.jsonl").read_text())
     client = create_app([believed], Settings()).test_client()
     answer = client.post("/predict", data=picture(GREY)).json

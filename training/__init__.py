@@ -16,6 +16,7 @@ Rooms, each with a tour of its own; a room imports only from those above it:
 
 - settings/      every setting with its range, the options of the commands, progress
 - photos/        folders and lists -> labelled photos
+- scale/         the same work for many photos, in threads or on a Ray cluster
 - sides/         labelled photos -> train, validation and test, without a copy on two of them
 - evaluation/    predictions -> numbers to believe
 - features/      each photo once through the frozen backbone, kept on disk

@@ -13,13 +13,12 @@ import click
 
 from models.building.backbones import BACKBONES
 from models.bundle import Bundle
-from models.cores import usable_cores
-from models.examine import open_classifier
 from training.adopt.config import AdoptConfig
 from training.command import BUNDLE, PLACE, command, end_after, quiet, training
 from training.command_output import bundle_facts, finish, left_out_facts, summary
 from training.exporting.config import ExportConfig
 from training.places.bundles import folder_of
+from training.scale.choose import choose_workers, open_predictor
 from training.settings.cluster import read_cluster
 from training.settings.config import FitConfig, PredictConfig, SearchBudget
 from training.settings.console import Stages
@@ -27,13 +26,15 @@ from training.settings.options import LOCAL, settings
 from training.settings.printable import printable
 from training.settings.quiet import load_keras
 
+ENGINE_SETTINGS = ("engine", "address")
 SEARCH_SETTINGS = (
     "backbone", "weights", "size", "resize", "fraction", "seed", "validation_share", "test_share",
-    "device", "threads", "max_megapixels", "more_formats", "insight", "layers", "exclude",
-    "merge_names", "leave_out_small", "int8",
+    "device", "threads", *ENGINE_SETTINGS, "max_megapixels", "more_formats", "insight", "layers",
+    "exclude", "merge_names", "leave_out_small", "int8",
 )  # fmt: skip
 CHECK_SETTINGS = (
-    "backbone", "weights", "size", "device", "threads", "max_megapixels", "more_formats",
+    "backbone", "weights", "size", "device", "threads", *ENGINE_SETTINGS, "max_megapixels",
+    "more_formats",
     "merge_names",
 )  # fmt: skip
 
@@ -83,7 +84,7 @@ def imagenet(out: Path, backbone: str, quiet: bool) -> None:
 @click.option("--against", type=BUNDLE, metavar="OTHER",
               help="Bundle to compare with, on the same photos.")  # fmt: skip
 @settings("precision", "device", of=PredictConfig)
-@settings("merge_names")
+@settings("merge_names", *ENGINE_SETTINGS)
 @summary
 @quiet
 def evaluate(
@@ -95,23 +96,21 @@ def evaluate(
     merge_names: bool,
     summary: Path | None,
     quiet: bool,
+    **engine: Any,
 ) -> None:
     """Measure BUNDLE on labelled PHOTOS (those of test/, if there is one); prints JSON."""
     from training.evaluation.compare import compare_bundles
     from training.evaluation.evaluate import evaluate_bundle
 
-    stages, models = Stages(quiet), []
+    stages, models, workers = Stages(quiet), [], choose_workers(FitConfig(**engine))
     for path in (bundle, *([against] if against else [])):
         opened = Bundle(path)
         opened.verify()
-        models.append(open_classifier(opened, 1, precision, device))
-        stages.say(f"device: {models[-1].device}")
+        models.append(open_predictor(opened, precision, FitConfig(device=device, **engine), stages))
     if len(models) == 1:
-        numbers = evaluate_bundle(
-            models[0], photos, usable_cores(), stages=stages, merge_names=merge_names
-        )
+        numbers = evaluate_bundle(models[0], photos, workers, stages, merge_names)
     else:
-        numbers = compare_bundles(models[0], models[1], photos, usable_cores(), stages, merge_names)
+        numbers = compare_bundles(models[0], models[1], photos, workers, stages, merge_names)
     if summary and str(summary) != "-":
         finish([], summary, numbers)
     finish([], Path("-"), numbers)
@@ -123,6 +122,7 @@ def evaluate(
 @click.option("--out", type=PLACE, required=True,
               help="File to write, *.jsonl, one line for each photo.")  # fmt: skip
 @settings(of=PredictConfig)
+@settings(*ENGINE_SETTINGS)
 @summary
 @quiet
 def predict(
@@ -131,10 +131,11 @@ def predict(
     """Predict every photo below PHOTOS, labelled or not."""
     from training.predict import predict_folder
 
-    config, stages = PredictConfig(**chosen), Stages(quiet)
-    classifier = open_classifier(Bundle(bundle), 1, config.precision, config.device)
-    stages.say(f"device: {classifier.device}")
-    counts = predict_folder(classifier, photos, out, config.top, stages)
+    engine, stages = {name: chosen.pop(name) for name in ENGINE_SETTINGS}, Stages(quiet)
+    config = PredictConfig(**chosen)
+    asked = FitConfig(device=config.device, **engine)
+    classifier = open_predictor(Bundle(bundle), config.precision, asked, stages)
+    counts = predict_folder(classifier, photos, out, config.top, stages, choose_workers(asked))
     line = f"saved {out}: {counts.predicted} predictions, {counts.failed} files with an error"
     facts = {"predictions": str(out), "predicted": counts.predicted, "failed": counts.failed}
     finish([line], summary, facts | left_out_facts(counts.skipped))
@@ -143,7 +144,7 @@ def predict(
 @command
 @click.argument("bundle", type=PLACE)
 @click.argument("photos", type=PLACE)
-@settings("layers")
+@settings("layers", *ENGINE_SETTINGS)
 @click.option("--visualise", multiple=True, metavar="LAYER:CHANNEL",
               help="Also compute what excites this channel; repeatable.")  # fmt: skip
 @summary
@@ -155,12 +156,14 @@ def insight(
     visualise: tuple[str, ...],
     summary: Path | None,
     quiet: bool,
+    **engine: Any,
 ) -> None:
     """Find out with PHOTOS what each layer of BUNDLE detects, and add it to the bundle."""
     from training.insight.add import add_insight
 
     stages = Stages(quiet)
-    manifest, skipped = add_insight(bundle, photos, layers, visualise, stages)
+    workers = choose_workers(FitConfig(**engine))
+    manifest, skipped = add_insight(bundle, photos, layers, visualise, stages, workers)
     taken = sum(stages.seconds.values())
     line = f"saved {bundle}: version {manifest.version} has insight, in {taken:.0f} s"
     facts = {"bundle": str(bundle), "version": manifest.version}

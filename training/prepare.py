@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from models.device import open_graph
 from models.errors import PhotosError, SettingError
 from training.doctor.examine import examine
 from training.doctor.exclusions import leave_out
@@ -28,6 +27,7 @@ from training.insight.write import choose_layers
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.listing import LEFT_OUT, Listing, say_left_out, say_notes
 from training.results import Dataset
+from training.scale.choose import choose_workers, open_network
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.sides.remembered import read_sides, shares_of, split_settings
@@ -226,12 +226,11 @@ def features_of(
         stages.say(f"the cache {cache.path.name} could not be read and was made anew")
     watched = choose_layers(compiled.layers, config.layers) if config.insight else []
     asked = compiled.graph_with([compiled.vector, *(layer.name for layer in watched)])
-    graph, device = open_graph(asked, compiled.vector, config.device, config.framing.size)
-    stages.say(f"device: {device}")
+    graph, workers = open_network(asked, compiled.vector, config, stages), choose_workers(config)
     with stages.counted("compute features", len(listing.photos), "photos") as advance:
         summaries = LayerSummaries(watched) if watched else None
         features = compute_features(
-            listing.photos, graph, cache, config.workers, advance, summaries, compiled.vector
+            listing.photos, graph, cache, workers, advance, summaries, compiled.vector
         )
     if not features.photos:
         reason = features.skipped[0].reason

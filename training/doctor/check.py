@@ -3,7 +3,6 @@
 from contextlib import closing
 from pathlib import Path
 
-from models.device import open_graph
 from models.errors import SettingError, StorageError
 from training.doctor.examine import Checkup, examine
 from training.doctor.exclusions import leave_out, write_list
@@ -18,6 +17,7 @@ from training.features.rows import refuse_beyond_memory
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.levels import settle_levels
 from training.photos.listing import Skipped, say_left_out, say_notes
+from training.scale.choose import choose_workers, open_network
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
@@ -46,14 +46,14 @@ def check(
     require_index(len(listing.photos))
     compiled = compile_backbone(config, stages)
     asked = compiled.graph_with(["features"])
-    graph, device = open_graph(asked, "features", config.device, config.framing.size)
-    stages.say(f"device: {device}")
+    graph = open_network(asked, "features", config, stages)
     cache = FeatureCache(
         config.cache, config.row.name, compiled.identity, config.framing, config.limits
     )
     with closing(cache):
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
-            features = compute_features(listing.photos, graph, cache, config.workers, advance)
+            workers = choose_workers(config)
+            features = compute_features(listing.photos, graph, cache, workers, advance)
         appearances = cache.appearances()
         with stages.stage("look for near copies"):
             near = near_copies_of(features, cache)

@@ -4,6 +4,7 @@ Doors: calibrate, compare, evaluate, familiarity, folds, intervals, layer_distan
 Begin at evaluate.py.
 
 - evaluate.py     accuracy and the rest, of predictions or of a bundle
+- ask.py          what is asked of a classifier for one photo, wherever it runs
 - compare.py      two bundles on the same photos
 - intervals.py    how precisely a share or a difference is known
 - calibrate.py    the temperature, prediction sets, and how well both work on other photos

@@ -13,6 +13,7 @@ from training.evaluation.evaluate import (
     photos_to_measure,
 )
 from training.evaluation.intervals import mcnemar, paired_difference
+from training.scale.engine import Workers
 from training.settings.console import Stages
 
 OUTCOMES = {
@@ -27,7 +28,7 @@ def compare_bundles(
     first: Classifier,
     second: Classifier,
     source: Path,
-    workers: int,
+    workers: Workers,
     stages: Stages,
     merge_names: bool = False,
 ) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """Measure accuracy and the other numbers, of predictions or of a saved model on labelled photos."""
 
-import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.classifier import Classifier, Reading
-from models.errors import ImageError, PhotosError
+from models.errors import PhotosError
 from models.natural_order import natural_key, natural_order
+from training.evaluation.ask import Asker
 from training.evaluation.calibrate import measure_sets, reliability
 from training.evaluation.familiarity import measure_familiarity
 from training.evaluation.intervals import share_interval
@@ -25,9 +24,8 @@ from training.photos.listing import (
     say_left_out,
     say_notes,
     skipped_as_json,
-    unreadable,
 )
-from training.places.reading import read_photo
+from training.scale.engine import Workers, in_order
 from training.settings.config import limits_of
 from training.settings.console import Stages
 from training.sides.units import number_units
@@ -142,7 +140,7 @@ def _per_class(
 def evaluate_bundle(
     classifier: Classifier,
     source: Path,
-    workers: int,
+    workers: Workers,
     stages: Stages | None = None,
     merge_names: bool = False,
 ) -> dict[str, Any]:
@@ -180,7 +178,7 @@ def photos_to_measure(source: Path, merge_names: bool = False) -> tuple[Listing,
 def answer_all(
     classifier: Classifier,
     chosen: Listing,
-    workers: int,
+    workers: Workers,
     stages: Stages | None = None,
     merge_names: bool = False,
 ) -> Answers:
@@ -221,40 +219,36 @@ def describe_answers(
 def classify(
     classifier: Classifier,
     listing: Listing,
-    workers: int,
+    workers: Workers,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Answers:
     """Classify every readable photo, within the limits that the model was trained with.
 
+    Args:
+        workers: threads, or a cluster, which needs a `PortableClassifier`.
+
     Raises:
         PhotosError: no photo can be read.
+        ClusterError: the cluster cannot do it.
     """
-    limits = limits_of(classifier.manifest.training)
-
-    def answer(photo: Photo) -> tuple[bytes, Reading] | Skipped:
-        try:
-            data = read_photo(photo.path, limits)
-            pixels = classifier.decode(data, limits)
-        except (ImageError, OSError) as error:
-            return unreadable(photo.path, error)
-        finally:
-            progress(1)
-        return hashlib.sha256(data).digest(), classifier.read(pixels)
-
-    with ThreadPoolExecutor(workers) as pool:
-        starts = range(0, len(listing.photos), CHUNK)
-        chunks = (listing.photos[start : start + CHUNK] for start in starts)
-        results = [result for chunk in chunks for result in pool.map(answer, chunk)]
-    pairs = list(zip(listing.photos, results, strict=True))
-    good = [(photo, result) for photo, result in pairs if not isinstance(result, Skipped)]
-    bad = [result for result in results if isinstance(result, Skipped)]
+    asker = Asker(classifier, limits_of(classifier.manifest.training))
+    good: list[tuple[Photo, bytes, Reading]] = []
+    bad: list[Skipped] = []
+    answers = in_order(asker, dict(enumerate(listing.photos)), workers)
+    for photo, answer in zip(listing.photos, answers, strict=True):
+        if answer.reading is not None:
+            good.append((photo, answer.digest, answer.reading))
+        bad += [answer.unusable] if answer.unusable else []
+        progress(1)
     if not good:
-        raise PhotosError(f"none of {len(pairs)} photos can be read; the first: {bad[0].reason}")
-    read = [photo for photo, _ in good]
-    readings = [reading for _, (_, reading) in good]
+        raise PhotosError(
+            f"none of {len(listing.photos)} photos can be read; the first: {bad[0].reason}"
+        )
+    read = [photo for photo, _, _ in good]
+    readings = [reading for _, _, reading in good]
     return Answers(
         photos=read,
-        units=number_units(read, [digest for _, (digest, _) in good]),
+        units=number_units(read, [digest for _, digest, _ in good]),
         probabilities=np.stack([reading.probabilities for reading in readings]),
         familiarity=_all_known([reading.familiarity for reading in readings]),
         skipped=listing.skipped + bad,

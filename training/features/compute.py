@@ -1,21 +1,18 @@
 """Compute the pooled features of each photo once, with the compiled backbone.
 
 This is what makes training cheap. The backbone is frozen, so the features of a photo never
-change: ONNX Runtime computes them once, and they are kept. Each thread decodes and runs the
-network on one core; both release the interpreter lock. All that is computed goes straight to the
-cache on disk: features, thumbnails, and summaries of layers where they are wanted. At the end
-features are read from there, into memory or, where they are many, into a file (rows.py).
+change: ONNX Runtime computes them once, and they are kept. Each thread, here or on a cluster,
+decodes and runs the network on one core; both release the interpreter lock. All that is computed
+goes straight to the cache on disk: features, thumbnails, and summaries of layers where they are
+wanted. At the end features are read from there, into memory or, where they are many, into a file
+(rows.py).
 """
 
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,12 +26,18 @@ from training.features.thumbnails import Appearance, measure_appearance
 from training.photos.listing import Photo, Skipped, unreadable
 from training.places.address import Url
 from training.places.reading import read_photo
+from training.scale.engine import Row, Work, Workers, in_order
+from training.scale.photo_rows import (
+    key_of,
+    place_of,
+    read_skipped,
+    skipped_row,
+    stamp_of,
+    was_unread,
+)
 
 COMMIT_EVERY = 64  # photos: as many are lost when the process is killed
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 WAITING = 4  # threads for each core where photos come from a store: 30 ms a photo, 10 to compute
-WINDOW = 32  # photos in flight for each thread, so that it works on while features are written
 
 
 @dataclass
@@ -63,7 +66,7 @@ class _Result(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Reader:
+class _Reader(Work[Photo, _Result]):
     """Reads one photo: its bytes, and its features if they are not known."""
 
     graph: Graph
@@ -72,12 +75,13 @@ class _Reader:
     known: set[bytes]  # digests of photos whose features are in the cache
     watched: LayerSummaries | None
     vector: str
+    cache: str  # its name
+    kept_elsewhere = True
 
-    def read(self, photo: Photo) -> _Result:
+    def __call__(self, photo: Photo) -> _Result:
         """Read one photo; a photo that cannot be read has a reason instead of features."""
         try:
-            status = photo.path.stat()
-            stamp = (status.st_size, status.st_mtime_ns)
+            stamp = stamp_of(photo.path)
             data = read_photo(photo.path, self.limits)
             digest = hashlib.sha256(data).digest()
             if digest in self.known:
@@ -92,12 +96,58 @@ class _Reader:
         except (ImageError, OSError) as error:
             return _Result(photo, (0, 0), unusable=unreadable(photo.path, error))
 
+    @property
+    def identity(self) -> str:
+        """The cache is named after all but the output and the layers."""
+        return f"{self.cache} {self.vector} {self.watched.key if self.watched else ''}"
+
+    @property
+    def result_bytes(self) -> int:  # type: ignore[override]
+        """Features and a thumbnail take 10 kB; summaries of all blocks five times as much."""
+        return 10_000 + (self.watched.size if self.watched else 0)
+
+    def key(self, photo: Photo) -> bytes:
+        """Return place, size and time of change."""
+        return key_of(photo.path)
+
+    def row(self, result: _Result) -> Row:
+        """Write all but the photo itself."""
+        seen = result.appearance
+        return {
+            "size": result.stamp[0],
+            "changed_ns": result.stamp[1],
+            "digest": result.digest,
+            "vector": None if result.vector is None else result.vector.tobytes(),
+            "record": result.record,
+            "thumbnail": result.thumbnail,
+            **(seen._asdict() if seen else dict.fromkeys(Appearance._fields)),
+            **skipped_row(result.unusable),
+        }
+
+    def result(self, photo: Photo, row: Row, fresh: bool) -> _Result:
+        """Read a row; what an earlier run computed does not count as computed."""
+        stamp = (row["size"], row["changed_ns"])
+        if unusable := read_skipped(photo.path, row):
+            return _Result(photo, stamp, unusable=unusable)
+        vector = np.frombuffer(row["vector"], np.float32)
+        seen = Appearance(*(row[name] for name in Appearance._fields))
+        content = (row["digest"], vector, row["record"], seen, row["thumbnail"])
+        return _Result(photo, stamp, *content, computed=fresh)
+
+    def unread(self, result: _Result) -> bool:
+        """Return whether the system could not read the file."""
+        return was_unread(result.unusable)
+
+    def portable(self) -> "_Reader":
+        """Return it without the features that are known: they may be gigabytes."""
+        return replace(self, known=set())
+
 
 def compute_features(
     photos: list[Photo],
     graph: Graph,
     cache: FeatureCache,
-    workers: int,
+    workers: Workers,
     progress: Callable[[int], None] = lambda done: None,
     watched: LayerSummaries | None = None,
     vector: str = "features",
@@ -107,39 +157,36 @@ def compute_features(
     Args:
         graph: a backbone with the output `vector`, and one for each layer of `watched`.
         cache: for this backbone and output; its framing and limits are those of the photos.
-        workers: threads; the graph itself should use one core.
+        workers: threads, or a cluster, which needs a `PortableGraph`; the graph itself should use
+            one core.
         progress: called with the number of photos just finished.
         watched: layers whose summaries of each photo the cache must have.
         vector: the output that is kept of each photo.
 
     Raises:
         StorageError: the cache cannot be written.
+        ClusterError: the cluster cannot do it.
     """
     known_files, known = cache.known_files(), cache.digests()
     if watched:
         known &= cache.digests_with(watched)
-    reader = _Reader(graph, cache.framing, cache.limits, known, watched, vector)
+    given = (cache.framing, cache.limits)
+    reader = _Reader(graph, *given, known, watched, vector, cache.path.stem)
     found: list[_Result] = []
-    unread: list[Photo] = []
-    for photo in photos:
+    unread: dict[int, Photo] = {}
+    for number, photo in enumerate(photos):
         unchanged = _unchanged(photo.path, known_files, known)
         if unchanged:
             found.append(_Result(photo, (0, 0), unchanged))
         else:
-            unread.append(photo)
+            unread[number] = photo
     progress(len(found))
     pending: list[_Result] = []
     try:
-        for result in in_order(reader.read, unread, workers * _waiting(unread)):
-            found.append(
-                _Result(
-                    photo=result.photo,
-                    stamp=result.stamp,
-                    digest=result.digest,
-                    unusable=result.unusable,
-                    computed=result.computed,
-                )
-            )
+        if isinstance(workers, int):
+            workers *= _waiting(photos)
+        for result in in_order(reader, unread, workers):
+            found.append(result._replace(vector=None, record=b"", appearance=None, thumbnail=b""))
             pending.append(result)
             if len(pending) >= COMMIT_EVERY:
                 _keep(cache, pending, watched)
@@ -155,16 +202,6 @@ def _waiting(photos: Sequence[Photo]) -> int:
     return WAITING if photos and isinstance(photos[0].path, Url) else 1
 
 
-def place_of(path: Path) -> bytes:
-    """Return a photo's absolute path as bytes, the same whatever link led to its folder."""
-    return os.fsencode(str(_resolved(path.parent.absolute()) / path.name))
-
-
-@lru_cache(maxsize=1024)
-def _resolved(folder: Path) -> Path:
-    return folder.resolve()
-
-
 def _unchanged(
     path: Path, files: dict[bytes, tuple[int, int, bytes]], known: set[bytes]
 ) -> bytes | None:
@@ -173,27 +210,9 @@ def _unchanged(
     if entry is None or entry[2] not in known:
         return None
     try:
-        status = path.stat()
+        return entry[2] if stamp_of(path) == entry[:2] else None
     except OSError:
         return None
-    return entry[2] if (status.st_size, status.st_mtime_ns) == entry[:2] else None
-
-
-def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
-    """Yield the results of `work` in the order of `items`, with a bounded number in flight."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="features")
-    flying: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            flying.append(pool.submit(work, item))
-            if len(flying) >= workers * WINDOW:
-                yield flying.popleft().result()
-        while flying:
-            yield flying.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _keep(cache: FeatureCache, results: list[_Result], watched: LayerSummaries | None) -> None:

@@ -33,6 +33,7 @@ class LayerSummaries:
         for layer in layers:
             self._places[layer.name] = end
             end += layer.channels * SUMMARY.itemsize
+        self.size = end  # bytes of a record
         text = ", ".join(f"{layer.name}:{layer.channels}" for layer in layers)
         self.key = hashlib.sha256(text.encode()).hexdigest()[:16]  # of this choice of layers
 

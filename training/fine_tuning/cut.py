@@ -10,12 +10,12 @@ import numpy as np
 from models.building import export
 from models.building.head import Head
 from models.bundle import LayerEntry
-from models.device import open_graph
 from models.errors import SettingError, UnknownLayer
 from models.runtime import Graph
 from training.fine_tuning.folded import fold
 from training.fine_tuning.products import usual_precision
 from training.heads.neural import trainable_head
+from training.scale.choose import open_network
 from training.settings.config import FitConfig
 
 DEEPEST_STRIDE = 16  # of the cut that is chosen: the blocks after it are the last stage
@@ -92,8 +92,7 @@ def cut_network(
     """
     tensor = backbone.get_layer(cut).output
     precision = config.precision or usual_precision()
-    written = export.to_onnx(backbone, {"cut": tensor})
-    lower, _ = open_graph(written, "cut", config.device, config.framing.size)
+    lower = open_network(export.to_onnx(backbone, {"cut": tensor}), "cut", config)
     inner, maps = keras.Input(tensor.shape[1:]), keras.Input(tensor.shape[1:])
     blocks = keras.Model(
         inner, fold(keras.Model(tensor, backbone.output), inner, tensor, precision)

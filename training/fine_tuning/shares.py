@@ -12,6 +12,7 @@ from training.fine_tuning.plan import Planned
 from training.fine_tuning.start import Start, view_recipe
 from training.fine_tuning.views import PhotoViews, compute_views
 from training.optimisation.workers import Workers, own, who_differs
+from training.scale.choose import choose_workers
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.settings.hyperparameters import BLOCKS
@@ -77,7 +78,7 @@ def compute_share(
     ]
     with stages.counted("compute views", len(keys), "views") as advance:
         recipe, lower = view_recipe(config), planned.upper.lower
-        compute_views(views, recipe, lower, store, config.workers, progress=advance)
+        compute_views(views, recipe, lower, store, choose_workers(config), progress=advance)
 
 
 def find_readable(start: Start, plan: Plan, store: MapStore, workers: Workers) -> Readable:

@@ -17,10 +17,10 @@ from PIL import Image
 from models.errors import ImageError
 from models.images import RESAMPLING, Framing, Limits, decode_image, decode_whole
 from models.runtime import Graph
-from training.features.compute import in_order
 from training.fine_tuning.map_store import Key, MapStore
 from training.photos.listing import Photo
 from training.places.reading import read_photo
+from training.scale.engine import Row, Work, Workers, in_order
 
 CANVAS = 2.0  # the whole photo's longest side, in sides of the network's input
 RATIOS = (3 / 4, 4 / 3)  # width to height of a crop
@@ -45,6 +45,65 @@ class PhotoViews(NamedTuple):
     photo: Photo
     digest: bytes
     numbers: Sequence[int]
+
+
+class _Maps(NamedTuple):
+    """The feature maps of a photo's views; none, if it can no longer be read."""
+
+    entries: list[tuple[Key, np.ndarray]]  # (h, w, C)
+    unread: bool = False  # whether the system could not read the file
+
+
+@dataclass(frozen=True)
+class _Viewer(Work[PhotoViews, _Maps]):
+    """Draws the views of a photo, and computes their feature maps at the cut."""
+
+    recipe: ViewRecipe
+    lower: Graph
+    store: str  # its name
+    shape: tuple[int, int, int]  # of a map
+    views: int  # of one photo, at most
+    kept_elsewhere = True
+
+    def __call__(self, wanted: PhotoViews) -> _Maps:
+        """Compute the maps; a photo that can no longer be read has none."""
+        try:
+            pixels = list(_draw_views(wanted, self.recipe))
+        except (ImageError, OSError) as error:  # it could be read a minute ago
+            return _Maps([], isinstance(error, OSError))
+        return _Maps([
+            ((wanted.digest, number), self.lower.run(view[None], ["cut"])[0][0].transpose(1, 2, 0))
+            for number, view in zip(wanted.numbers, pixels, strict=True)
+        ])  # fmt: skip
+
+    @property
+    def identity(self) -> str:
+        """The store is named after all that maps depend on."""
+        return self.store
+
+    @property
+    def result_bytes(self) -> int:  # type: ignore[override]
+        """All maps of a photo, in float16."""
+        return 2 * math.prod(self.shape) * self.views
+
+    def key(self, wanted: PhotoViews) -> bytes:
+        """Return content and numbers: the file's name and time do not matter."""
+        return wanted.digest + repr(list(wanted.numbers)).encode()
+
+    def row(self, result: _Maps) -> Row:
+        """Write the maps as the store keeps them, in float16."""
+        maps = [np.ascontiguousarray(each, np.float16).tobytes() for _, each in result.entries]
+        return {"maps": b"".join(maps), "unread": result.unread}
+
+    def result(self, wanted: PhotoViews, row: Row, fresh: bool) -> _Maps:
+        """Read the maps."""
+        maps = np.frombuffer(row["maps"], np.float16).reshape(-1, *self.shape)
+        keys = [(wanted.digest, number) for number in wanted.numbers]
+        return _Maps(list(zip(keys, maps, strict=len(maps) > 0)), row["unread"])
+
+    def unread(self, result: _Maps) -> bool:
+        """Return whether the system could not read the file."""
+        return result.unread
 
 
 def draw_view(
@@ -76,7 +135,7 @@ def compute_views(
     recipe: ViewRecipe,
     lower: Graph,
     store: MapStore,
-    workers: int,
+    workers: Workers,
     progress: Callable[[int], None] = lambda done: None,
 ) -> None:
     """Compute the feature maps of views that `store` does not have, and keep them there.
@@ -85,32 +144,26 @@ def compute_views(
 
     Args:
         lower: photos -> an output `cut`.
-        workers: threads.
+        workers: threads, or a cluster, which needs a `PortableGraph`.
         progress: called with the number of views just finished.
 
     Raises:
         StorageError: the store cannot be written; what was computed so far is kept.
+        ClusterError: the cluster cannot do it; likewise.
     """
-
-    def work(wanted: PhotoViews) -> list[tuple[Key, np.ndarray]]:
-        try:
-            pixels = list(_draw_views(wanted, recipe))
-        except (ImageError, OSError):  # it could be read a minute ago
-            return []
-        return [
-            ((wanted.digest, number), lower.run(view[None], ["cut"])[0][0].transpose(1, 2, 0))
-            for number, view in zip(wanted.numbers, pixels, strict=True)
-        ]
-
-    jobs: dict[bytes, PhotoViews] = {}
-    for photo, digest, numbers in views:
+    most = max((len(wanted.numbers) for wanted in views), default=1)
+    viewer = _Viewer(recipe, lower, store.path.stem, store.shape, most)
+    jobs: dict[int, PhotoViews] = {}
+    seen: set[bytes] = set()
+    for place, (photo, digest, numbers) in enumerate(views):
         missing = [number for _, number in store.missing([(digest, n) for n in numbers])]
         progress(len(numbers) - len(missing))
-        if missing:
-            jobs.setdefault(digest, PhotoViews(photo, digest, missing))
+        if missing and digest not in seen:
+            jobs[place] = PhotoViews(photo, digest, missing)
+            seen.add(digest)
     pending: list[tuple[Key, np.ndarray]] = []
     try:
-        for entries in in_order(work, list(jobs.values()), workers):
+        for entries, _ in in_order(viewer, jobs, workers):
             pending += entries
             progress(len(entries))
             if len(pending) >= KEEP_EVERY:

@@ -12,7 +12,6 @@ from typing import Any
 from models.bundle import Bundle, LayerEntry, Manifest, check_target, new_bundle, seal
 from models.errors import PhotosError, SettingError, UnknownChannel, UnknownLayer
 from models.insight import INDEX
-from models.runtime import Graph
 from training.doctor.near_copies import near_copies_of
 from training.doctor.neighbours import require_index
 from training.features.cache import FeatureCache
@@ -23,6 +22,8 @@ from training.insight.write import Material, choose_layers, write_insight
 from training.photos.find import find_photos, refuse_among_photos
 from training.photos.listing import Listing, Skipped, say_left_out, say_notes
 from training.places.bundles import published
+from training.scale.engine import Workers
+from training.scale.portable import PortableGraph
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 from training.sides.remembered import read_sides, shares_of, split_settings
@@ -41,6 +42,7 @@ def add_insight(
     layers: Sequence[str],
     visualised: Sequence[str],
     stages: Stages,
+    workers: Workers | None = None,
 ) -> tuple[Manifest, list[Skipped]]:
     """Find out with the photos of `source` what a bundle's layers detect; write it anew.
 
@@ -50,6 +52,7 @@ def add_insight(
         path: the bundle.
         layers: names of layers; none: every block.
         visualised: `LAYER:CHANNEL` of channels to compute a picture for, from noise.
+        workers: threads, 1 or more, or a cluster; None: a thread for each core.
 
     Raises:
         LayerscopeError: the bundle, a name or the photos are unusable; the bundle is left
@@ -70,11 +73,10 @@ def add_insight(
     cache = FeatureCache(config.cache, *identity, manifest.framing, config.limits)
     with closing(cache), new_bundle(path) as folder:
         summaries = LayerSummaries(watched)
-        graph = Graph(bundle.read("layers.onnx"))
+        graph = PortableGraph(bundle.read("layers.onnx"))
         with stages.counted("compute features", len(listing.photos), "photos") as advance:
-            features = compute_features(
-                listing.photos, graph, cache, config.workers, advance, summaries
-            )
+            threads = workers or config.workers
+            features = compute_features(listing.photos, graph, cache, threads, advance, summaries)
         say_left_out(stages, skipped := listing.skipped + features.skipped, source)
         known = read_sides(path, split_settings(config))
         near = near_copies_of(features, cache)

@@ -38,6 +38,8 @@ HEADS = ("logistic", "svm", "lda", "centroid", "prototypes", "neural", "auto")
 PRECISIONS = ("float32", "bfloat16")
 FINE_TUNE = ("no", "yes", "auto")
 _DEVICE = "Device that computes; auto: a GPU that answers as the processor, else that."
+ENGINES = ("threads", "ray")
+ADDRESS = "auto"  # of the cluster that this machine is part of
 FRACTION = 0.875  # as in ImageNet evaluation: what the backbone was trained for
 FRACTION_TUNED = 1.0  # random views reach the edges of a photo; what is served should, too
 
@@ -91,6 +93,12 @@ class FitConfig:
     test_share: float = setting(0.15, "Share that tests, of the photos without a side.", 0.05, 0.4)
     device: str = setting("auto", _DEVICE, choices=DEVICES)
     threads: int = setting(0, "Threads for decoding and features; 0: one per core.", 0, 256)
+    engine: str = setting(
+        "threads",
+        "Engine that computes features and predictions: threads of this machine, or a Ray cluster.",
+        choices=ENGINES,
+    )
+    address: str = setting(ADDRESS, "Address of the Ray cluster; auto: this machine's own.")
     max_megapixels: float = setting(25.0, "Largest photo that is read, in Mpx.", 0.001, 1000)
     more_formats: bool = setting(False, "Also read TIFF, AVIF and HEIC.")
     insight: bool = setting(True, "Find out what each layer detects.")
@@ -163,6 +171,8 @@ class FitConfig:
 
     def _contradictions(self) -> None:
         """Refuse settings that nothing would obey. Raises SettingError, naming both."""
+        if self.address != ADDRESS and self.engine != "ray":
+            _clash("address", f"--engine {self.engine}", "--engine ray")
         by_descent = self.head == "neural" or self.fine_tune != "no"
         for name in settings_of(Hyperparameters):
             given = getattr(self, name) is not None and name != "class_weights"
@@ -239,7 +249,8 @@ class FitConfig:
     def as_json(self) -> dict[str, Any]:
         """List the settings that change the result, for the manifest, without places."""
         chosen = {name: value for name, value in asdict(self).items() if value is not None}
-        for place in ("cache", "threads", "device", "exclude", "tensorboard", "mlflow"):
+        places = ("cache", "threads", "device", "engine", "address", "exclude")
+        for place in (*places, "tensorboard", "mlflow"):
             chosen.pop(place, None)
         size, weights = self.framing.size, Path(self.weights_source).name
         chosen |= {"fraction": self.framing.fraction}
