@@ -40,7 +40,7 @@ OF_OTHERS = (
 )  # curl, docker, ...
 OF_BENCHMARKS = (
     *("--environments", "--picture", "--recipes", "--rows", "--seeds", "--few", "--own", "--half"),
-    *("--arithmetic", "--rates"),
+    *("--arithmetic", "--rates", "--width", "--without"),
 )
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
 

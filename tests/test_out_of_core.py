@@ -6,10 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.bundle import Bundle
+from models.classifier import Classifier
+from models.errors import SettingError
+from tests.making import write_classes
 from training.doctor.suspects import find_suspects
+from training.evaluation.evaluate import evaluate_bundle
 from training.evaluation.folds import share_of, turns
 from training.features.compute import Features
 from training.features.rows import Rows, RowWriter
+from training.fit import fit
 from training.heads.calibrated_head import calibrate_head
 from training.heads.fit import fit_head
 from training.heads.held_out import AllRows, Sides
@@ -17,6 +23,8 @@ from training.heads.out_of_core import class_sums, fit_on_all
 from training.heads.standardise import Standardisation
 from training.photos.listing import Photo
 from training.results import Dataset
+from training.settings.config import FitConfig
+from training.settings.console import Stages
 from training.sides.split import Split
 
 CLASSES, WIDTH = 4, 16
@@ -155,6 +163,31 @@ def test_doubts_from_a_file_are_the_surest_of_those_from_memory(tmp_path):
         assert each.likely == chances[each.place].likely
         assert each.chance == pytest.approx(chances[each.place].chance, abs=0.01)
     assert [each.chance for each in found] == sorted(each.chance for each in found)
+
+
+@pytest.mark.parametrize("head", ["logistic", "auto"])
+def test_a_whole_run_with_its_features_in_a_file(tmp_path, monkeypatch, head):
+    few = lambda width: 40  # noqa: E731, rows in memory
+    monkeypatch.setattr("training.features.rows.rows_in_memory", few)
+    monkeypatch.setattr("training.results.rows_in_memory", few)
+    photos = write_classes(tmp_path / "photos", 50)
+    config = FitConfig(backbone="tiny", cache=tmp_path / "cache", head=head)
+    manifest = fit(photos, tmp_path / "colours", config, Stages(quiet=True))
+    assert manifest.metrics["test"]["accuracy"] > 0.9
+    chosen = manifest.head["judged_by"]
+    assert chosen.startswith("validation photos; chosen on 40 of")
+    assert list((tmp_path / "cache").glob("features-*")) == []
+    found = evaluate_bundle(Classifier(Bundle(tmp_path / "colours")), photos, 1)
+    assert found["accuracy"] > 0.9
+
+
+def test_more_photos_than_memory_holds_are_not_fine_tuned_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("training.prepare.rows_in_memory", lambda width: 20)
+    photos = write_classes(tmp_path / "photos", 8)
+    config = FitConfig(backbone="tiny", cache=tmp_path / "cache", fine_tune="yes")
+    with pytest.raises(SettingError, match=r"--fine-tune yes takes up to 20 photos here.*are 24:"):
+        fit(photos, tmp_path / "colours", config, Stages(quiet=True))
+    assert not (tmp_path / "colours").exists()
 
 
 def test_turns_count_within_each_class_and_shares_leave_none_out():

@@ -42,7 +42,7 @@ def _time_and_cost() -> str:
         usd = hours * ASSUMED["USD a core hour"]
         requests = photos / 1000 * ASSUMED["USD for 1,000 requests"]
         stored = [_bytes(photos * STORED[name]) for name in ("features", "summaries")]
-        rows.append([f"{millions:,} million", f"{hours:,.0f}", *walls, f"{usd:,.0f}",
+        rows.append([f"{millions:,} million", f"{hours:,.0f}", *walls, f"{usd:,.2f}",
                      f"{requests:,.1f}", _bytes(photos * RATES["bytes"]), *stored])  # fmt: skip
     head = ["photos", "core hours", *(f"{cores:,} cores" for cores in CORES), "cores, USD",
             "requests, USD", "photos weigh", "features", "summaries"]  # fmt: skip
