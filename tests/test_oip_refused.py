@@ -202,6 +202,26 @@ def test_each_key_of_an_object_counts_in_the_memory_that_json_takes():
     assert len(kept["inputs"]) == 100_000
 
 
+def test_more_texts_than_a_request_needs_are_refused_before_they_are_parsed(client):
+    texts = ",".join(['"aaaa"'] * 20_001)
+    answer = client.post(INFER, data=f'{{"inputs":[{texts}]}}')
+    assert answer.status_code == 400
+    assert "quotation marks" in answer.json["error"]
+
+
+@pytest.mark.parametrize("text", ["\U0001f600" + "a" * 100_000, "\\ud83d\\ude00" + "a" * 100_000])
+def test_a_text_with_one_wide_character_is_reckoned_four_bytes_a_character(text):
+    body = f'{{"text": "{text}"}}'.encode()
+    tracemalloc.start()
+    try:
+        kept = from_json(body)
+        assert tracemalloc.get_traced_memory()[1] > 4 * len(text)
+        assert tracemalloc.get_traced_memory()[1] < memory_of(body)
+    finally:
+        tracemalloc.stop()
+    assert kept["text"].endswith("a")
+
+
 def test_more_keys_than_a_request_needs_are_refused_before_they_are_parsed(client):
     keys = ",".join(f'"{number}":0' for number in range(10_001))
     answer = client.post(INFER, data=f'{{"inputs":[{{{keys}}}]}}')

@@ -76,6 +76,19 @@ def test_a_batch_delays_no_single_photo(server):
             assert read_answer(one)[0] == 200
 
 
+def test_large_requests_that_wait_leave_room_for_answers_and_uploads(server):
+    """A worker holds 128 MB: four bodies that nearly fill it must not cut whoever else asks."""
+    content = batch(SLOW + bytes((31_999_500 - 3 * len(SLOW)) // 3 - 90), 3)
+    with ExitStack() as open_ones:
+        asking = [open_ones.enter_context(server.connect(content)) for _ in range(4)]
+        for _ in range(20):
+            assert server.ask("/layers")[0] == 200
+            assert server.ask("/predict", PHOTO)[0] == 200
+        answers = [read_answer(one) for one in asking]
+    assert sorted({status for status, _, _ in answers}) == [200, 503]
+    assert {code(body) for status, _, body in answers if status == 503} == {"busy"}
+
+
 def test_connections_are_shared_evenly(tiny_bundle):
     with serving(tiny_bundle) as it, ExitStack() as open_ones:
         before = [sockets_of(pid) for pid in it.workers()]

@@ -15,6 +15,7 @@ from service.errors import BadRequestBody
 from service.incoming.decode_memory import DecodeMemory
 
 KEYS = 10_000  # of all objects
+MARKS = 4 * KEYS  # quotation marks: two a text, which takes 90 bytes beside its characters
 OBJECTS = 500  # in a body: one for each photo and tensor, and a few more
 # Of memory, measured with pydantic-core 2.50 and CPython 3.11: a float in a list 32 + 8,
 # a list of three 96, an object 250, a key in it 150 to 200; lists grow ahead.
@@ -39,7 +40,8 @@ def memory_of(text: bytes) -> int:
     """Estimate the bytes that a JSON text takes when parsed, rather too many than too few."""
     lists, objects = text.count(b"["), text.count(b"{")
     values = text.count(b",") * NUMBER_BYTES + text.count(b":") * KEY_BYTES
-    return 2 * len(text) + values + lists * LIST_BYTES + objects * OBJECT_BYTES
+    plain = text.isascii() and b"\\u" not in text  # else each character may take four bytes
+    return (2 if plain else 6) * len(text) + values + lists * LIST_BYTES + objects * OBJECT_BYTES
 
 
 @contextmanager
@@ -57,6 +59,7 @@ def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
         (b"[", most_numbers // 2, "lists"),
         (b"{", OBJECTS, "objects"),
         (b":", KEYS, "keys"),
+        (b'"', MARKS, "quotation marks"),
     ):
         if (count := text.count(sign)) > most:
             raise BadRequestBody(

@@ -29,6 +29,7 @@ SMALL_BODY_BYTES = (
     1_000_000  # a body up to here is read before it is refused: the connection lives on
 )
 HEAVY_THREADS = 2  # for batches, large photos and drawings, so that they delay no small prediction
+HEAVY_NICENESS = 12  # they get a fifth of a core that single photos want, too
 LIVE = "/v2/health/live"
 IN_THREAD = ("wait", "decode", "network")  # stages that end before the answer is written
 HEALTH = ("/v2/health/", "/metrics")
@@ -48,7 +49,7 @@ class Front:
         self._health = Lane("health", 1, 2_000)
         self._pages = Lane("pages", 2, 200)
         self._photos = Lane("photos", threads, waiting)
-        self._heavy = Lane("heavy", HEAVY_THREADS, waiting)
+        self._heavy = Lane("heavy", HEAVY_THREADS, waiting, HEAVY_NICENESS)
         self.lanes = (self._health, self._pages, self._photos, self._heavy)
         self.watch = Watch(app.extensions["metrics"], app.url_map, self._settings.access_log)
         self._shed = 0
@@ -116,6 +117,8 @@ class Front:
         body = await self._read(connection, receive)
         record_in(environ).spend("read", time.perf_counter() - began)
         record_in(environ).received = len(body)
+        if len(body) > SMALL_BODY_BYTES and connection.worker.is_full:
+            raise Busy("many large requests wait to be answered; try again in a second")
         put_body(environ, body)
         if lane is self._photos and is_heavy(environ, body, self._settings.limits):
             lane = self._heavy

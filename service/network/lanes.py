@@ -17,16 +17,17 @@ NICENESS = 5  # of threads that work, more than that of the event loop
 class Lane:
     """Some threads and some places to wait for them. Used from one event loop."""
 
-    def __init__(self, name: str, threads: int, waiting: int):
+    def __init__(self, name: str, threads: int, waiting: int, niceness: int = NICENESS):
         """Start nothing yet.
 
         Args:
             threads: requests that are answered at once.
             waiting: requests that may wait for a thread.
+            niceness: of the threads, more than that of the event loop.
         """
         self.name = name
         self.threads = threads
-        self._pool = ThreadPoolExecutor(threads, name, initializer=_step_back)
+        self._pool = ThreadPoolExecutor(threads, name, _step_back, (niceness,))
         self._turns = asyncio.Semaphore(threads)
         self._places = threads + waiting
         self.taken = 0
@@ -78,12 +79,12 @@ class Lane:
             done.set_exception(error)
 
 
-def _step_back() -> None:
+def _step_back(niceness: int) -> None:
     """Let the event loop go first: it refuses, and answers whether the service lives."""
     with contextlib.suppress(OSError, AttributeError):  # only Linux has priorities of threads
         thread = threading.get_native_id()
         usual = os.getpriority(os.PRIO_PROCESS, thread)
-        os.setpriority(os.PRIO_PROCESS, thread, usual + NICENESS)
+        os.setpriority(os.PRIO_PROCESS, thread, usual + niceness)
 
 
 def _answer(

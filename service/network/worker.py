@@ -105,6 +105,12 @@ class NetworkWorker(ASGIWorker):
         super().handle_quit_signal()
         self._told_to_stop.set()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what waits to be answered leaves no room for what arrives, and for answers."""
+        waiting = sum(one.held for one in self.connections if one.phase is Phase.ANSWERING)
+        return waiting > self.settings.buffer_bytes * 2 // 3
+
     def hold(self, size_bytes: int) -> None:
         """Count bytes in memory; beyond the limit the oldest that arrives or leaves is cut."""
         self.held += size_bytes
@@ -149,7 +155,7 @@ class NetworkWorker(ASGIWorker):
     def _accept_soon(self, listener: Any) -> None:
         """Take what waits; first leave it for a moment to workers with fewer connections."""
         others = self.asgi.watch.metrics.values.of_others(OPEN)
-        if self._open <= min(others, default=math.inf):
+        if self._rounds > FEW_ROUNDS or self._open <= min(others, default=math.inf):
             self._accept_some(listener)
             return
         self.loop.remove_reader(listener.fileno())
