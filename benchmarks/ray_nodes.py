@@ -8,6 +8,7 @@ include the start of the processes that compute. The machine needs two free core
 """
 
 import argparse
+import os
 import tempfile
 import time
 from contextlib import closing
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from tests.ray_cluster import running
+from tests.ray_cluster import TestCluster, running
 from training.features.backbone import compile_backbone
 from training.features.compute import compute_features
 from training.photos.find import find_photos
@@ -47,14 +48,30 @@ def main() -> None:
             with running(place / str(nodes), nodes) as cluster, closing(kept):
                 engine = Cluster(cluster.address, place / str(nodes))
                 graph = PortableGraph(compiled.graph_with(["features"]))
-                started = time.perf_counter()
+                started, own = time.perf_counter(), time.process_time()
                 features = compute_features(photos, graph, kept, engine)
-                seconds = time.perf_counter() - started
+                seconds, own = time.perf_counter() - started, time.process_time() - own
+                others = cpu_seconds(cluster)
             rates.append(len(photos) / seconds)
             found.append(features)
             print(f"{nodes} node(s) of one core: {rates[-1]:.1f} photos/s, {seconds:.1f} s")
+            print(f"  CPU s: driver {own:.1f}, Ray's own processes since their start {others:.1f}")
     same = np.array_equal(found[0].vectors[:], found[1].vectors[:])
     print(f"ratio {rates[1] / rates[0]:.2f} (at least {LEAST_RATIO}); equal bit for bit: {same}")
+
+
+def cpu_seconds(cluster: TestCluster) -> float:
+    """Sum the CPU seconds of all processes of the nodes, except those that compute."""
+    ticks = 0
+    for pid in [pid for node in cluster.nodes for pid in node.processes()]:
+        place = Path(f"/proc/{pid}")
+        try:
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+            if b"ray::" not in (place / "cmdline").read_bytes():
+                ticks += int(fields[11]) + int(fields[12])  # user and system
+        except OSError:  # it ended
+            continue
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def augment(photos: list[Photo], count: int, folder: Path) -> list[Photo]:
