@@ -72,9 +72,10 @@ $(RUNTIME): requirements.txt requirements-service.txt
 	@$(PIP) -r requirements.txt
 	@touch $@
 
-$(DEV): $(RUNTIME) requirements-dev.txt
-	@echo "installing requirements-dev.txt into .venv"
-	@$(PIP) -r requirements-dev.txt
+$(DEV): $(RUNTIME) requirements-dev.txt requirements-scale.txt requirements-moto.txt
+	@echo "installing requirements-dev.txt and requirements-scale.txt into .venv"
+	@$(PIP) -r requirements-dev.txt -r requirements-scale.txt
+	@$(PIP) --no-deps -r requirements-moto.txt
 	@touch $@
 
 # Order only (|): a newer package does not make an existing bundle out of date.

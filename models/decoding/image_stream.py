@@ -63,7 +63,7 @@ def png_stream(data: bytes, limits: Limits) -> Stream:
             break
         if kind == b"IDAT":
             pixels.append(memoryview(data)[at + 8 : end - 4])
-        elif kind == b"IHDR" and at > 8:
+        elif kind == b"IHDR" and any(chunk[4:8] == kind for chunk in kept[1:]):
             raise ImageUnreadable("the image is damaged: a PNG with two headers")
         elif not kind.isalpha() or end > len(data):  # a damaged length: go on at the pixels
             end = data.find(b"IDAT", at + 8) - 4
