@@ -87,11 +87,13 @@ def full_instance():
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield server.server_address[1], posted
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_address[1], posted
+        finally:  # also where the proxy is not there: else it would run for ever
+            server.shutdown()
+            thread.join()
 
 
 def test_the_proxy_takes_its_settings():
