@@ -178,7 +178,7 @@ def test_ctrl_c_ends_the_command_and_its_tasks(cluster, photos, expected, tmp_pa
     while not list(place.glob("shards/*/.seen-*")):
         assert driver.poll() is None, "it ended before it could be stopped"
         time.sleep(0.002)
-    time.sleep(0.3)  # it sends its shard, and waits
+    time.sleep(0.03)  # it sends its shard, and waits
     driver.send_signal(signal.SIGINT)
     _, said = driver.communicate()
     assert driver.returncode == 130, said
