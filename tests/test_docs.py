@@ -39,7 +39,17 @@ OF_OTHERS = (
     "--only-binary",
 )  # curl, docker, ...
 OF_BENCHMARKS = (
-    *("--environments", "--picture", "--recipes", "--rows", "--seeds", "--few", "--own", "--half"),
+    *(
+        "--environments",
+        "--peers",
+        "--picture",
+        "--recipes",
+        "--rows",
+        "--seeds",
+        "--few",
+        "--own",
+        "--half",
+    ),
     *("--arithmetic", "--rates", "--width", "--without"),
 )
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
