@@ -39,8 +39,8 @@ OF_OTHERS = (
     "--only-binary",
 )  # curl, docker, ...
 OF_BENCHMARKS = (
-    *("--environments", "--peers", "--rounds", "--picture", "--recipes", "--rows", "--seeds"),
-    *("--few", "--own", "--half", "--arithmetic", "--rates", "--width", "--without"),
+    *("--environments", "--peers", "--rounds", "--seconds", "--picture", "--recipes", "--rows"),
+    *("--seeds", "--few", "--own", "--half", "--arithmetic", "--rates", "--width", "--without"),
 )
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
 
