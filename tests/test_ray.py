@@ -143,6 +143,7 @@ def during(cluster, photos, place, act):
     return found
 
 
+@pytest.mark.long
 def test_a_killed_worker_process_changes_nothing(cluster, photos, expected, tmp_path):
     killed = []
 
@@ -155,6 +156,7 @@ def test_a_killed_worker_process_changes_nothing(cluster, photos, expected, tmp_
     assert len(killed) == 1
 
 
+@pytest.mark.long
 def test_a_killed_driver_goes_on_by_shard(cluster, photos, expected, tmp_path):
     words = [sys.executable, "-c", DRIVER, str(photos), str(tmp_path), cluster.address]
     driver = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -171,6 +173,7 @@ def test_a_killed_driver_goes_on_by_shard(cluster, photos, expected, tmp_path):
     assert found.computed <= COUNT - SHARD * there
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_command_and_its_tasks(cluster, photos, expected, tmp_path):
     bundle, place = colour_bundle(tmp_path / "colours"), tmp_path / "cache"
     words = ["predict", bundle, photos, "--out", tmp_path / "out.jsonl", "--engine", "ray"]
@@ -188,6 +191,7 @@ def test_ctrl_c_ends_the_command_and_its_tasks(cluster, photos, expected, tmp_pa
     assert_equal(compute(photos, tmp_path / "next", cluster.address), expected)
 
 
+@pytest.mark.long
 def test_a_node_that_does_not_see_the_cache_sends_its_results(cluster, photos, expected, tmp_path):
     there = tmp_path / "cache"
     there.mkdir()
@@ -224,6 +228,7 @@ def test_a_node_with_other_software_is_refused(cluster, photos, tmp_path, monkey
         compute(photos, tmp_path, cluster.address)
 
 
+@pytest.mark.long
 def test_photos_that_only_this_machine_can_read_end_the_run(cluster, tmp_path, photos):
     here = tmp_path / "here"
     here.mkdir()
@@ -238,6 +243,7 @@ def test_photos_that_only_this_machine_can_read_end_the_run(cluster, tmp_path, p
         os.chdir(before)
 
 
+@pytest.mark.long
 def test_fit_evaluate_and_predict_give_the_same_with_the_cluster(cluster, tmp_path):
     source = write_classes(tmp_path / "photos", 30)
     tune = ["--backbone", "tiny", "--fine-tune", "yes", "--cut", "block1_relu", "--epochs", 2,

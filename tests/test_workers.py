@@ -143,6 +143,7 @@ def test_two_workers_make_the_network_that_one_makes_each_from_its_share(photos,
 
 
 @pytest.mark.alone
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1], ids=["the chief", "another"])
 def test_a_worker_that_is_killed_ends_the_others_and_all_go_on_when_started_again(
@@ -172,6 +173,7 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_go_on_when_started_agai
 
 
 @pytest.mark.alone
+@pytest.mark.long
 @pytest.mark.slow
 def test_workers_with_different_settings_all_end_with_what_differs(photos, tmp_path):
     caches = [tmp_path / "one", tmp_path / "two"]
@@ -224,6 +226,7 @@ def frozen_run(photos, config, folder):
 
 
 @pytest.mark.alone
+@pytest.mark.long
 @pytest.mark.slow
 def test_workers_that_are_sent_the_features_return_the_same_network(photos, single, tmp_path):
     config = FitConfig(
