@@ -128,7 +128,6 @@ class Connection(ASGIProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give back what was held; gunicorn cancels the request's task."""
         self.worker.connections.discard(self)
-        self.worker.count_connections()
         super().connection_lost(exc)
         self.release_all()
         if self._callback_parser is not None:  # its own circle of references may live on for long

@@ -55,6 +55,11 @@ class Front:
         self._shed = 0
         self._shed_logged = 0.0
 
+    @property
+    def busy(self) -> int:
+        """How many requests wait or are in work, but for health and pages."""
+        return self._photos.taken + self._heavy.taken
+
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer one request."""
         connection: Connection = scope[CONNECTION]

@@ -28,8 +28,8 @@ SWITCH_S = 0.001  # that a thread keeps the interpreter; Python's own 5 ms would
 M_MMAP_THRESHOLD = -3  # of glibc's mallopt
 MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a photo is decoded
 TICK_S = 0.25  # between two looks at what is overdue
-STEP_BACK_S = 0.005  # for a worker that has fewer connections to take the next one
-OPEN = ("layerscope_connections",)  # a metric; each worker sees those of the others
+STEP_BACK_S = 0.005  # for a worker that has less to do to take the next connection
+LOAD = ("layerscope_load",)  # a metric; each worker sees those of the others
 ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
 FEW_ROUNDS = 16  # of one connection each, in which the queue did not get empty: then it is a flood
 NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what accept says of it
@@ -66,6 +66,7 @@ class NetworkWorker(ASGIWorker):
         self._accepting: set[asyncio.Task[Any]] = set()
         self._descriptors = 0  # that this process may have
         self._told_to_stop = asyncio.Event()
+        self._lately = 0.0  # connections taken, of which each tick forgets half
         self._rounds = 0  # in which connections were taken, since none was left to take
 
     def init_process(self) -> None:
@@ -137,7 +138,9 @@ class NetworkWorker(ASGIWorker):
     def _tell(self) -> None:
         """Set this worker's gauges."""
         metrics, row = self.asgi.watch.metrics, str(self.asgi.watch.metrics.values.row)
-        self.count_connections()
+        metrics.set("layerscope_connections", len(self.connections))
+        self._lately /= 2
+        self._tell_load()
         metrics.set("layerscope_held_bytes", self.held, row)
         metrics.set("layerscope_memory_bytes", resident_bytes(), row)
         for lane in self.asgi.lanes:
@@ -148,14 +151,16 @@ class NetworkWorker(ASGIWorker):
     def _open(self) -> int:
         return len(self.connections) + len(self._accepting)
 
-    def count_connections(self) -> None:
-        """Tell the other workers how many there are."""
-        self.asgi.watch.metrics.set(*OPEN, self._open)
+    def _tell_load(self) -> float:
+        """Tell the other workers how much this one has to do: idle connections are nothing."""
+        load = self._lately + self.asgi.busy
+        self.asgi.watch.metrics.set(*LOAD, load)
+        return load
 
     def _accept_soon(self, listener: Any) -> None:
-        """Take what waits; first leave it for a moment to workers with fewer connections."""
-        others = self.asgi.watch.metrics.values.of_others(OPEN)
-        if self._rounds > FEW_ROUNDS or self._open <= min(others, default=math.inf):
+        """Take what waits; first leave it for a moment to workers that have less to do."""
+        others = self.asgi.watch.metrics.values.of_others(LOAD)
+        if self._rounds > FEW_ROUNDS or self._tell_load() <= min(others, default=math.inf):
             self._accept_some(listener)
             return
         self.loop.remove_reader(listener.fileno())
@@ -169,7 +174,8 @@ class NetworkWorker(ASGIWorker):
     def _accept_some(self, listener: Any) -> None:
         """Take one connection, so that workers share them; more at a time in a flood."""
         self._rounds += 1
-        for _ in range(1 + len(self.connections) // 50 + self._rounds // FEW_ROUNDS):
+        at_once = 1 + len(self.connections) // 50
+        for _ in range(1 + self._rounds // FEW_ROUNDS * at_once):
             try:
                 self._accept(listener)
             except BlockingIOError:
@@ -191,7 +197,8 @@ class NetworkWorker(ASGIWorker):
         task = self.loop.create_task(self._connect(client))
         self._accepting.add(task)
         task.add_done_callback(self._accepting.discard)
-        self.count_connections()
+        self._lately += 1
+        self._tell_load()
 
     async def _accept_all(self, listener: Any) -> None:
         """Take all that wait: closing the listener would reset them, and what they have sent."""

@@ -59,6 +59,9 @@ METRICS = {
     "layerscope_requests_running": Metric("gauge", ("lane",), "Requests that a thread answers."),
     "layerscope_requests_waiting": Metric("gauge", ("lane",), "Requests that wait for a thread."),
     "layerscope_connections": Metric("gauge", (), "Open connections."),
+    "layerscope_load": Metric(
+        "gauge", (), "Requests in work or waiting, and connections taken lately."
+    ),
     "layerscope_held_bytes": Metric(
         "worker", ("worker",), "Memory for requests that arrive and answers that leave."
     ),
