@@ -12,7 +12,7 @@ CORES = (2, 64, 1024)
 RATES = {"read": 0.03, "decode": 1.9, "network": 7.8, "rest": 1.0, "bytes": 28_000}
 # What a million rows take after their features, and what any run takes: `--rows 1000000`.
 AFTER = {"core seconds": 489.0, "bytes a photo": 1600.0, "base MiB": 1300.0}
-SCALING = 0.89  # of twice the cores, over two Ray nodes: half of 1.78 (docs/ray.md)
+SCALING = 0.92  # of twice the cores, over two Ray nodes: half of 1.84 (docs/ray.md)
 ASSUMED = {
     "USD a core hour": 0.04,
     "USD for 1,000 requests": 0.0004,
