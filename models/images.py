@@ -18,18 +18,18 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from models.decoding import deep_pixels, pixels
-from models.decoding.decode_cost import bytes_of_tables, bytes_to_decode, tile_size
+from models.decoding.decode_cost import bytes_of_tables, bytes_to_decode
 from models.decoding.deep_pixels import Levels
 from models.decoding.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
 from models.decoding.image_stream import Stream, gif_stream, png_stream, webp_stream
 from models.decoding.jpeg_stream import jpeg_stream, two_endings
-from models.decoding.limits import FORMATS, MORE_FORMATS, Limits, check_limit
+from models.decoding.limits import FORMATS, MORE_FORMATS, Limits, check_limit, check_pixels
 from models.decoding.openable import openable, unidentified
 from models.decoding.pixels import OwnLevels, Picture
 from models.decoding.quiet import silence_libraries
+from models.decoding.tags import check_tags, check_tiles
 from models.errors import (
     ImageEmpty,
-    ImageTooLarge,
     ImageUnreadable,
     ImageUnsupported,
     LayerscopeError,
@@ -59,7 +59,6 @@ DRAFT_GAP = 2.0  # a JPEG is decoded smaller only to this multiple of the size n
 ENDLESS = 6  # times as much: a JPEG without its end is decoded twice, and compared
 BYTES_A_COEFFICIENT = 2.1  # of a JPEG of several scans
 MEASURED = 1 << 16  # px, longer than any side: nothing is decoded smaller
-DRAFTED = 4  # times as many pixels may a JPEG have as are decoded of it, at half its size or less
 Room = Callable[[int], AbstractContextManager[object]]  # entered with the bytes that decoding takes
 
 silence_libraries()
@@ -189,6 +188,7 @@ def _stream(data: bytes, limits: Limits) -> Stream:
         return webp_stream(data, limits)
     if data.startswith((b"GIF87a", b"GIF89a")):
         return gif_stream(data, limits)
+    check_tags(data, limits)
     return Stream(data)
 
 
@@ -222,7 +222,7 @@ def _load(
     """
     if stream.size:  # before it is opened: a WebP makes room for its pixels then
         width, height = stream.size
-        _check_pixels(width, height, limits, data.startswith(b"\xff\xd8"))
+        check_pixels(width, height, limits, data.startswith(b"\xff\xd8"))
         if data.startswith(b"RIFF"):
             tables = bytes_of_tables(data, width * height)
             held.take(bytes_to_decode("WEBP", width, height) + tables)
@@ -235,7 +235,7 @@ def _load(
             shrink = min((right - left) / size[0], (bottom - top) / size[1]) / DRAFT_GAP
             if shrink >= 2:
                 image.draft(None, (int(image.width / shrink), int(image.height / shrink)))
-            _check_pixels(image.width, image.height, limits)
+            check_pixels(image.width, image.height, limits)
         held.take(_bytes_to_load(picture, stream))
         image.load()
     if deep and picture.deep and image.mode in ("RGB", "RGBA"):
@@ -271,21 +271,13 @@ def _load_without_end(
     return one
 
 
-def _check_pixels(width: int, height: int, limits: Limits, drafted: bool = False) -> None:
-    """Raise ImageTooLarge, which names the option, for too many pixels."""
-    most = limits.pixels * (DRAFTED if drafted else 1)
-    if width * height > most:
-        unit = f"pixels ({width} x {height})"
-        raise ImageTooLarge(width * height, most, unit, "--max-megapixels sets it")
-
-
 def _check_header(image: Image.Image, stream: Stream, limits: Limits) -> None:
     """Limits that can be checked once Pillow has read the header."""
     if image.format == "BMP" and image.info.get("compression") in (1, 2):
         raise ImageUnsupported("a run-length coded BMP: save it as PNG")  # Pillow: seconds each
     jpeg = image.format in ("JPEG", "MPO")
-    _check_pixels(image.width, image.height, limits, jpeg)
-    _check_pixels(*tile_size(image), limits)
+    check_pixels(image.width, image.height, limits, jpeg)
+    check_tiles(image, limits)
     if jpeg and stream.scans > 1:
         each = image.width * image.height
         check_limit(stream.scans * each, limits.scan_pixels, f"pixels in its {stream.scans} scans")

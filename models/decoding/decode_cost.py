@@ -6,7 +6,7 @@ JPEG with `draft` 0.2, without 4; progressive JPEG its pixels and two bytes for 
 to 14.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 BYTES_A_PIXEL = {"JPEG": 4.0, "MPO": 4.0, "PROGRESSIVE": 12.5, "PNG": 10.0, "PNG16": 14.5,
                  "WEBP": 19.0, "GIF": 10.0, "BMP": 5.0, "OTHER": 14.5}  # fmt: skip
@@ -34,14 +34,6 @@ def bytes_to_decode(kind: str, width: int, height: int) -> int:
     """
     each = BYTES_A_PIXEL.get(kind, BYTES_A_PIXEL["OTHER"])
     return int(width * height * each) + height * BYTES_A_ROW
-
-
-def tile_size(image: Any) -> tuple[int, int]:
-    """Width and height in px of the tiles of an opened TIFF, which are decoded whole; else 0, 0."""
-    tags = getattr(image, "tag_v2", {})
-    sizes = [tags.get(tag, 0) for tag in (322, 323)]
-    width, height = (size if isinstance(size, int) else 0 for size in sizes)
-    return width, height
 
 
 def bytes_of_tables(data: bytes, pixels: int, start: int = 0, end: int | None = None) -> int:

@@ -6,6 +6,7 @@ from models.errors import ImageTooLarge
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MORE_FORMATS = ("TIFF", "AVIF", "HEIF")  # by a setting: large decoders few photo services need
+DRAFTED = 4  # times as many pixels may a JPEG have as are decoded of it, at half its size or less
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,11 @@ def check_limit(found: int, limit: int, unit: str) -> None:
     """Refuse more than `limit`. Raises ImageTooLarge."""
     if found > limit:
         raise ImageTooLarge(found, limit, unit)
+
+
+def check_pixels(width: int, height: int, limits: Limits, drafted: bool = False) -> None:
+    """Refuse too many pixels, and name the option. Raises ImageTooLarge."""
+    most = limits.pixels * (DRAFTED if drafted else 1)
+    if width * height > most:
+        unit = f"pixels ({width} x {height})"
+        raise ImageTooLarge(width * height, most, unit, "--max-megapixels sets it")

@@ -4,7 +4,6 @@ from functools import cache
 
 from models.decoding.file_kinds import describe_kind, is_heif
 from models.decoding.limits import Limits
-from models.decoding.tags import check_exif, check_tags
 from models.errors import ImageError, ImageUnreadable, ImageUnsupported
 
 _MAGIC = {
@@ -19,11 +18,7 @@ _MAGIC = {
 
 
 def openable(data: bytes, limits: Limits) -> list[str]:
-    """The formats that Pillow may try on a file. Raises ImageTooLarge: it lists too much."""
-    if "TIFF" in limits.formats and data.startswith((b"II", b"MM")):
-        check_tags(data)
-    if data[4:8] == b"ftyp":
-        check_exif(data)
+    """The formats that Pillow may try on a file."""
     heif = "HEIF" in limits.formats and is_heif(data) and _heif_is_there()
     return ["HEIF"] if heif else [name for name in limits.formats if name != "HEIF"]
 

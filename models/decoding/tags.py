@@ -1,105 +1,230 @@
-"""What a TIFF, or the EXIF of an AVIF or HEIC, may list: Pillow makes an object of each number.
+"""What a TIFF, AVIF or HEIC may hold beside its pixels, which its decoder reads at once.
 
-Tags of millions of numbers took it seconds and hundreds of megabytes, for a picture of any size.
-So the lists are counted before it opens the file. What cannot be followed is left to the decoder.
+Pillow makes an object of each number in a tag that it asks for when it opens a file, before any
+limit can be checked. So the directories of a TIFF are stepped through first, as Pillow does it;
+what it passes over, because it does not lie in the file, is passed over here, too. AVIF and HEIC
+keep their EXIF in an item, whose size is told by a table.
 """
 
 import struct
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from models.decoding.limits import check_limit
+from models.decoding.image_stream import big_endian
+from models.decoding.limits import Limits, check_limit, check_pixels
+from models.errors import ImageTooLarge, ImageUnreadable
 
-NUMBERS = 8_192  # of one tag
-PLACES = 200_000  # of strips or tiles: one for each 128 pixels of 25 Mpx
-TAGS = 70_000  # of all directories; one has up to 65,535
-EXIF_BYTES = 262_144  # of an AVIF or HEIC; cameras write up to half of it
-BOXES = 10_000
-_OF_PLACES = (273, 279, 324, 325)
-_OF_BYTES = (1, 2, 7)  # types whose values stay bytes
+NUMBERS = 8_192  # in one tag
+ALL_NUMBERS = 65_536  # in all tags of a file: a third of a second, if they are fractions
+PLACES = 200_000  # of strips or tiles, in one table; 25 Mpx in tiles of 16 x 16 px have 97,657
+ALL_PLACES = 400_000
+ENTRIES = 50_000  # in all directories of a file
+EXIF_BYTES = 262_144  # in one item; cameras write up to half of it
+ALL_METADATA = 4 * EXIF_BYTES  # in all items that are no pictures
+ALL_COPIES = 128 * 2**20  # bytes: libheif gives each picture its own, perhaps the same to all
+LAYERS = 6  # colours that lie in a file one after the other
+
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
+          16: 8, 17: 8, 18: 8}  # of a type, in bytes  # fmt: skip
+_WHOLE = {3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 13: "L", 16: "Q"}  # types of whole numbers
+_BYTES = {1, 2, 7}  # BYTE, ASCII, UNDEFINED: copied as they are, where nothing is computed of them
+_COMPUTED = {256, 257, 258, 259, 262, 266, 274, 277, 278, 282, 283, 284, 296, 317, 320, 322, 323,
+             338, 339, 530}  # fmt: skip
+_PLACES = {273, 279, 324, 325}  # where strips and tiles begin, and how long they are
+_PLACE_KINDS = {3, 4, 13, 16}
+_PARTS = {34665, 34853, 40965}  # directories of EXIF: all tags in them are read
+_PALETTE, _PALETTE_NUMBERS, _SHORT = 320, 768, 3
+_TIFF = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")  # as Pillow knows it
+_METADATA = {b"Exif", b"mime"}  # EXIF and XMP, as kinds of items
+_PICTURES = {b"hvc1", b"av01", b"avc1", b"vvc1", b"jpeg", b"j2k1", b"unci", b"mski", b"grid",
+             b"iovl", b"iden", b"tmap", b"tili", b"sato"}  # fmt: skip
 
 
-def check_tags(data: bytes) -> None:
-    """Count the numbers of each tag of a TIFF (TIFF 6.0, section 2). Raises ImageTooLarge."""
-    order = "<" if data.startswith(b"II") else ">"
-    large = data[2:3] == b"+"  # BigTIFF, as Pillow tells it
-    at, count_of, entry, step = (8, "Q", "HHQ", 20) if large else (4, "H", "HHI", 12)
-    place, tags = "Q" if large else "I", 0
-    seen: set[int] = set()
-    try:
-        (at,) = struct.unpack_from(order + place, data, at)
-        while at and at not in seen:
-            seen.add(at)
-            (count,) = struct.unpack_from(order + count_of, data, at)
-            tags += 1 + count
-            check_limit(tags, TAGS, "tags")
-            at += struct.calcsize(order + count_of)
-            for _ in range(count):
-                tag, kind, numbers = struct.unpack_from(order + entry, data, at)
-                if kind not in _OF_BYTES:
-                    most = PLACES if tag in _OF_PLACES else NUMBERS
-                    check_limit(numbers, most, f"numbers in its tag {tag}")
-                at += step
-            (at,) = struct.unpack_from(order + place, data, at)
-    except struct.error:  # it is cut off
+class _Entry(NamedTuple):
+    """A tag of a directory, whose data lies in the file."""
+
+    tag: int
+    kind: int
+    numbers: int
+    start: int
+    inline: bool
+
+
+class _Totals:
+    """What all directories of a file have together."""
+
+    def __init__(self) -> None:
+        self.entries = self.numbers = self.places = 0
+
+
+def check_tags(data: bytes, limits: Limits) -> None:
+    """Refuse a TIFF, AVIF or HEIC with more beside its pixels than it may have.
+
+    Raises:
+        ImageTooLarge, ImageUnreadable.
+    """
+    if "TIFF" in limits.formats and data.startswith(_TIFF):
+        _check_directories(data, limits)
+    elif data[4:8] == b"ftyp" and {"AVIF", "HEIF"} & set(limits.formats):
+        _check_items(data, limits)
+
+
+def check_tiles(image: Any, limits: Limits) -> None:
+    """Refuse tiles of an opened TIFF that are too large, or cover it again and again.
+
+    Each is decoded whole, and as often as it is listed. Raises ImageTooLarge.
+    """
+    if image.format != "TIFF":
         return
+    sizes = [image.tag_v2.get(tag, 0) for tag in (322, 323)]
+    width, height = (size if isinstance(size, int) else 0 for size in sizes)
+    check_pixels(width, height, limits)
+    boxes = [tile.extents for tile in image.tile]
+    covered = sum(max(0, right - x) * max(0, bottom - y) for x, y, right, bottom in boxes)
+    check_limit(covered, LAYERS * image.width * image.height, "pixels in its strips or tiles")
 
 
-def check_exif(data: bytes) -> None:
-    """Sum up the EXIF items of an AVIF or HEIC (ISO 14496-12, 8.11). Raises ImageTooLarge."""
-    try:
-        for kind, start, end in _boxes(data, 0, len(data)):
-            if kind == b"meta":
-                inner = list(_boxes(data, start + 4, end))
-                types = {n: t for k, a, b in inner if k == b"iinf" for n, t in _types(data, a, b)}
-                for size in [s for k, a, _ in inner if k == b"iloc" for s in _sizes(data, a)]:
-                    if types.get(size[0]) == b"Exif":
-                        check_limit(size[1], EXIF_BYTES, "bytes of EXIF")
-    except (struct.error, IndexError):  # it is cut off
-        return
+def _check_directories(data: bytes, limits: Limits) -> None:
+    """All pictures of a TIFF are counted; of the first one its EXIF is read, too."""
+    if data.startswith(b"MM\0+"):  # Pillow takes it for a TIFF, libtiff does not
+        raise ImageUnreadable("a BigTIFF of the byte order MM: save it as an ordinary TIFF")
+    order, large = "<" if data.startswith(b"II") else ">", data[2:3] == b"+"
+    totals, seen = _Totals(), set[int]()
+    at = _offset(data, 8 if large else 4, order, large)
+    while at and at not in seen:
+        seen.add(at)
+        check_limit(len(seen), limits.frames, "frames")
+        entries, following = _directory(data, at, order, large, totals)
+        parts = _parts(data, entries, order) if len(seen) == 1 else []
+        beside = set[int]()
+        while parts:
+            part = parts.pop()
+            if part not in beside:
+                beside.add(part)
+                parts += _parts(data, _directory(data, part, order, large, totals)[0], order)
+        at = following
 
 
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, begin of the content and end of each box in a part of a file."""
-    for _ in range(BOXES):
-        if at + 8 > end:
-            return
-        size, kind = struct.unpack_from(">I4s", data, at)
-        start = at + 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, start)
-            start += 8
-        stop = end if size == 0 else min(end, at + size)
-        if stop < start:
-            return
-        yield kind, start, stop
-        at = stop
+def _directory(
+    data: bytes, at: int, order: str, large: bool, totals: _Totals
+) -> tuple[list[_Entry], int]:
+    """Check a directory: the entries whose data is there, and where the next directory is."""
+    form = struct.Struct(order + ("HHQQ" if large else "HHLL"))
+    head, inline = (8, 8) if large else (2, 4)
+    if not 0 <= at <= len(data) - head:
+        return [], 0
+    (listed,) = struct.unpack_from(order + ("Q" if large else "H"), data, at)
+    first = at + head
+    there = min(listed, (len(data) - first) // form.size)
+    totals.entries += there
+    check_limit(totals.entries, ENTRIES, "tags")
+    entries, total = [], 0
+    for number in range(there):
+        place = first + number * form.size
+        tag, kind, count, start = form.unpack_from(data, place)
+        size = count * _SIZES.get(kind, 0)
+        within = size <= inline
+        if within:
+            start = place + form.size - inline
+        elif start + size > len(data):  # no decoder reads it
+            continue
+        else:
+            total += size
+        if size:
+            entry = _Entry(tag, kind, count, start, within)
+            entries.append(entry)
+            _count(entry, totals)
+    check_limit(total, len(data), "bytes in the tags of one picture")
+    return entries, _offset(data, first + there * form.size, order, large)
 
 
-def _types(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Number and type of each item that `iinf` lists."""
-    first = start + (6 if data[start] == 0 else 8)
-    for kind, at, _ in _boxes(data, first, end):
-        if kind == b"infe" and data[at] >= 2:
-            form = ">H2x4s" if data[at] == 2 else ">I2x4s"
-            yield struct.unpack_from(form, data, at + 4)
+def _count(entry: _Entry, totals: _Totals) -> None:
+    """Count what becomes objects. Raises ImageTooLarge."""
+    tag, kind, count = entry[:3]
+    if tag in _PLACES and kind in _PLACE_KINDS:
+        totals.places += count
+        check_limit(count, PLACES, f"numbers in its tag {tag}")
+        check_limit(totals.places, ALL_PLACES, "places of strips and tiles")
+    elif kind not in _BYTES or tag in _COMPUTED | _PLACES:
+        check_limit(count, NUMBERS, f"numbers in its tag {tag}")
+        if not (tag == _PALETTE and kind == _SHORT and count <= _PALETTE_NUMBERS):
+            totals.numbers += count
+        check_limit(totals.numbers, ALL_NUMBERS, "numbers in its tags")
 
 
-def _sizes(data: bytes, start: int) -> Iterator[tuple[int, int]]:
-    """Number and size in bytes of each item that `iloc` places; 0: all that it points to."""
-    version, sizes = data[start], data[start + 4 : start + 6]
-    offset, length, base = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4
-    index = sizes[1] & 15 if version in (1, 2) else 0
-    wide = 4 if version == 2 else 2
-    count, at = int.from_bytes(data[start + 6 : start + 6 + wide], "big"), start + 6 + wide
-    for _ in range(min(count, BOXES)):
-        number = int.from_bytes(data[at : at + wide], "big")
-        at += wide + (2 if version in (1, 2) else 0) + 2 + base
-        (extents,) = struct.unpack_from(">H", data, at)
+def _parts(data: bytes, entries: list[_Entry], order: str) -> list[int]:
+    """Where the directories of EXIF begin that these entries name."""
+    found = [entry for entry in entries if entry.tag in _PARTS and entry.kind in _WHOLE]
+    return [struct.unpack_from(order + _WHOLE[one.kind], data, one.start)[0] for one in found]
+
+
+def _offset(data: bytes, at: int, order: str, large: bool) -> int:
+    """A place in the file; 0 where the file ends before it."""
+    form = struct.Struct(order + ("Q" if large else "L"))
+    return form.unpack_from(data, at)[0] if at + form.size <= len(data) else 0
+
+
+def _check_items(data: bytes, limits: Limits) -> None:
+    """Add up EXIF and XMP in the items of an AVIF or HEIC (ISO 14496-12, section 8.11).
+
+    Their tables are looked for everywhere, by name: boxes can be nested, and be long, in ways
+    that decoders take differently. An item may be named in several tables; the longest counts.
+    """
+    kinds: dict[int, set[bytes]] = {}
+    for at in _bodies(data, b"infe", limits):
+        version, of_number = data[at], 2 if data[at] < 3 else 4
+        kind = at + 6 + of_number
+        if version >= 2:  # before, items had no kind
+            number = big_endian(data, at + 4, of_number)
+            kinds.setdefault(number, set()).add(data[kind : kind + 4])
+    wanted = {number for number, of in kinds.items() if not of <= _PICTURES}
+    sizes: dict[int, int] = {}
+    for at in _bodies(data, b"iloc", limits):
+        for number, size in _items(data, at, wanted, limits).items():
+            sizes[number] = max(size, sizes.get(number, 0))
+    longest = max((size for one, size in sizes.items() if kinds[one] & _METADATA), default=0)
+    if longest > EXIF_BYTES:
+        raise ImageTooLarge(longest, EXIF_BYTES, "bytes of EXIF or XMP", "save it without them")
+    total = sum(sizes.values())
+    check_limit(total, ALL_METADATA, "bytes beside its pictures")
+    check_limit(total * (len(kinds) - len(wanted)), ALL_COPIES, "bytes beside all its pictures")
+
+
+def _bodies(data: bytes, name: bytes, limits: Limits) -> Iterator[int]:
+    """Where the content of each box of a name begins."""
+    found, at = 0, data.find(name)
+    while at >= 0:
+        found += 1
+        check_limit(found, limits.parts, "items")
+        long = data[max(0, at - 4) : at] == b"\0\0\0\1"  # its size follows its name, of 8 bytes
+        body = at + (12 if long else 4)
+        if body + 8 <= len(data):
+            yield body
+        at = data.find(name, at + 4)
+
+
+def _items(data: bytes, at: int, wanted: set[int], limits: Limits) -> dict[int, int]:
+    """The bytes of the wanted items, by their number, in a table of where items lie."""
+    version, sizes = data[at], big_endian(data, at + 4, 2)
+    if version > 2:
+        return {}
+    of_offset, of_length, of_base = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
+    of_index = sizes & 15 if version else 0
+    of_number = 4 if version == 2 else 2
+    count = big_endian(data, at + 6, of_number)
+    check_limit(count, limits.parts, "items")
+    found: dict[int, int] = {}
+    at += 6 + of_number
+    for _ in range(count):
+        number = big_endian(data, at, of_number)
+        at += of_number + (4 if version else 2) + of_base
+        extents = big_endian(data, at, 2)
         at += 2
-        total = 0
-        for _ in range(extents):
-            at += index + offset
-            size = int.from_bytes(data[at : at + length], "big")
-            total += size or len(data)
-            at += length
-        yield number, total
+        each = of_index + of_offset + of_length
+        if number in wanted:
+            check_limit(extents, limits.parts, "pieces of an item")
+            for start in range(at, at + extents * each, each) if each else [at] * extents:
+                length = big_endian(data, start + of_index + of_offset, of_length)
+                found[number] = found.get(number, 0) + (length or len(data))  # 0: to the end
+        at += extents * each
+    return found
