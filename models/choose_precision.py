@@ -23,14 +23,12 @@ GAIN = 0.95  # share of the time in fp32 below which INT8 is faster by more than
 MOST_MOVED = 0.15  # mean share of the probability that may stand elsewhere: 5 times the usual
 
 
-def choose_precision(
-    bundle: Bundle, asked: str, threads: int, device: Device = PROCESSOR
-) -> Precision:
+def choose_precision(bundle: Bundle, asked: str, device: Device = PROCESSOR) -> Precision:
     """Return the precision to serve a bundle in.
 
     Args:
         asked: auto: the faster one; fp32; int8: wherever there is one.
-        threads: how many cores one photo may use. device: on which both are tried.
+        device: on which both are tried.
 
     Raises:
         BundleError: a graph does not load, or the manifest contradicts itself.
@@ -40,7 +38,7 @@ def choose_precision(
     if asked != "auto":
         return Precision(asked)
     try:
-        both = [Classifier(bundle, threads, name, device) for name in ("fp32", "int8")]
+        both = [Classifier(bundle, precision=name, device=device) for name in ("fp32", "int8")]
     except DeviceUnusable as error:  # it was tried in fp32
         return Precision("fp32", f"in int8 {error}")
     photos = _photos(both[0])

@@ -16,9 +16,7 @@ from models.precision import has_int8
 NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
 
 
-def examine(
-    bundle: Bundle, threads: int = 1, precision: str = "fp32", device: str = "cpu"
-) -> Classifier:
+def examine(bundle: Bundle, precision: str = "fp32", device: str = "cpu") -> Classifier:
     """Verify every file, load every graph and every layer's insight, and answer a photo.
 
     Args:
@@ -31,9 +29,9 @@ def examine(
     """
     bundle.verify()
     _check_samples(bundle)
-    chosen = choose_device(device, lambda one: _attempt(bundle, threads, precision, one))
-    arithmetic = choose_precision(bundle, precision, threads, chosen)
-    classifier = Classifier(bundle, threads, arithmetic, chosen)
+    chosen = choose_device(device, lambda one: _attempt(bundle, precision, one))
+    arithmetic = choose_precision(bundle, precision, chosen)
+    classifier = Classifier(bundle, precision=arithmetic, device=chosen)
     size = classifier.framing.size
     photo = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
     classifier.describe(classifier.read(photo), top=5)
@@ -45,7 +43,7 @@ def examine(
     return classifier
 
 
-def open_classifier(bundle: Bundle, threads: int, precision: str, device: str) -> Classifier:
+def open_classifier(bundle: Bundle, precision: str, device: str) -> Classifier:
     """Open a bundle to predict with, in the arithmetic that is asked for.
 
     Args:
@@ -54,14 +52,14 @@ def open_classifier(bundle: Bundle, threads: int, precision: str, device: str) -
     Raises:
         SettingError: cuda is asked for and cannot be used. BundleError.
     """
-    chosen = choose_device(device, lambda one: _attempt(bundle, threads, precision, one))
-    return Classifier(bundle, threads, precision, chosen)
+    chosen = choose_device(device, lambda one: _attempt(bundle, precision, one))
+    return Classifier(bundle, precision=precision, device=chosen)
 
 
-def _attempt(bundle: Bundle, threads: int, precision: str, device: str) -> None:
+def _attempt(bundle: Bundle, precision: str, device: str) -> None:
     """Open what predicts, and what shows layers, on a device. Raises DeviceUnusable."""
     asked = "int8" if precision == "int8" and has_int8(bundle) else "fp32"
-    classifier = Classifier(bundle, threads, asked, Device(device))
+    classifier = Classifier(bundle, precision=asked, device=Device(device))
     size = classifier.framing.size
     if classifier.layers:
         classifier.look(np.zeros((size, size, 3), np.uint8), [])

@@ -1,4 +1,4 @@
-"""`python -m models.trial PATH NUMBER NAME VERSION KEY PRECISION DEVICE THREADS`: try one.
+"""`python -m models.trial PATH NUMBER NAME VERSION KEY PRECISION DEVICE`: try one bundle.
 
 A process of its own, so that a bundle that crashes the runtime, hangs or eats all memory takes
 nothing else with it. It copies the bundle into the open file NUMBER and prints one line of JSON:
@@ -25,18 +25,15 @@ COPIES = 8  # of its files beside that: as read, as hashed, as loaded, as the ru
 _ALLOCATION = re.compile("bad_?alloc|AllocateRaw|Failed to allocate")  # of ONNX Runtime
 
 
-class Conditions(NamedTuple):
-    """What a bundle is tried on, and served on."""
+class Terms(NamedTuple):
+    """What every bundle is tried on, and served on."""
 
-    key: str  # hexadecimal; who has to have signed it; empty: anybody
-    precision: str  # auto, fp32 or int8
-    device: str  # auto, cpu or cuda
-    threads: int  # cores that one photo may use
+    key: str = ""  # a public key in hexadecimal; what its owner did not sign is refused
+    precision: str = "auto"  # fp32, int8, or the faster one
+    device: str = "auto"  # cpu, cuda, or what is there
 
 
-def judge(
-    path: Path, number: int, name: str, version: str, conditions: Conditions
-) -> dict[str, Any]:
+def judge(path: Path, number: int, name: str, version: str, terms: Terms) -> dict[str, Any]:
     """Pin the bundle into `number` and examine the copy.
 
     Args:
@@ -52,13 +49,13 @@ def judge(
         bundle = Bundle(path)
         known["version"] = bundle.manifest.version
         limit_memory(MEMORY + COPIES * sum(file.size for file in bundle.manifest.files.values()))
-        if conditions.key:
+        if terms.key:
             from models.bundles.signature import check_signature, key_of
 
-            check_signature(bundle, key_of(conditions.key))
+            check_signature(bundle, key_of(terms.key))
         pin(bundle, number)
         copy = PinnedBundle(path, os.dup(number), name or None, version or None)
-        classifier = examine(copy, conditions.threads, conditions.precision, conditions.device)
+        classifier = examine(copy, terms.precision, terms.device)
         return {
             "name": classifier.manifest.name,
             "version": classifier.manifest.version,
@@ -102,14 +99,13 @@ def limit_memory(size_bytes: int) -> None:
 
 def main() -> None:
     """Read the command line, print the verdict."""
-    path, number, name, version, key, precision, device, threads = sys.argv[1:]
+    path, number, name, version, *terms = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit_memory(MEMORY)  # until it is known how large the bundle is
     with suppress(OSError):  # only Linux has it: where memory runs out, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000")
-    conditions = Conditions(key, precision, device, int(threads))
-    found = judge(Path(path), int(number), name, version, conditions)
+    found = judge(Path(path), int(number), name, version, Terms(*terms))
     print(json.dumps(found))
 
 

@@ -19,6 +19,7 @@ from gunicorn.app.base import BaseApplication
 from models.choose_precision import CHOICES
 from models.device import DEVICES
 from models.errors import LayerscopeError, SettingError
+from models.trial import Terms
 from service.app import create_app
 from service.config_file import PREFIX, LocalPath, Port, chosen, prefer, take_config
 from service.incoming.decode_memory import DecodeMemory
@@ -30,7 +31,6 @@ from service.settings import Settings, choose_workers
 from service.versions.arbiter import KeepingArbiter
 from service.versions.keeper import Keeper
 from service.versions.sources import ModelFolder, NamedBundles
-from service.versions.trials import Terms
 from service.watching.metrics import Metrics
 from service.watching.shared_values import SharedValues
 
@@ -169,7 +169,7 @@ def main(
         )
         read_settings(settings)
         ask_for_descriptors(settings.connections)
-        terms = Terms(settings.network_threads, precision=precision, device=device)
+        terms = Terms(precision=precision, device=device)
         keeper = open_keeper(*prefer(context, "bundles", "models"), trust, terms)
         listener = listen(host, port)
     except LayerscopeError as error:

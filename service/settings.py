@@ -17,7 +17,6 @@ class Settings:
     """One running service. Sizes in bytes, times in seconds."""
 
     workers: int = 1  # processes; each holds its own copy of every model
-    network_threads: int = 1  # cores that one photo may use inside a worker
     precision: str = "auto"  # of predictions: fp32, int8, or the faster one
     device: str = "auto"  # that computes photos: cpu, cuda, or what is there
     request_threads: int = 1  # photos a worker answers at once: its share of the cores

@@ -54,9 +54,7 @@ def open_shelf(paths: Iterable[Path], settings: Settings) -> Shelf:
     """
     found: dict[str, Classifier] = {}
     for path in paths:
-        classifier = examine(
-            pinned(Bundle(path)), settings.network_threads, settings.precision, settings.device
-        )
+        classifier = examine(pinned(Bundle(path)), settings.precision, settings.device)
         if classifier.name in found:
             raise BundleError(path, f"a model called {classifier.name!r} is served already")
         found[classifier.name] = classifier

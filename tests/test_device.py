@@ -12,12 +12,12 @@ from models.bundle import Bundle
 from models.device import Device, choose_device, compare, made_up, open_graph
 from models.errors import DeviceUnusable, SettingError
 from models.examine import examine, open_classifier
+from models.trial import Terms
 from service.__main__ import main as service
 from service.__main__ import open_keeper
 from service.app import create_app
 from service.settings import Settings
 from service.versions.catalogue import Catalogue, Edition
-from service.versions.trials import Terms
 from tests.making import COLOURS, colour_bundle, colour_graph, picture, write_classes
 from training.__main__ import training
 
@@ -124,7 +124,7 @@ def test_a_bundle_is_served_by_the_processor_where_the_device_answers_otherwise(
     assert classifier.device.used == "cpu"
     assert "cuda answers otherwise" in classifier.device.why
     with pytest.raises(SettingError, match="cuda answers otherwise"):
-        open_classifier(Bundle(bundle), 1, "fp32", "cuda")
+        open_classifier(Bundle(bundle), "fp32", "cuda")
 
 
 def test_in_int8_a_device_that_answers_otherwise_is_given_up_too(int8_bundle, lying):

@@ -12,7 +12,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from models.errors import BundleError, SettingError
-from models.trial import MEMORY
+from models.trial import MEMORY, Terms
 from service.versions import slot, sources, trials
 from service.versions.catalogue import Edition
 from service.versions.keeper import Keeper
@@ -146,7 +146,7 @@ def test_a_trial_that_takes_too_long_is_ended(tmp_path, monkeypatch):
 
 def test_a_verdict_that_waited_while_nobody_looked_is_not_too_late(tmp_path, monkeypatch):
     monkeypatch.setattr(trials, "TRIAL_S", 0.01)
-    trial = trials.Trial(Candidate(colour_bundle(tmp_path / "colours")), (), trials.Terms())
+    trial = trials.Trial(Candidate(colour_bundle(tmp_path / "colours")), (), Terms())
     trial._process.wait(WAIT_S)  # as if the parent had been busy, or stopped, meanwhile
     while not trial.done():
         pass

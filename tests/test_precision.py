@@ -13,11 +13,11 @@ from models.bundle import Bundle
 from models.classifier import Classifier
 from models.examine import examine
 from models.precision import Precision, probability_moved
+from models.trial import Terms
 from service.__main__ import open_keeper
 from service.app import create_app
 from service.settings import Settings
 from service.versions.catalogue import Catalogue, Edition
-from service.versions.trials import Terms
 from tests.crafting import replace
 from tests.making import COLOURS, colour_bundle, picture
 from tests.quantising import INT8
@@ -44,15 +44,15 @@ def expected(bundle, precision):
 
 def test_what_is_asked_for_is_used_without_measuring(int8_bundle):
     for asked in ("fp32", "int8"):
-        assert room.choose_precision(Bundle(int8_bundle), asked, 1) == Precision(asked)
+        assert room.choose_precision(Bundle(int8_bundle), asked) == Precision(asked)
 
 
 def test_without_int8_float32_is_used_whatever_is_asked_for(tmp_path):
     bundle = Bundle(colour_bundle(tmp_path / "colours"))
     for asked in room.CHOICES:
-        chosen = room.choose_precision(bundle, asked, 1)
+        chosen = room.choose_precision(bundle, asked)
         assert (chosen.used, chosen.fp32_ms) == ("fp32", None)
-    assert str(room.choose_precision(bundle, "int8", 1)) == "fp32 (it has no int8)"
+    assert str(room.choose_precision(bundle, "int8")) == "fp32 (it has no int8)"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_without_int8_float32_is_used_whatever_is_asked_for(tmp_path):
 )
 def test_auto_takes_the_faster_one(int8_bundle, monkeypatch, gain, used, why):
     monkeypatch.setattr(room, "GAIN", gain)
-    chosen = room.choose_precision(Bundle(int8_bundle), "auto", 1)
+    chosen = room.choose_precision(Bundle(int8_bundle), "auto")
     assert (chosen.used, chosen.why) == (used, why)
     assert chosen.fp32_ms is not None
     assert chosen.int8_ms is not None
@@ -79,7 +79,7 @@ def test_auto_never_takes_one_that_answers_otherwise_here(copied, monkeypatch):
             turned = np.roll(numpy_helper.to_array(tensor), 1, axis=-1)
             tensor.CopyFrom(numpy_helper.from_array(turned.copy(), tensor.name))
     replace(copied, INT8, model.SerializeToString())
-    chosen = room.choose_precision(Bundle(copied), "auto", 1)
+    chosen = room.choose_precision(Bundle(copied), "auto")
     assert chosen.used == "fp32"
     assert "answers the samples otherwise on this processor" in chosen.why
 

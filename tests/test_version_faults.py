@@ -84,7 +84,7 @@ def followed():
     ours, theirs = socket.socketpair()
     published, stops = memoryview(bytearray(8)).cast("Q"), []
     before = signal.signal(signal.SIGTERM, lambda number, frame: stops.append(number))
-    follower = Follower(Catalogue(0, (), ()), theirs, published, 1)
+    follower = Follower(Catalogue(0, (), ()), theirs, published)
     yield follower, ours, published, stops
     ours.close()
     try:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class Follower:
     """The shelf that is served, and perhaps the next one. Safe to ask from several threads."""
 
-    def __init__(self, first: Catalogue, link: socket.socket, published: memoryview, threads: int):
+    def __init__(self, first: Catalogue, link: socket.socket, published: memoryview):
         """Load the first catalogue, and listen for others in a thread.
 
         Args:
@@ -35,7 +35,7 @@ class Follower:
         Raises:
             BundleError: a bundle does not load.
         """
-        self._link, self._published, self._threads = link, published, threads
+        self._link, self._published = link, published
         self._loaded: dict[tuple[str, str, str], Classifier] = {}
         self._shelves: dict[int, Shelf] = {}
         self._ended = False  # without a line to the parent; the last requests are answered still
@@ -71,7 +71,7 @@ class Follower:
     def _open(self, edition: Edition) -> Classifier:
         path = Path(edition.path)
         bundle = PinnedBundle(path, edition.number, edition.name, edition.version)
-        return Classifier(bundle, self._threads, edition.precision, edition.device)
+        return Classifier(bundle, precision=edition.precision, device=edition.device)
 
     def _keep(self, generation: int) -> None:
         """Let go of every other shelf; requests that began with one still end with it."""

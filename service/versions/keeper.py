@@ -16,15 +16,17 @@ from pathlib import Path
 from models.device import Device
 from models.errors import BundleError
 from models.precision import Precision
+from models.trial import Terms
 from service.versions.catalogue import Catalogue, Edition, Refusal
 from service.versions.follower import Follower
 from service.versions.links import Links
 from service.versions.slot import Slot
 from service.versions.sources import ModelFolder, NamedBundles, Offer
-from service.versions.trials import Terms, Trial, clean
+from service.versions.trials import Trial, clean
 
 log = logging.getLogger(__name__)
 
+USUAL = Terms()
 LOOK_S = 0.5  # between two looks at the folders
 TRIALS = 2  # at the same time
 GONE = 2  # looks in a row without a model's folder, until it is taken for removed
@@ -36,7 +38,7 @@ class Keeper:
     def __init__(
         self,
         source: NamedBundles | ModelFolder,
-        terms: Terms = Terms(),
+        terms: Terms = USUAL,
         say: Callable[[str], None] = lambda text: None,
     ):
         """Serve nothing yet.
@@ -138,7 +140,7 @@ class Keeper:
             trial.forget()
         if self._new is not None:
             os.close(self._new[1].number)  # the parent sends it once more
-        return Follower(self.catalogue, link, self._published, self._terms.threads)
+        return Follower(self.catalogue, link, self._published)
 
     def _look(self, at_once: bool = False) -> None:
         """Start trials of what has changed."""

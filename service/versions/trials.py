@@ -7,26 +7,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from models.bundles.pinned import new_file
 from models.device import Device
 from models.precision import Precision
+from models.trial import Terms
 from service.versions.catalogue import Edition, Refusal
 from service.versions.sources import Candidate, Stamp
 
 TRIAL_S = 60.0  # for a bundle to be read, loaded and tried
 ROOT = Path(__file__).parents[2]  # where the rooms lie
 _MOST_BYTES = 100_000  # of a verdict
-
-
-class Terms(NamedTuple):
-    """What every bundle is tried on, and served on."""
-
-    threads: int = 1  # cores that one photo may use in a worker
-    key: str = ""  # a public key in hexadecimal; what its owner did not sign is refused
-    precision: str = "auto"  # fp32, int8, or the faster one
-    device: str = "auto"  # cpu, cuda, or what is there
 
 
 class Trial:
@@ -41,8 +33,7 @@ class Trial:
         self._late = False
         self.passing = False  # whether it may end otherwise another time
         words = [str(candidate.path), str(self._number), candidate.name or ""]
-        words += [candidate.version or "", terms.key]
-        words += [terms.precision, terms.device, str(terms.threads)]
+        words += [candidate.version or "", *terms]
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "models.trial", *words],

@@ -51,6 +51,6 @@ def open_predictor(bundle: Bundle, precision: str, config: FitConfig, stages: St
     if config.engine == "ray":
         stages.say("device: the processors of the cluster")
         return PortableClassifier(bundle, precision)
-    classifier = open_classifier(bundle, 1, precision, config.device)
+    classifier = open_classifier(bundle, precision, config.device)
     stages.say(f"device: {classifier.device}")
     return classifier
