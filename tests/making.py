@@ -19,6 +19,7 @@ from PIL import Image
 from models.bundle import Bundle, Manifest, new_bundle, seal
 from models.bundles.calibration import FamiliarityThreshold, PredictionSet, Thresholds
 from models.images import Framing
+from training.features.rows import Rows, RowWriter
 
 Colour = tuple[int, int, int]
 COLOURS: dict[str, Colour] = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200)}
@@ -157,3 +158,13 @@ def believe_colours(source: Path, target: Path, least_probability: float = 0.2) 
         update = {"name": target.name, "thresholds": thresholds, "files": {}}
         seal(folder, manifest.model_copy(update=update), target)
     return target
+
+
+def filed(array: np.ndarray, folder: Path) -> Rows:
+    """The same rows in a file, written in parts, as those of many photos are kept."""
+    writer = RowWriter(len(array), array.shape[1], folder, limit=0)
+    for part in np.array_split(array, 3):
+        writer.add(part)
+    found = writer.finish()
+    assert isinstance(found, Rows)
+    return found

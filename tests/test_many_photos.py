@@ -11,11 +11,12 @@ import pytest
 
 from benchmarks.scale.arithmetic import tables
 from models.errors import PhotosError
+from tests.making import filed
 from tests.test_near_copies import scene, shrunk
 from training import prepare
 from training.doctor.near_copies import NearCopy, find_near_copies
 from training.doctor.neighbours import require_index
-from training.features.rows import Rows, RowWriter
+from training.features.rows import Rows
 from training.features.thumbnails import Appearance
 from training.photos.listing import Photo
 from training.settings.config import FitConfig
@@ -46,14 +47,6 @@ def find(planted, vectors: np.ndarray | Rows, exact_up_to: int) -> list[NearCopy
         lambda some: pictures[[int.from_bytes(digest) for digest in some]],
         exact_up_to,
     )
-
-
-def filed(array: np.ndarray, folder: Path) -> Rows:
-    writer = RowWriter(len(array), array.shape[1], folder, limit=0)
-    writer.add(array)
-    found = writer.finish()
-    assert isinstance(found, Rows)
-    return found
 
 
 def test_features_in_a_file_have_the_same_near_copies(planted, tmp_path):

@@ -9,12 +9,12 @@ import pytest
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.errors import SettingError
-from tests.making import write_classes
+from tests.making import filed, write_classes
 from training.doctor.suspects import find_suspects
 from training.evaluation.evaluate import evaluate_bundle
 from training.evaluation.folds import share_of, turns
 from training.features.compute import Features
-from training.features.rows import Rows, RowWriter
+from training.features.rows import Rows
 from training.fit import fit
 from training.heads.calibrated_head import calibrate_head
 from training.heads.fit import fit_head
@@ -36,14 +36,6 @@ def clouds(count: int, seed: int = 0, spread: float = 1.2) -> tuple[np.ndarray, 
     labels = np.sort(rng.integers(CLASSES, size=count))
     rows = 2 * np.eye(CLASSES, WIDTH)[labels] + rng.normal(0, spread, (count, WIDTH)) + 3
     return rows.astype(np.float32), labels
-
-
-def filed(array: np.ndarray, folder: Path) -> Rows:
-    writer = RowWriter(len(array), array.shape[1], folder, limit=0)
-    writer.add(array)
-    found = writer.finish()
-    assert isinstance(found, Rows)
-    return found
 
 
 def sampled(folder: Path, count: int = 4000, classes: int = CLASSES) -> tuple[Sides, Sides]:

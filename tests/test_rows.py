@@ -1,22 +1,11 @@
 """Rows in a file: read as an array would give them, and never more than asked for."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from tests.making import filed
 from training.features import rows as rows_file
-from training.features.rows import RUN, Rows, RowWriter, blocks_of, memory_bytes, rows_in_memory
-
-
-def filed(array: np.ndarray, folder: Path) -> Rows:
-    """The rows of `array` in a file, written in parts."""
-    writer = RowWriter(len(array), array.shape[1], folder, limit=0)
-    for part in np.array_split(array, 3):
-        writer.add(part)
-    found = writer.finish()
-    assert isinstance(found, Rows)
-    return found
+from training.features.rows import RUN, Rows, blocks_of, memory_bytes, rows_in_memory
 
 
 @pytest.fixture

@@ -147,10 +147,6 @@ class NetworkWorker(ASGIWorker):
             metrics.set("layerscope_requests_waiting", lane.waiting, lane.name)
             metrics.set("layerscope_requests_running", lane.taken - lane.waiting, lane.name)
 
-    @property
-    def _open(self) -> int:
-        return len(self.connections) + len(self._accepting)
-
     def _tell_load(self) -> float:
         """Tell the other workers how much this one has to do: idle connections are nothing."""
         load = self._lately + self.asgi.busy
@@ -167,8 +163,8 @@ class NetworkWorker(ASGIWorker):
         self.loop.call_later(STEP_BACK_S, self._accept_late, listener)
 
     def _accept_late(self, listener: Any) -> None:
+        self._listen_again(listener)
         if not self.stopping:
-            self.loop.add_reader(listener.fileno(), self._accept_soon, listener)
             self._accept_some(listener)
 
     def _accept_some(self, listener: Any) -> None:
@@ -204,7 +200,7 @@ class NetworkWorker(ASGIWorker):
         """Take all that wait: closing the listener would reset them, and what they have sent."""
         ends = time.monotonic() + self.cfg.graceful_timeout / 2
         while time.monotonic() < ends and not self._quick_shutdown:
-            full = self._open >= self.most
+            full = len(self.connections) + len(self._accepting) >= self.most
             try:
                 if not full:
                     self._accept(listener)

@@ -10,6 +10,7 @@ A row is a count, a directory (where each series begins, and its name) and the n
 counts once the count says so; a worker that is killed in between leaves nothing behind.
 """
 
+import itertools
 import mmap
 import struct
 import threading
@@ -45,7 +46,7 @@ class SharedValues:
         """Reserve memory, which the system gives when it is first written to; take row 0."""
         self.rows = rows
         self._memory = mmap.mmap(-1, rows * _ROW_BYTES)
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._names: list[list[tuple[Key, int, int]]] = [[] for _ in range(rows)]
         self.take(0)
 
@@ -84,13 +85,12 @@ class SharedValues:
 
     def of_others(self, key: Key) -> list[float]:
         """The number of a series in every other row that a worker has."""
-        rows = [row for row in range(self.rows) if row != self.row and self._head_of(row)[1]]
-        return [
-            self._numbers_of(row)[start]
-            for row in rows
-            for known, start, _ in self._directory(row)
-            if known == key
-        ]
+        found = []
+        for row in range(self.rows):
+            if row != self.row and self._head_of(row)[1]:
+                places = (start for known, start, _ in self._directory(row) if known == key)
+                found += [self._numbers_of(row)[start] for start in itertools.islice(places, 1)]
+        return found
 
     def read(self) -> Iterator[Values]:
         """Every series of every row."""
@@ -123,11 +123,12 @@ class SharedValues:
     def _directory(self, row: int) -> list[tuple[Key, int, int]]:
         """The series of a row; what was read before is not read again, as it never changes."""
         known = self._names[row]
-        for index in range(len(known), self._head_of(row)[0]):
-            start, width, name = self._entry(row, index)
-            if not width:  # its bytes have not arrived at this processor yet
-                break
-            known.append((tuple(name.rstrip(b"\0").decode().split(_SEPARATOR)), start, width))
+        with self._reading:  # two threads that read on at once would add an entry twice
+            for index in range(len(known), self._head_of(row)[0]):
+                start, width, name = self._entry(row, index)
+                if not width:  # its bytes have not arrived at this processor yet
+                    break
+                known.append((tuple(name.rstrip(b"\0").decode().split(_SEPARATOR)), start, width))
         return known
 
     def _entry(self, row: int, index: int) -> tuple[int, int, bytes]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.building.head import DenseLayer, Head
+from models.classifier import softmax
 from training.heads.fitted_head import FittedHead, HeadRecord
 from training.heads.forward import unit_length
 from training.heads.held_out import AllRows, Sides, score_logits
@@ -108,7 +109,7 @@ def _descend(start: DenseLayer, everything: AllRows, record: HeadRecord) -> Dens
             for begin in range(0, len(places), BATCH):
                 x, truth = scaled[begin : begin + BATCH], labels[places[begin : begin + BATCH]]
                 kernel, bias = adam.values
-                gaps = _softmax(x @ kernel + bias)
+                gaps = softmax(x @ kernel + bias)
                 gaps[np.arange(len(x)), truth] -= 1
                 gaps *= weights[truth, None] / len(x)
                 adam.step([x.T @ gaps + penalty * kernel, gaps.sum(axis=0)], len(x))
@@ -141,10 +142,3 @@ class _Adam:
                 * mean
                 / (np.sqrt(square / np.float32(second)) + np.float32(1e-8))
             )
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Compute probabilities in float32."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return chances

@@ -5,7 +5,6 @@ obstore asks S3 and Google Cloud: one wheel without further packages, a listing 
 with the tag of each object, and a photo is one request. Hadoop is asked through pyarrow.
 """
 
-import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from training.places.place import Fact
+from training.places.place import Fact, token_of
 
 PAGE = 1_000  # objects of one request
 Page = list[tuple[str, Fact]]  # names below the key that is listed
@@ -154,6 +153,4 @@ def _arrow_fact(found: Any) -> Fact:
 
 def _token(tag: object) -> int:
     """Make a number of what changes with the content; without one, it is read every time."""
-    if tag is None:
-        return time.time_ns()
-    return int.from_bytes(hashlib.sha256(str(tag).encode()).digest()[:8], "big") >> 1
+    return time.time_ns() if tag is None else token_of(str(tag))

@@ -12,6 +12,7 @@ from training.settings.config import FitConfig
 from training.settings.console import Stages
 
 SHARDS = "shards"  # in the cache folder
+ON_CLUSTER = "the processors of the cluster"
 
 
 def choose_workers(config: FitConfig) -> Workers:
@@ -32,7 +33,7 @@ def open_network(
     Raises:
         SettingError: the device cannot be used.
     """
-    device: object = "the processors of the cluster"
+    device: object = ON_CLUSTER
     if config.engine == "ray":
         graph: Graph = PortableGraph(model)
     else:
@@ -49,7 +50,7 @@ def open_predictor(bundle: Bundle, precision: str, config: FitConfig, stages: St
         BundleError: it is damaged. SettingError: the device cannot be used.
     """
     if config.engine == "ray":
-        stages.say("device: the processors of the cluster")
+        stages.say(f"device: {ON_CLUSTER}")
         return PortableClassifier(bundle, precision)
     classifier = open_classifier(bundle, precision, config.device)
     stages.say(f"device: {classifier.device}")

@@ -1,7 +1,6 @@
 """The place of a photo inside a shard: `train-000.tar!/cat/7.jpg`, read alone by its range."""
 
 import errno
-import hashlib
 import io
 import os
 from collections.abc import Sequence
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from training.places.place import Fact, Place, read_range
+from training.places.place import Fact, Place, read_range, token_of
 
 
 class Source(Protocol):
@@ -70,8 +69,7 @@ def _again(parts: Sequence[str], source: Source, fact: Fact) -> Packed:
 def stamp(shard: Path, place: str) -> int:
     """Return a number for a photo's token: another one when its shard changed."""
     status = shard.stat()
-    facts = f"{status.st_size} {status.st_mtime_ns} {place}"
-    return int.from_bytes(hashlib.sha256(facts.encode()).digest()[:8], "big") >> 1
+    return token_of(f"{status.st_size} {status.st_mtime_ns} {place}")
 
 
 class RangeFile(io.RawIOBase):
