@@ -41,6 +41,7 @@ from training.sides.remembered import NAME as SIDES_FILE
 
 Key = tuple[str, int, int, str]  # set, few, seed, recipe
 NO_SETTINGS = ("seconds", "cpu_seconds", "peak_memory_mib", "fine_tuning", "seed", "insight")
+ENDS_WITHIN_S = 20
 CURVES = ("epochs", "best", "start_loss", "start_judged", "stopped", "kept", "rate_search")
 
 
@@ -176,7 +177,10 @@ def fit_in_child(arguments: list[str]) -> None:
             _, said = child.communicate()
         except KeyboardInterrupt:  # it keeps what it has computed, and ends by itself
             child.send_signal(signal.SIGINT)
-            child.communicate()
+            try:
+                child.communicate(timeout=ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:  # an interrupt that falls into a library's clean-up
+                child.terminate()  # is lost (Python prints "Exception ignored"): ask once more
             raise
     if child.returncode:
         lines = said.strip().splitlines()
