@@ -25,7 +25,6 @@ from pydantic import ValidationError
 from models.bundles.exchange import exchange
 from models.bundles.folder import read_file
 from models.bundles.manifest import (
-    NAME,
     OLD_SCHEMA,
     SCHEMA,
     UNSEALED,
@@ -35,6 +34,7 @@ from models.bundles.manifest import (
     pick_blocks,
     spread,
 )
+from models.bundles.names import MANIFEST, NAME, SIGNATURE
 from models.errors import BundleError, StorageError
 
 __all__ = [  # the manifest's own names can be had from here too
@@ -53,9 +53,7 @@ __all__ = [  # the manifest's own names can be had from here too
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 MOST_MANIFEST = 64_000_000  # bytes; 1,000 classes with a full confusion matrix are 13 MB
-SIGNATURE = "manifest.sig"  # Ed25519, detached; `bundles/signature.py` checks it
 SIGNATURE_BYTES = 64
 
 

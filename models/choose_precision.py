@@ -12,12 +12,13 @@ import numpy as np
 
 from models.bundle import Bundle
 from models.classifier import Classifier
-from models.device import PROCESSOR, Device
 from models.errors import DeviceUnusable, ImageError
-from models.precision import Precision, has_int8, probability_moved
+from models.precision import has_int8, probability_moved
+from models.terms import PROCESSOR, Device, Precision
 
-CHOICES = ("auto", "fp32", "int8")
 RUNS = 40  # of both, in turns; the quickest of each counts
+ENOUGH = 10  # of them, where the times are clearly apart
+CLOSE = 0.8, 1.1  # shares of the time in fp32 between which they are not
 MOST_S = 2.0  # for all of them: large networks get fewer
 GAIN = 0.95  # share of the time in fp32 below which INT8 is faster by more than chance
 MOST_MOVED = 0.15  # mean share of the probability that may stand elsewhere: 5 times the usual
@@ -42,8 +43,8 @@ def choose_precision(bundle: Bundle, asked: str, device: Device = PROCESSOR) -> 
     except DeviceUnusable as error:  # it was tried in fp32
         return Precision("fp32", f"in int8 {error}")
     photos = _photos(both[0])
-    answers = [np.concatenate([one.predict(photo[None]) for photo in photos]) for one in both]
-    fp32_ms, int8_ms = (round(1000 * taken, 3) for taken in _seconds(both, photos))
+    answers, seconds = _try_in_turns(both, photos)
+    fp32_ms, int8_ms = (round(1000 * taken, 3) for taken in seconds)
     used, why = "int8", "faster here"
     if probability_moved(*answers) > MOST_MOVED:
         used, why = "fp32", "int8 answers the samples otherwise on this processor"
@@ -52,17 +53,28 @@ def choose_precision(bundle: Bundle, asked: str, device: Device = PROCESSOR) -> 
     return Precision(used, why, fp32_ms, int8_ms)
 
 
-def _seconds(both: Sequence[Classifier], photos: Sequence[np.ndarray]) -> list[float]:
-    """Return the quickest run of each, in turns, so that a busy machine slows both alike."""
+def _try_in_turns(
+    both: Sequence[Classifier], photos: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[float]]:
+    """Have both answer each photo, in turns, so that a busy machine slows both alike.
+
+    Returns:
+        The probabilities of each, (N, K), and its quickest run in seconds. Photos are taken again
+        until it is clear which is faster.
+    """
+    answers: list[list[np.ndarray]] = [[] for _ in both]
     quickest, ends = [np.inf] * len(both), time.perf_counter() + MOST_S
-    for number in range(RUNS):
+    for number in range(max(RUNS, len(photos))):
         for place, classifier in enumerate(both):
             started = time.perf_counter()
-            classifier.predict(photos[number % len(photos)][None])
+            answer = classifier.predict(photos[number % len(photos)][None])
             quickest[place] = min(quickest[place], time.perf_counter() - started)
-        if time.perf_counter() > ends:
+            answers[place].append(answer)
+        runs, share = number + 1, quickest[1] / quickest[0]
+        clear = runs >= ENOUGH and not CLOSE[0] < share < CLOSE[1]
+        if runs >= len(photos) and (clear or time.perf_counter() > ends):
             break
-    return quickest
+    return [np.concatenate(each[: len(photos)]) for each in answers], quickest
 
 
 def _photos(classifier: Classifier) -> list[np.ndarray]:

@@ -17,15 +17,16 @@ from models.bundle import Bundle
 from models.bundles.calibration import Thresholds
 from models.bundles.manifest import LayerEntry, pick_blocks, spread
 from models.cut import Cut, open_cut
-from models.device import PROCESSOR, Device, compare
+from models.device import compare
 from models.errors import BundleError, DeviceUnusable, UnknownLayer
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, Room, decode_image
 from models.insight import INDEX, Insight
 from models.onnx_weights import check_graph
-from models.precision import GRAPHS, Precision, int8_of
+from models.precision import int8_of
 from models.probe_graph import UnusableGraph, probe_graph
-from models.runtime import CPU, Graph
+from models.runtime import Graph
+from models.terms import CPU, GRAPHS, PROCESSOR, Device, Precision
 
 
 class Prediction(NamedTuple):

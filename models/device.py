@@ -7,29 +7,15 @@ from the processor.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
 from models.errors import DeviceUnusable, SettingError
 from models.parity import parity_limit
-from models.runtime import CPU, PROVIDERS, Graph, built_for
+from models.runtime import PROVIDERS, Graph, built_for
+from models.terms import CPU, PROCESSOR, Device
 
-DEVICES = ("auto", CPU, "cuda")  # to ask for
 OTHERS = tuple(device for device in PROVIDERS if device != CPU)  # that `auto` tries, in order
-
-
-class Device(NamedTuple):
-    """The device that computes a network, and why."""
-
-    used: str = CPU
-    why: str = "asked for"
-
-    def __str__(self) -> str:
-        return f"{self.used} ({self.why})"
-
-
-PROCESSOR = Device()
 
 
 def choose_device(asked: str, attempt: Callable[[str], object]) -> Device:

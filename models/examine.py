@@ -8,10 +8,11 @@ import numpy as np
 from models.bundle import Bundle, LayerEntry
 from models.choose_precision import choose_precision
 from models.classifier import Classifier
-from models.device import Device, choose_device
+from models.device import choose_device
 from models.errors import BundleError
 from models.inside import look_inside
 from models.precision import has_int8
+from models.terms import Device
 
 NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
 

@@ -4,35 +4,12 @@ The graph in INT8 reads and writes whole numbers of eight bits, each layer with 
 own; `training/quantise.py` decides whether a bundle gets one, and sets what belongs to it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from models.bundle import Bundle
 from models.bundles.calibration import Int8Facts
 from models.errors import BundleError
-
-GRAPHS = {"fp32": "predict.onnx", "int8": "predict.int8.onnx"}  # precision -> photos to logits
-
-
-class Precision(NamedTuple):
-    """The precision in which a bundle answers, and why."""
-
-    used: str  # fp32 or int8
-    why: str = "asked for"
-    fp32_ms: float | None = None  # for one photo, on this machine; None: not measured
-    int8_ms: float | None = None
-
-    @property
-    def graph(self) -> str:
-        """The file that predicts."""
-        return GRAPHS[self.used]
-
-    def __str__(self) -> str:
-        if self.fp32_ms is None or self.int8_ms is None:
-            return f"{self.used} ({self.why})"
-        times = f"a photo takes {self.int8_ms:.1f} ms in int8, {self.fp32_ms:.1f} in fp32"
-        return f"{self.used} ({self.why}: {times})"
+from models.terms import GRAPHS
 
 
 def has_int8(bundle: Bundle) -> bool:

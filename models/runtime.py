@@ -11,10 +11,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when it is imp
 import onnxruntime as ort
 
 from models.errors import DeviceUnusable
+from models.terms import CPU
 
 LEFT_OUT = ["Pad_Fusion"]  # an optimiser: ONNX Runtime 1.32 leaves a dangling input
 
-CPU = "cpu"
 # Device -> ONNX Runtime's provider for it, with options; what it cannot do, the processor does.
 PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
     "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),  # its ten bits would fail the comparison

@@ -12,25 +12,18 @@ import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from models.bundle import Bundle
 from models.bundles.pinned import PinnedBundle, pin
 from models.errors import BundleError, DeviceUnusable, SettingError
 from models.examine import examine
+from models.terms import Terms
 
 CPU_S = 600  # seconds of all cores, should nobody be left to stop this process
 MEMORY = 3_000_000_000  # bytes to try any bundle in: 24 maps of a large network at once
 COPIES = 8  # of its files beside that: as read, as hashed, as loaded, as the runtime arranges it
 _ALLOCATION = re.compile("bad_?alloc|AllocateRaw|Failed to allocate")  # of ONNX Runtime
-
-
-class Terms(NamedTuple):
-    """What every bundle is tried on, and served on."""
-
-    key: str = ""  # a public key in hexadecimal; what its owner did not sign is refused
-    precision: str = "auto"  # fp32, int8, or the faster one
-    device: str = "auto"  # cpu, cuda, or what is there
 
 
 def judge(path: Path, number: int, name: str, version: str, terms: Terms) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Shows a model over HTTP: a tour of this room.
+"""Shows a model over HTTP: a tour of this room. Importing it loads nothing else.
 
 - settings.py   what the server may be told
 - shelf.py      the models that are served at one time, by name
@@ -18,11 +18,8 @@
 - config_file.py  settings from the environment and a file
 - network/      a gunicorn worker that reads requests whole, and admits as many as it can answer
 - finite_json.py  answers hold no number that JSON has not
-- app.py        puts these together;  __main__.py runs them under gunicorn
+- app.py        puts these together;  server.py runs them under gunicorn
+- __main__.py   the command line: has bundles tried, while server.py is loaded
 
 Nothing here, nor anything it imports, loads TensorFlow or a Python object from disk.
 """
-
-from service.app import create_app
-
-__all__ = ["create_app"]

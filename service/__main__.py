@@ -1,76 +1,27 @@
-"""`python -m service BUNDLE ...`: the application under gunicorn.
+"""`python -m service BUNDLE ...`: the command line, and the trials.
 
-Each worker loads the models itself, after it was forked: ONNX Runtime's threads do not
-survive a fork. The parent process loads none; it keeps what workers load (`versions/keeper.py`).
+A bundle takes most of a second to be tried, in a process of its own. So this file imports little:
+the trials begin first, and what serves (`server.py`) is loaded while they run.
 """
 
-import os
-import socket
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-from gunicorn.app.base import BaseApplication
 
-from models.choose_precision import CHOICES
-from models.device import DEVICES
 from models.errors import LayerscopeError, SettingError
-from models.trial import Terms
-from service.app import create_app
+from models.terms import DEVICES, PRECISIONS, Terms
 from service.config_file import PREFIX, LocalPath, Port, chosen, prefer, take_config
-from service.incoming.decode_memory import DecodeMemory
-from service.incoming.guard import read_settings
-from service.logs import FORMS, Logger, choose_form, printable, say, use_form
-from service.network.front import Front
-from service.network.worker import NetworkWorker, ask_for_descriptors
+from service.logs import FORMS, choose_form, printable, say, use_form
 from service.settings import Settings, choose_workers
-from service.versions.arbiter import KeepingArbiter
 from service.versions.keeper import Keeper
 from service.versions.sources import ModelFolder, NamedBundles
-from service.watching.metrics import Metrics
-from service.watching.shared_values import SharedValues
 
-BACKLOG = 2048  # connections that the system keeps until a worker accepts them
-SPARE_ROWS = 8  # of the metrics, for workers that a signal adds or that end slowly
-
-
-class Server(BaseApplication):
-    """gunicorn with the application inside, and no configuration file."""
-
-    def __init__(self, keeper: Keeper, settings: Settings, options: dict[str, Any]):
-        self._keeper, self._settings, self._options = keeper, settings, options
-        self._decode_memory = DecodeMemory(settings.decode_bytes)  # one for all workers
-        self.values = SharedValues(settings.workers + SPARE_ROWS)  # likewise
-        self.row: int | None = 0  # of the values, for the worker that is forked next
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Hand our options to gunicorn."""
-        for name, value in self._options.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Front:
-        """The application, in each worker."""
-        try:
-            self.follower = self._keeper.follow()  # the worker asks how much it holds
-            app = create_app(self.follower.current, self._settings)
-            app.extensions["decode_memory"] = self._decode_memory
-            if self.row is not None:  # else more workers were added than there are rows
-                self.values.take(self.row)
-                app.extensions["metrics"] = Metrics(self.values)
-            return Front(app)
-        except LayerscopeError as error:  # it passed its trial: perhaps memory is short
-            click.echo(f"error: {printable(str(error))}", err=True)
-            time.sleep(1)
-            sys.exit(1)  # the parent starts another worker
-
-    def run(self) -> None:
-        """Serve until a signal ends it."""
-        KeepingArbiter(self, self._keeper).run()
+if TYPE_CHECKING:
+    from service.server import Server
 
 
 @click.command(
@@ -96,7 +47,7 @@ class Server(BaseApplication):
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535), cls=Port)
 @click.option("--workers", default="auto", show_default=True, help="Processes; auto: one a core.")
-@click.option("--precision", default="auto", show_default=True, type=click.Choice(CHOICES),
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(PRECISIONS),
               help="Of predictions; auto: int8 where a bundle has it and it is faster here."
               )  # fmt: skip
 @click.option("--device", default="auto", show_default=True, type=click.Choice(DEVICES),
@@ -167,64 +118,21 @@ def main(
             rate_limit=rate_limit,
             access_log=access_log,
         )
-        read_settings(settings)
-        ask_for_descriptors(settings.connections)
         terms = Terms(precision=precision, device=device)
         keeper = open_keeper(*prefer(context, "bundles", "models"), trust, terms)
-        listener = listen(host, port)
+        server = load_server(keeper, settings, host, port)
     except LayerscopeError as error:
         click.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)
     shown = f"[{host}]" if ":" in host else host
-    tell_start(f"http://{shown}:{port}", keeper, settings, chosen(context))
-    NetworkWorker.settings = settings
-    Server(keeper, settings, gunicorn_options(listener, count)).run()
-
-
-def tell_start(
-    address: str, keeper: Keeper, settings: Settings, given: dict[str, tuple[Any, str]]
-) -> None:
-    """Say what is served, where, and by which settings.
-
-    Args:
-        given: settings that are not the default, each with where it came from.
-    """
-    told = [f"{name} = {value} ({source})" for name, (value, source) in given.items()]
-    say(f"settings: {', '.join(told) or 'the defaults'}", settings=given)
-    say(
-        f"serving {', '.join(keeper.names) or 'no model yet'} on {address} "
-        f"({settings.workers} workers, {settings.request_threads} photos at once in each)"
-    )
-    for name, found in keeper.precisions.items():
-        device = keeper.devices[name]
-        say(f"{name}: precision {found}", model=name, precision=str(found))
-        say(f"{name}: device {device}", model=name, device=str(device))
-
-
-def gunicorn_options(listener: socket.socket, workers: int) -> dict[str, Any]:
-    """Set what gunicorn must know; it takes over the listening socket."""
-    return {
-        "bind": f"fd://{listener.detach()}",
-        "workers": workers,
-        "worker_class": NetworkWorker,
-        "logger_class": Logger,
-        "asgi_loop": "asyncio",
-        "http_parser": "python",  # what it keeps is counted in network/connection.py
-        "asgi_lifespan": "off",
-        "asgi_disconnect_grace_period": 0,
-        "timeout": 30,  # of a worker whose event loop stands still; nothing may stop it that long
-        "graceful_timeout": 20,
-        "keepalive": 5,
-        "max_requests": 0,
-        "loglevel": "warning",
-        "control_socket_disable": True,
-    }
+    server.tell_start(f"http://{shown}:{port}", chosen(context))
+    server.run()
 
 
 def open_keeper(
     bundles: Sequence[Path], models: Path | None, trust: Path | None, terms: Terms
 ) -> Keeper:
-    """Try what is to be served. Raises SettingError, BundleError."""
+    """Begin to try what is to be served. Raises SettingError."""
     if bool(bundles) == bool(models):
         raise SettingError("name one or more bundles to serve, or a folder of them with --models")
     if trust:
@@ -233,20 +141,19 @@ def open_keeper(
         terms = terms._replace(key=bytes(read_key(trust)).hex())
     source = ModelFolder(models) if models else NamedBundles(list(bundles))
     keeper = Keeper(source, terms, say=say)
-    keeper.start()
+    keeper.begin()
     return keeper
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take the port, before anything says that it is served. Raises SettingError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def load_server(keeper: Keeper, settings: Settings, host: str, port: int) -> "Server":
+    """Load what serves, while trials run; wait for them. Raises SettingError, BundleError."""
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        raise SettingError(
-            f"cannot listen on {host} port {port}: {reason}; choose another --port or --host"
-        ) from error
+        from service.server import open_server  # here: to load it takes half a second
+
+        return open_server(keeper, settings, host, port)
+    except BaseException:  # Ctrl-C too: no trial goes on alone
+        keeper.end()
+        raise
 
 
 if __name__ == "__main__":

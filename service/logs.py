@@ -1,7 +1,7 @@
 """The log: one line a message, whatever names are in it; for people, or as JSON for machines.
 
 Names of files and classes come from outside. A line end or an escape code in one would forge
-a line, or change the terminal of whoever reads.
+a line, or change the terminal of whoever reads. `network/logger.py` has gunicorn write so, too.
 """
 
 import json
@@ -12,13 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from gunicorn import glogging
 
 _UNSAFE = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 _UNSAFE |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 _UNSAFE |= {code: f"\\u{code:04x}" for code in (0x2028, 0x2029, *range(0x202A, 0x202F))}
 _UNSAFE |= {code: f"\\u{code:04x}" for code in range(0x2066, 0x206A)}  # they turn text around
-OURS = "service"
 FORMS = ("auto", "text", "json")
 
 
@@ -53,6 +51,17 @@ class JsonLine(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Form:
+    """The form of every message, text or json; set before gunicorn starts."""
+
+    used = "text"
+
+
+def formatter(*formats: str) -> logging.Formatter:
+    """Make a formatter of the form in use; `formats`, of a line and of its time, are for text."""
+    return JsonLine() if Form.used == "json" else OneLine(*formats)
+
+
 def choose_form(asked: str) -> str:
     """`text` or `json` for `--log`; `auto`: text where a person reads it on a terminal."""
     if asked != "auto":
@@ -65,17 +74,15 @@ def use_form(form: str) -> None:
 
     What Pillow says of a damaged photo is left out: whoever sent it is told.
     """
-    Logger.form = form
+    Form.used = form
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
     if logging.lastResort is not None:
-        logging.lastResort.setFormatter(
-            JsonLine() if form == "json" else OneLine("%(levelname)s: %(message)s")
-        )
+        logging.lastResort.setFormatter(formatter("%(levelname)s: %(message)s"))
 
 
 def say(text: str, **fields: Any) -> None:
     """Tell on standard output what the service does; `fields` are for JSON alone."""
-    if Logger.form == "json":
+    if Form.used == "json":
         now = datetime.now(UTC).timestamp()
         click.echo(json.dumps(_head(now, "INFO") | {"message": text} | fields, default=str))
     else:
@@ -86,20 +93,3 @@ def _head(seconds: float, level: str) -> dict[str, Any]:
     """The first fields of a line."""
     time = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return {"time": time, "level": level.lower(), "process": os.getpid()}
-
-
-class Logger(glogging.Logger):
-    """gunicorn's logger, whose form and place the service's own messages share."""
-
-    form = "text"  # set on the class before gunicorn starts
-
-    def setup(self, cfg: Any) -> None:
-        """Set our formatter; called again when gunicorn reads its settings again."""
-        super().setup(cfg)
-        ours = logging.getLogger(OURS)
-        ours.handlers = list(self.error_log.handlers)
-        ours.propagate = False
-        for handler in ours.handlers:
-            handler.setFormatter(
-                JsonLine() if self.form == "json" else OneLine(self.error_fmt, self.datefmt)
-            )

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.cores import usable_cores
+from models.decoding.limits import FORMATS, MORE_FORMATS, Limits
 from models.errors import SettingError
-from models.images import FORMATS, MORE_FORMATS, Limits
 
 MAX_WORKERS = 64
 _ORIGIN = re.compile(r"https?://[^/\s@?#]+")

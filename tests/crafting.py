@@ -13,8 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from models.bundle import MANIFEST, SIGNATURE
 from models.bundles.manifest import UNSEALED
+from models.bundles.names import MANIFEST, SIGNATURE
 from tests.making import colour_graph
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from service.logs import FORMS, JsonLine, Logger, OneLine, choose_form, say
+from service.logs import FORMS, Form, JsonLine, OneLine, choose_form, say
 from service.watching import access
 from service.watching.access import LINES, AccessLog, Words
 from tests.conftest import encode_photo, paint_photo
@@ -64,11 +64,11 @@ def test_the_form_follows_the_terminal_unless_it_is_asked_for(monkeypatch):
 
 
 def test_what_the_service_says_takes_the_same_form(monkeypatch, capsys):
-    monkeypatch.setattr(Logger, "form", "json")
+    monkeypatch.setattr(Form, "used", "json")
     say("serving it", settings={"port": [1, "flag"]})
     told = json.loads(capsys.readouterr().out)
     assert (told["message"], told["settings"]) == ("serving it", {"port": [1, "flag"]})
-    monkeypatch.setattr(Logger, "form", "text")
+    monkeypatch.setattr(Form, "used", "text")
     say("serving\x1b it", settings={})
     assert capsys.readouterr().out == "serving\\x1b it\n"
 

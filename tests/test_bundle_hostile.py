@@ -8,8 +8,10 @@ import socket
 import numpy as np
 import pytest
 
-from models.bundle import MANIFEST, Bundle
-from models.bundles.pinned import new_file, pin, pinned
+from models.bundle import Bundle
+from models.bundles.nameless import new_file
+from models.bundles.names import MANIFEST
+from models.bundles.pinned import pin, pinned
 from models.errors import BundleError
 from models.examine import examine
 from tests.crafting import age, edit, replace

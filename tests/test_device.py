@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from models import device as room
 from models import runtime
 from models.bundle import Bundle
-from models.device import Device, choose_device, compare, made_up, open_graph
+from models.device import choose_device, compare, made_up, open_graph
 from models.errors import DeviceUnusable, SettingError
 from models.examine import examine, open_classifier
-from models.trial import Terms
+from models.terms import Device, Terms
 from service.__main__ import main as service
 from service.__main__ import open_keeper
 from service.app import create_app
@@ -134,6 +134,7 @@ def test_in_int8_a_device_that_answers_otherwise_is_given_up_too(int8_bundle, ly
 
 def test_the_device_is_chosen_in_the_trial_and_sent_to_every_worker(bundle):
     keeper = open_keeper([bundle], None, None, Terms())
+    keeper.start()
     assert keeper.devices == {"colours": Device("cpu", NONE_HERE)}
     edition = Edition("colours", "2", "place", "f" * 64, 7, device=Device("cuda", "found here"))
     sent = Catalogue(1, (edition,), ())

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 from sklearn.neighbors import NearestNeighbors
 
-from models.bundle import MANIFEST, Bundle, Manifest, seal
+from models.bundle import Bundle, Manifest, seal
+from models.bundles.names import MANIFEST
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.familiarity import FILE, NearPhotos

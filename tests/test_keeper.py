@@ -12,7 +12,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from models.errors import BundleError, SettingError
-from models.trial import MEMORY, Terms
+from models.terms import Terms
+from models.trial import MEMORY
 from service.versions import slot, sources, trials
 from service.versions.catalogue import Edition
 from service.versions.keeper import Keeper

@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 from scipy.spatial.distance import cdist
 
-from models.bundle import MANIFEST, Bundle, LayerEntry, seal
+from models.bundle import Bundle, LayerEntry, seal
 from models.bundles.calibration import FamiliarityThreshold
+from models.bundles.names import MANIFEST
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.familiarity import FILE, read_familiarity

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from service.logs import Logger, OneLine, printable, use_form
+from service.logs import Form, OneLine, printable, use_form
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,6 @@ def test_a_traceback_keeps_its_lines_and_forges_none():
 
 
 def test_pillow_writes_nothing_about_damaged_photos(monkeypatch):
-    monkeypatch.setattr(Logger, "form", Logger.form)
+    monkeypatch.setattr(Form, "used", Form.used)
     use_form("text")
     assert not logging.getLogger("PIL.TiffImagePlugin").isEnabledFor(logging.ERROR)

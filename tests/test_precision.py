@@ -12,8 +12,8 @@ from models import choose_precision as room
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.examine import examine
-from models.precision import Precision, probability_moved
-from models.trial import Terms
+from models.precision import probability_moved
+from models.terms import PRECISIONS, Precision, Terms
 from service.__main__ import open_keeper
 from service.app import create_app
 from service.settings import Settings
@@ -49,7 +49,7 @@ def test_what_is_asked_for_is_used_without_measuring(int8_bundle):
 
 def test_without_int8_float32_is_used_whatever_is_asked_for(tmp_path):
     bundle = Bundle(colour_bundle(tmp_path / "colours"))
-    for asked in room.CHOICES:
+    for asked in PRECISIONS:
         chosen = room.choose_precision(bundle, asked)
         assert (chosen.used, chosen.fp32_ms) == ("fp32", None)
     assert str(room.choose_precision(bundle, "int8")) == "fp32 (it has no int8)"
@@ -136,8 +136,10 @@ def test_models_shows_both_times_where_they_were_measured(int8_bundle, monkeypat
 
 def test_the_parent_chooses_for_all_workers_and_says_so(int8_bundle):
     keeper = open_keeper([int8_bundle], None, None, Terms(precision="int8"))
+    keeper.start()
     assert keeper.precisions == {"colours": Precision("int8")}
     keeper = open_keeper([int8_bundle], None, None, Terms())
+    keeper.start()
     chosen = keeper.precisions["colours"]
     assert chosen.used in ("fp32", "int8")
     assert chosen.fp32_ms is not None  # measured in the trial

@@ -246,8 +246,8 @@ def test_no_answer_needs_tensorflow(tiny_bundle):
         from pathlib import Path
         import numpy as np
         from PIL import Image
-        import service
-        app = service.create_app([Path(sys.argv[1])])
+        from service.app import create_app
+        app = create_app([Path(sys.argv[1])])
         client, buffer = app.test_client(), io.BytesIO()
         Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(buffer, "PNG")
         (model,) = client.get("/models").json["models"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundle import MANIFEST
+from models.bundles.names import MANIFEST
 from tests.crafting import change_weights, edit, endless_loop, make_key, replace, sign
 from tests.making import colour_bundle
 from tests.serving import serving

@@ -13,7 +13,8 @@ import numpy as np
 from models.building.attach import attach_to_onnx
 from models.bundles.calibration import Int8Facts, Thresholds
 from models.errors import StorageError
-from models.precision import GRAPHS, probability_moved
+from models.precision import probability_moved
+from models.terms import GRAPHS
 from training.evaluation.calibrate import calibrate
 from training.evaluation.familiarity import ENOUGH, least_of
 from training.evaluation.folds import share_of, turns

@@ -23,6 +23,7 @@ from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from models.bundles.calibration import CalibrationFacts, Int8Facts, Thresholds
 from models.bundles.fields import Count, Number, Share, Strict, Text
+from models.bundles.names import NAME
 from models.errors import SettingError
 from models.images import Framing
 
@@ -30,7 +31,6 @@ SCHEMA = 3
 OLD_SCHEMA = 2  # without `sha256`; read, with a warning
 UNSEALED = "0" * 64  # stands for the manifest's own hash while that is computed
 MOST_BLOCKS = 24  # shown at once; deeper networks are thinned evenly
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # goes into URLs
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a path inside a bundle
 DEPTH = 5  # parts of such a path
 MOST_FILES = 10_000

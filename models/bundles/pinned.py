@@ -8,24 +8,16 @@ as a descriptor, and stays whole whatever happens to the folder it came from.
 import errno
 import fcntl
 import os
-import tempfile
 import weakref
 from contextlib import suppress
 from pathlib import Path
 
-from models.bundle import MANIFEST, Bundle
+from models.bundle import Bundle
+from models.bundles.nameless import new_file
+from models.bundles.names import MANIFEST
 
 NOT_SERVED = ("model.keras",)  # verified, but not copied: only training reads it
 _LENGTH = 8  # bytes in front, which say how long the manifest is
-
-
-def new_file() -> int:
-    """The descriptor of an empty file without a name."""
-    if hasattr(os, "memfd_create"):
-        with suppress(OSError):  # some systems forbid it
-            return os.memfd_create("bundle", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 def pin(bundle: Bundle, number: int) -> None:
@@ -44,6 +36,16 @@ def pin(bundle: Bundle, number: int) -> None:
         seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
         with suppress(OSError):  # a file on a disk has no seals
             fcntl.fcntl(number, fcntl.F_ADD_SEALS, seals)
+
+
+def is_sealed(number: int) -> bool:
+    """Whether nobody can write to the file any more, who wrote it included."""
+    if not hasattr(fcntl, "F_GET_SEALS"):
+        return False
+    try:
+        return bool(fcntl.fcntl(number, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE)
+    except OSError:  # a file on a disk
+        return False
 
 
 class PinnedBundle(Bundle):
@@ -77,7 +79,9 @@ class PinnedBundle(Bundle):
         self.manifest = self.manifest.model_copy(update=called)
 
     def verify(self) -> None:
-        """Check every file that was copied. Raises BundleError."""
+        """Check every file that was copied, where one can have changed. Raises BundleError."""
+        if is_sealed(self._number):
+            return  # `pin` read each with its hash, and sealed what it had written
         for name in self.manifest.files:
             if name not in NOT_SERVED:
                 self.read(name)

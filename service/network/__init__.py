@@ -11,5 +11,6 @@ socket and nothing else.
 - lanes.py        threads in lanes with a bounded queue, so that health never waits behind photos
 - stream.py       sends an answer in pieces while the rest is computed
 - weight.py       which requests are heavy
+- logger.py       gunicorn's logger, in the form of the service's own messages
 - environ.py      between the event loop's form of a request (ASGI) and Flask's (WSGI)
 """

@@ -9,8 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from models.device import Device
-from models.precision import Precision
+from models.terms import Device, Precision
 
 _LENGTH = 4  # bytes
 _MOST_DESCRIPTORS = 8

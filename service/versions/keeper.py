@@ -9,16 +9,14 @@ has loaded it, one number in shared memory changes, and all of them serve it.
 import logging
 import mmap
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from models.device import Device
 from models.errors import BundleError
-from models.precision import Precision
-from models.trial import Terms
+from models.terms import Device, Precision, Terms
 from service.versions.catalogue import Catalogue, Edition, Refusal
-from service.versions.follower import Follower
 from service.versions.links import Links
 from service.versions.slot import Slot
 from service.versions.sources import ModelFolder, NamedBundles, Offer
@@ -60,6 +58,10 @@ class Keeper:
         self._new: tuple[Slot, Edition] | None = None  # in the pending catalogue alone
         self._generations = 0  # that were made, published or not: no two have one number
         self._trouble = ""  # said once
+
+    def begin(self) -> None:
+        """Start the first trials, and wait for none: `start` does."""
+        self._look(at_once=True)
 
     def start(self) -> None:
         """Try everything that is there and serve what passes.
@@ -133,14 +135,14 @@ class Keeper:
         """Close the worker's end, in the parent, just after it was forked."""
         self._links.forked()
 
-    def follow(self) -> Follower:
-        """What a worker serves: called in the worker. Raises BundleError."""
+    def join(self) -> tuple[Catalogue, socket.socket, memoryview]:
+        """In the worker: what its `Follower` begins with, its line, and the generation's place."""
         link = self._links.join()
         for trial in self._trials.values():
             trial.forget()
         if self._new is not None:
             os.close(self._new[1].number)  # the parent sends it once more
-        return Follower(self.catalogue, link, self._published)
+        return self.catalogue, link, self._published
 
     def _look(self, at_once: bool = False) -> None:
         """Start trials of what has changed."""

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from models.bundle import MANIFEST
 from models.bundles.folder import read_file
-from models.bundles.manifest import NAME
+from models.bundles.names import MANIFEST, NAME
 from models.errors import SettingError
 
 PIN = "PIN"

@@ -9,10 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from models.bundles.pinned import new_file
-from models.device import Device
-from models.precision import Precision
-from models.trial import Terms
+from models.bundles.nameless import new_file
+from models.terms import Device, Precision, Terms
 from service.versions.catalogue import Edition, Refusal
 from service.versions.sources import Candidate, Stamp
 

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import ParamSpec, TypeVar
 
-from models.bundle import MANIFEST, Bundle, writing
+from models.bundle import Bundle, writing
+from models.bundles.names import MANIFEST
 from models.errors import BundleError, StorageError
 from training.places.address import Url
 from training.places.system import attempt

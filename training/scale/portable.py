@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.bundle import MANIFEST, Bundle
+from models.bundle import Bundle
+from models.bundles.names import MANIFEST
 from models.classifier import Classifier
 from models.familiarity import FILE
 from models.insight import INDEX
-from models.precision import Precision
 from models.runtime import Graph
+from models.terms import Precision
 
 
 class PortableGraph(Graph):

@@ -12,7 +12,6 @@ from typing import Any
 
 from models.building.backbones import Backbone, find_backbone
 from models.cores import usable_cores
-from models.device import DEVICES
 from models.errors import SettingError
 from models.images import (
     FORMATS,
@@ -24,7 +23,7 @@ from models.images import (
     Limits,
     Resize,
 )
-from models.precision import GRAPHS
+from models.terms import DEVICES, GRAPHS
 from training.settings.hyperparameters import BLOCKS, HEAD, HiddenLayers, Hyperparameters, Views
 from training.settings.setting import (
     check_settings,
