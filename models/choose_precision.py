@@ -24,8 +24,8 @@ GAIN = 0.95  # share of the time in fp32 below which INT8 is faster by more than
 MOST_MOVED = 0.15  # mean share of the probability that may stand elsewhere: 5 times the usual
 
 
-def choose_precision(bundle: Bundle, asked: str, device: Device = PROCESSOR) -> Precision:
-    """Return the precision to serve a bundle in.
+def open_fastest(bundle: Bundle, asked: str, device: Device = PROCESSOR) -> Classifier:
+    """Open a bundle in the precision to serve it in.
 
     Args:
         asked: auto: the faster one; fp32; int8: wherever there is one.
@@ -35,22 +35,26 @@ def choose_precision(bundle: Bundle, asked: str, device: Device = PROCESSOR) -> 
         BundleError: a graph does not load, or the manifest contradicts itself.
     """
     if not has_int8(bundle):
-        return Precision("fp32", "it has no int8" if asked != "fp32" else "asked for")
+        only = Precision("fp32", "it has no int8" if asked != "fp32" else "asked for")
+        return Classifier(bundle, precision=only, device=device)
     if asked != "auto":
-        return Precision(asked)
+        return Classifier(bundle, precision=asked, device=device)
+    fp32 = Classifier(bundle, precision="fp32", device=device)
     try:
-        both = [Classifier(bundle, precision=name, device=device) for name in ("fp32", "int8")]
+        int8 = Classifier(bundle, precision="int8", device=device)
     except DeviceUnusable as error:  # it was tried in fp32
-        return Precision("fp32", f"in int8 {error}")
-    photos = _photos(both[0])
-    answers, seconds = _try_in_turns(both, photos)
+        fp32.precision = Precision("fp32", f"in int8 {error}")
+        return fp32
+    answers, seconds = _try_in_turns((fp32, int8), _photos(fp32))
     fp32_ms, int8_ms = (round(1000 * taken, 3) for taken in seconds)
     used, why = "int8", "faster here"
     if probability_moved(*answers) > MOST_MOVED:
         used, why = "fp32", "int8 answers the samples otherwise on this processor"
     elif int8_ms > GAIN * fp32_ms:
         used, why = "fp32", "int8 is no faster here"
-    return Precision(used, why, fp32_ms, int8_ms)
+    chosen = int8 if used == "int8" else fp32
+    chosen.precision = Precision(used, why, fp32_ms, int8_ms)
+    return chosen
 
 
 def _try_in_turns(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from models.bundle import Bundle, LayerEntry
-from models.choose_precision import choose_precision
+from models.choose_precision import open_fastest
 from models.classifier import Classifier
 from models.device import choose_device
 from models.errors import BundleError
@@ -21,7 +21,7 @@ def examine(bundle: Bundle, precision: str = "fp32", device: str = "cpu") -> Cla
     """Verify every file, load every graph and every layer's insight, and answer a photo.
 
     Args:
-        precision: to answer in: auto, fp32 or int8 (`choose_precision.py`).
+        precision: to answer in: auto, fp32 or int8 (`open_fastest`).
         device: to compute on: auto, cpu or cuda (`device.py`).
 
     Raises:
@@ -31,8 +31,7 @@ def examine(bundle: Bundle, precision: str = "fp32", device: str = "cpu") -> Cla
     bundle.verify()
     _check_samples(bundle)
     chosen = choose_device(device, lambda one: _attempt(bundle, precision, one))
-    arithmetic = choose_precision(bundle, precision, chosen)
-    classifier = Classifier(bundle, precision=arithmetic, device=chosen)
+    classifier = open_fastest(bundle, precision, chosen)
     size = classifier.framing.size
     photo = np.random.default_rng(0).integers(0, 256, (size, size, 3), np.uint8)
     classifier.describe(classifier.read(photo), top=5)

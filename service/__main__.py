@@ -4,6 +4,7 @@ A bundle takes most of a second to be tried, in a process of its own. So this fi
 the trials begin first, and what serves (`server.py`) is loaded while they run.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -148,8 +149,10 @@ def open_keeper(
 def load_server(keeper: Keeper, settings: Settings, host: str, port: int) -> "Server":
     """Load what serves, while trials run; wait for them. Raises SettingError, BundleError."""
     try:
+        gc.disable()  # it would look for rubbish among code, again and again
         from service.server import open_server  # here: to load it takes half a second
 
+        gc.enable()
         return open_server(keeper, settings, host, port)
     except BaseException:  # Ctrl-C too: no trial goes on alone
         keeper.end()

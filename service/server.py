@@ -5,6 +5,7 @@ survive a fork. The parent process loads none; it keeps what workers load (`vers
 and the code, which they share.
 """
 
+import gc
 import os
 import socket
 import sys
@@ -83,6 +84,7 @@ class Server(BaseApplication):
 
     def run(self) -> None:
         """Serve until a signal ends it."""
+        gc.freeze()  # what is loaded stays: no worker looks through it, and so copies its pages
         KeepingArbiter(self, self._keeper).run()
 
 

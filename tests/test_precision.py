@@ -44,15 +44,15 @@ def expected(bundle, precision):
 
 def test_what_is_asked_for_is_used_without_measuring(int8_bundle):
     for asked in ("fp32", "int8"):
-        assert room.choose_precision(Bundle(int8_bundle), asked) == Precision(asked)
+        assert room.open_fastest(Bundle(int8_bundle), asked).precision == Precision(asked)
 
 
 def test_without_int8_float32_is_used_whatever_is_asked_for(tmp_path):
     bundle = Bundle(colour_bundle(tmp_path / "colours"))
     for asked in PRECISIONS:
-        chosen = room.choose_precision(bundle, asked)
+        chosen = room.open_fastest(bundle, asked).precision
         assert (chosen.used, chosen.fp32_ms) == ("fp32", None)
-    assert str(room.choose_precision(bundle, "int8")) == "fp32 (it has no int8)"
+    assert str(room.open_fastest(bundle, "int8").precision) == "fp32 (it has no int8)"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_without_int8_float32_is_used_whatever_is_asked_for(tmp_path):
 )
 def test_auto_takes_the_faster_one(int8_bundle, monkeypatch, gain, used, why):
     monkeypatch.setattr(room, "GAIN", gain)
-    chosen = room.choose_precision(Bundle(int8_bundle), "auto")
+    chosen = room.open_fastest(Bundle(int8_bundle), "auto").precision
     assert (chosen.used, chosen.why) == (used, why)
     assert chosen.fp32_ms is not None
     assert chosen.int8_ms is not None
@@ -79,7 +79,7 @@ def test_auto_never_takes_one_that_answers_otherwise_here(copied, monkeypatch):
             turned = np.roll(numpy_helper.to_array(tensor), 1, axis=-1)
             tensor.CopyFrom(numpy_helper.from_array(turned.copy(), tensor.name))
     replace(copied, INT8, model.SerializeToString())
-    chosen = room.choose_precision(Bundle(copied), "auto")
+    chosen = room.open_fastest(Bundle(copied), "auto").precision
     assert chosen.used == "fp32"
     assert "answers the samples otherwise on this processor" in chosen.why
 
