@@ -13,6 +13,7 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
                    probe_graph.py asks it three pictures
 - device.py        the processor or a GPU, if that answers alike
 - classifier.py    a bundle that answers: probabilities, feature maps
+- terms.py         what may be asked of both, and what was chosen
 - precision.py     in float32 or in INT8;  choose_precision.py tries which is faster here
 - familiarity.py   is this photo anything like those of training
 - saliency.py      which parts of a photo speak for a class

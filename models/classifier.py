@@ -77,8 +77,7 @@ class Classifier:
             BundleError: a file was altered, a graph does not fit its manifest, or INT8 is asked
                 of a bundle without it.
         """
-        self.bundle = bundle
-        self.manifest = bundle.manifest
+        self.bundle, self.manifest = bundle, bundle.manifest
         self.name = bundle.manifest.name
         self.class_names = bundle.manifest.class_names
         self.framing = bundle.manifest.framing

@@ -11,7 +11,7 @@ import pytest
 from models.bundle import Bundle
 from models.bundles.nameless import new_file
 from models.bundles.names import MANIFEST
-from models.bundles.pinned import pin, pinned
+from models.bundles.pinned import PinnedBundle, pin, pinned
 from models.errors import BundleError
 from models.examine import examine
 from tests.crafting import age, edit, replace
@@ -214,6 +214,17 @@ def test_nobody_can_write_into_a_pinned_copy(copied):
     with pytest.raises(PermissionError):
         os.pwrite(number, b"altered", 100)
     os.close(number)
+
+
+def test_a_copy_that_somebody_could_write_to_is_verified_again(copied, tmp_path):
+    """As on a disk, where the system has no files that can be sealed."""
+    number = os.open(tmp_path / "copy", os.O_RDWR | os.O_CREAT)
+    pin(Bundle(copied), number)
+    PinnedBundle(copied, os.dup(number)).verify()
+    end = os.fstat(number).st_size
+    os.pwrite(number, bytes([os.pread(number, 1, end - 1)[0] ^ 1]), end - 1)
+    with pytest.raises(BundleError, match="was altered"):
+        PinnedBundle(copied, number).verify()
 
 
 def test_a_damaged_file_is_not_pinned(deep):

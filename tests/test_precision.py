@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 
 import numpy as np
 import onnx
@@ -82,6 +83,28 @@ def test_auto_never_takes_one_that_answers_otherwise_here(copied, monkeypatch):
     chosen = room.open_fastest(Bundle(copied), "auto").precision
     assert chosen.used == "fp32"
     assert "answers the samples otherwise on this processor" in chosen.why
+
+
+class Answering:
+    """Stands for a classifier that takes a given time, longer than a busy machine's hiccups."""
+
+    def __init__(self, seconds):
+        self.seconds, self.runs = seconds, 0
+
+    def predict(self, photos):
+        self.runs += 1
+        time.sleep(self.seconds)
+        return photos.reshape(1, -1)
+
+
+@pytest.mark.parametrize("count", [1, room.ENOUGH + 2])
+def test_no_more_is_tried_where_one_is_clearly_faster_and_every_photo_has_its_answer(count):
+    both = Answering(0.02), Answering(0)
+    photos = [np.array([number]) for number in range(count)]
+    answers, (slow, quick) = room._try_in_turns(both, photos)
+    assert [one.runs for one in both] == [max(count, room.ENOUGH)] * 2
+    assert answers[0].tolist() == answers[1].tolist() == [[number] for number in range(count)]
+    assert quick < slow
 
 
 def test_the_probability_that_moves_is_half_of_all_differences():

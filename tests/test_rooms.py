@@ -116,6 +116,15 @@ def test_the_doors_of_the_rooms_import_nothing_heavy():
     assert not (HEAVY | {"numpy", "PIL", "onnxruntime"}) & loaded_by("models")
 
 
+def test_a_start_has_bundles_tried_before_what_serves_is_loaded():
+    """What begins the trials loads neither what computes nor what answers, which takes longer."""
+    serving = {"flask", "gunicorn", "prometheus_client", "limits", "asyncio"}
+    computing = {"numpy", "PIL", "onnxruntime", "pydantic", "google"}
+    found = loaded_by("service.__main__")
+    assert "click" in found
+    assert not (HEAVY | serving | computing) & found
+
+
 def test_every_file_is_named_after_its_subject():
     vague = {"utils", "helpers", "common", "misc"}
     assert [short(file) for file in SOURCES if vague & set(file.stem.split("_"))] == []

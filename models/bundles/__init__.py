@@ -5,6 +5,8 @@
                 fields.py has the kinds of values of both
 - folder.py     one file of a folder that a stranger may have filled: no link, no pipe
 - exchange.py   one folder in the place of another, in one step
+- names.py      what a bundle, its manifest and its signature may be called
+- nameless.py   a file that nobody else can open
 - pinned.py     a copy of a bundle that nobody can change
 - signature.py  who made a bundle
 - arrays.py     plain arrays out of a file
