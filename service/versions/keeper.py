@@ -126,6 +126,7 @@ class Keeper:
         """Stop what is still being tried."""
         for trial in self._trials.values():
             trial.end()
+        self._trials.clear()
 
     def open_link(self) -> None:
         """Prepare the next worker, just before it is forked."""

@@ -97,15 +97,17 @@ class Trial:
         return "it crashed the process that tried it"
 
     def end(self) -> None:
-        """Stop it, whatever it has found out."""
+        """Stop it, whatever it has found out, and give the copy up."""
         self._process.kill()
+        self._process.wait()
+        self.forget()
 
     def discard(self) -> None:
         """Give the copy up."""
         os.close(self._number)
 
     def forget(self) -> None:
-        """In another process that inherited it: close what is open."""
+        """Close what is open, as a process must that inherited it."""
         self._close()
         os.close(self._number)
 
