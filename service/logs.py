@@ -57,9 +57,9 @@ class Form:
     used = "text"
 
 
-def formatter(*formats: str) -> logging.Formatter:
-    """Make a formatter of the form in use; `formats`, of a line and of its time, are for text."""
-    return JsonLine() if Form.used == "json" else OneLine(*formats)
+def formatter(line: str, moment: str | None = None) -> logging.Formatter:
+    """Make a formatter of the form in use; for text, from formats of a line and of its time."""
+    return JsonLine() if Form.used == "json" else OneLine(line, moment)
 
 
 def choose_form(asked: str) -> str:

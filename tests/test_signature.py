@@ -2,7 +2,8 @@
 
 import pytest
 
-from models.bundle import SIGNATURE, Bundle
+from models.bundle import Bundle
+from models.bundles.names import SIGNATURE
 from models.bundles.signature import check_signature, read_key
 from models.errors import BundleError, SettingError
 from tests.crafting import edit, make_key, sign

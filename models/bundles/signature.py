@@ -11,8 +11,9 @@ from pathlib import Path
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-from models.bundle import SIGNATURE, Bundle
+from models.bundle import Bundle
 from models.bundles.folder import read_file
+from models.bundles.names import SIGNATURE
 from models.errors import BundleError, SettingError
 
 _DER = bytes.fromhex("302a300506032b6570032100")  # what precedes an Ed25519 key (RFC 8410)
