@@ -6,6 +6,7 @@ Doors: fine_tune, start. Begin at fine_tune.py.
 - start.py      what it begins with: backbone, photos, head
 - shares.py     which photos each of several workers computes and reads
 - worker.py     one of several workers, in a process that an engine starts
+- on_nodes.py   an engine: a worker on each node of a Ray cluster
 - plan.py       cut, views and epochs: as set, or as many as time allows
 - budget.py     how long a view and a step take, and how many fit into some minutes
 - cut.py        where the backbone is cut: what lies above is trained
