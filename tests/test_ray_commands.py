@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models.bundle import Bundle
-from tests.making import write_classes, write_defects
+from tests.making import write_defects, write_sides
 from tests.ray_cluster import run_command, running
 from tests.serving import ROOT
 
@@ -17,6 +17,7 @@ pytest.importorskip("ray", reason="Ray is an extra: pip install -r requirements-
 pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 TINY = ["--backbone", "tiny"]
+COUNTS = {"train": 10, "validation": 10, "test": 5}  # of each of three colours
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,8 @@ def cluster():
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """By a relative path, which leads elsewhere from where the nodes were started."""
-    place = write_classes(tmp_path_factory.mktemp("commands") / "photos", 20)
-    write_defects(place / "red")
+    place = write_sides(tmp_path_factory.mktemp("commands") / "photos", COUNTS)
+    write_defects(place / "train" / "red")
     return Path(os.path.relpath(place, ROOT))
 
 
@@ -85,7 +86,7 @@ def test_check(cluster, photos, tmp_path):
 
     threads, ray = with_both(cluster, tmp_path, act)
     assert ray == threads
-    assert ray[0]["photos"] == 60
+    assert ray[0]["photos"] == 75 + 4  # and those that cannot be read
     assert ray[0]["findings"]
 
 

@@ -1,6 +1,6 @@
 """Fine-tuning: the upper blocks of the backbone, trained from cached feature maps.
 
-Doors: fine_tune, start. Begin at fine_tune.py.
+Doors: fine_tune, on_nodes, start. Begin at fine_tune.py.
 
 - fine_tune.py  the upper blocks and the head, trained on views from the cache
 - start.py      what it begins with: backbone, photos, head

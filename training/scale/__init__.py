@@ -1,6 +1,6 @@
 """Scale: the same work done for many photos, in threads of this machine or on a Ray cluster.
 
-Doors: choose, engine, photo_rows, portable. Begin at engine.py.
+Doors: choose, connection, engine, node, photo_rows, portable, software. Begin at engine.py.
 
 - engine.py    what is done for each photo, and where: in threads, or by a cluster
 - choose.py    the engine that a person asked for
