@@ -197,7 +197,8 @@ def _list_nodes(ray: Any, most: int, config: FitConfig) -> list[_Node]:
         has = node["Resources"]
         cores = int(has.get("CPU", 0))
         if cores or node["NodeID"] == mine:
-            wanted = {"CPU": cores} if cores else {"memory": 1}  # of something, Ray demands
+            # A bundle of nothing is refused by Ray: of a node without cores it is a byte.
+            wanted: dict[str, float] = {"CPU": cores} if cores else {"memory": 1}
             if config.device != "cpu" and has.get("GPU", 0) >= 1:
                 wanted["GPU"] = 1
             found.append(_Node(node["NodeID"], wanted))
