@@ -34,12 +34,25 @@ name that goes into HTTP answers; which status it gets is the service's business
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 class LayerscopeError(Exception):
     """Raised on purpose; its text is written for the person who reads it."""
 
     code = "error"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle text and facts: Exception would make the text anew, from what is no text."""
+        return _restore, (type(self), self.args, vars(self))
+
+
+def _restore(
+    kind: type[LayerscopeError], args: tuple[Any, ...], facts: dict[str, Any]
+) -> LayerscopeError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(facts)
+    return error
 
 
 class ImageError(LayerscopeError):
@@ -233,6 +246,7 @@ class WorkerLost(LayerscopeError):
             "a worker is gone or cannot be reached: start all workers again, they go on after the "
             f"last whole epoch ({reason})"
         )
+        self.reason = reason
 
 
 class ClusterError(LayerscopeError):

@@ -52,7 +52,11 @@ class Node:
 
     def workers(self) -> list[int]:
         """The processes that compute shards."""
-        return [pid for pid in self.processes() if b"compute_shard" in _command(pid)]
+        return self.processes_called(b"compute_shard")
+
+    def processes_called(self, name: bytes) -> list[int]:
+        """The processes with this in their command line, which Ray sets to what they do."""
+        return [pid for pid in self.processes() if name in _command(pid)]
 
     def kill(self) -> None:
         """Kill the whole node at once, as a power cut does."""
@@ -142,3 +146,23 @@ def running(folder: Path, nodes: int = 2) -> Iterator[TestCluster]:
         yield cluster
     finally:
         cluster.stop()
+
+
+def start_command(*words: object, place: Path) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "training", *map(str, words)],
+        cwd=ROOT,
+        env=os.environ | {"LAYERSCOPE_CACHE": str(place)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_command(*words: object, place: Path) -> tuple[str, str]:
+    """What a command writes to standard output, and to standard error, once it has ended well."""
+    process = start_command(*words, place=place)
+    answer, said = process.communicate()
+    assert process.returncode == 0, said
+    return answer, said

@@ -19,7 +19,8 @@ from training.fine_tuning.views import PhotoViews, ViewRecipe, _Viewer
 from training.photos.listing import Photo
 from training.predict import _Predictor
 from training.scale.choose import choose_workers
-from training.scale.cluster import Cluster, _connected, _cut
+from training.scale.cluster import Cluster, _cut
+from training.scale.connection import connected
 from training.scale.portable import PortableClassifier, PortableGraph
 from training.settings.config import FitConfig
 
@@ -209,7 +210,7 @@ def test_an_address_without_a_cluster_is_refused_at_once(address):
     pytest.importorskip("ray")
     with (
         pytest.raises(ClusterError, match=f"no Ray cluster at --address {address}: "),
-        _connected(address),
+        connected(address),
     ):
         pass
 
@@ -218,7 +219,7 @@ def test_without_ray_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)  # as if it were not there
     with (
         pytest.raises(SettingError, match=r"pip install -r requirements-scale\.txt"),
-        _connected("auto"),
+        connected("auto"),
     ):
         pass
 

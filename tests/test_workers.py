@@ -16,6 +16,7 @@ import pytest
 
 from tests.making import write_classes
 from tests.serving import ROOT
+from training.features.backbone import build
 from training.settings.config import FitConfig
 
 WAIT_S = 240  # for processes that import TensorFlow on a busy machine
@@ -75,9 +76,9 @@ def end(running, within=WAIT_S):
     return found
 
 
-def alone(photos, out, cache):
+def alone(photos, out, cache, settings=TUNE):
     """The same `fit` in one process, without a cluster."""
-    words = ["fit", str(photos), "--out", str(out), *[str(w) for p in TUNE.items() for w in p]]
+    words = ["fit", str(photos), "--out", str(out), *[str(w) for p in settings.items() for w in p]]
     environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
     subprocess.run(
         [sys.executable, "-m", "training", *words, *FLAGS],
@@ -186,15 +187,12 @@ def test_workers_with_different_settings_all_end_with_what_differs(photos, tmp_p
 SENT = """
 import pickle, sys
 from pathlib import Path
-from training.settings.quiet import load_keras
-
-load_keras()
 from training.fine_tuning.worker import tune_as_worker
 from training.settings.cluster import read_cluster
 from training.settings.console import Stages
 
-frozen, config, out = pickle.loads(sys.stdin.buffer.read())
-tuned = tune_as_worker(frozen, config, read_cluster(), Stages(quiet=True))
+frozen, weights, config, out = pickle.loads(sys.stdin.buffer.read())
+tuned = tune_as_worker(frozen, weights, config, read_cluster(), Stages(quiet=True))
 Path(out).write_bytes(pickle.dumps(tuned))
 sys.stdout.write("done")
 sys.stdout.flush()
@@ -235,13 +233,14 @@ def test_workers_that_are_sent_the_features_return_the_same_network(photos, sing
         cache=tmp_path / "cache",
     )  # fmt: skip
     frozen, at, running = frozen_run(photos, config, tmp_path), addresses(2), []
+    pretrained = build(config).get_weights()
     for index in range(2):
         task = {"cluster": {"worker": at}, "task": {"type": "worker", "index": index}}
         process = subprocess.Popen(
             [sys.executable, "-c", SENT], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env={**os.environ, "TF_CONFIG": json.dumps(task)},
         )  # fmt: skip
-        process.stdin.write(pickle.dumps((frozen, config, tmp_path / f"tuned-{index}")))
+        process.stdin.write(pickle.dumps((frozen, pretrained, config, tmp_path / f"tuned-{index}")))
         process.stdin.close()
         process.stdin = None
         running.append(process)

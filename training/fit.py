@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from models.bundle import Manifest, check_target
 from training.evaluation.layer_distances import choose_compared
 from training.features.backbone import Compiled, build, compile_backbone, compile_network
+from training.features.cache import FeatureCache
+from training.fine_tuning.start import Start
 from training.heads.fitted_head import FittedHead
 from training.heads.train import train_head
-from training.optimisation.tracking import Tracker, Trackers, tracking
+from training.optimisation.tracking import Tracker, tracking
 from training.optimisation.workers import ALONE, Workers
 from training.photos.levels import settle_levels
 from training.places.bundles import published
@@ -48,24 +50,14 @@ def fit(
         LayerscopeError: a setting, the photos, the weights or a place is unusable; nothing
             is left at `out` that was not there.
     """
-    began = time.monotonic()
     check_target(out)
-    listing = list_photos(source, out, config, stages)
-    config = settle_levels(listing, config, stages)
-    workers = _join(cluster, config, stages)
     with ExitStack() as opened:
-        tracker = opened.enter_context(
-            tracking(out.name, config.tensorboard, config.mlflow, stages.say)
-        )
-        tracker.settings(config.as_json())
-        compiled = compile_backbone(config, stages)
-        cache = opened.enter_context(closing(open_cache(compiled, config)))
-        data = prepare(listing, out, compiled, cache, config, stages)
-        head = train_head(data.sides(config.seed), config, stages, tracker)
+        run = _begin(source, out, config, stages, cluster, opened)
+        config, compiled, cache = run.config, run.compiled, run.cache
+        data, head, tracker = run.data, run.head, run.tracker
         tuned = None
         if config.fine_tune != "no":
-            frozen = _Frozen(compiled, data, head, began)
-            tuned = _tune_blocks(frozen, config, stages, tracker, workers)
+            tuned = _tune_blocks(run, stages)
             if tuned.kept:
                 compiled = _compile_again(tuned, compiled, config, stages)
                 cache = opened.enter_context(temporary_cache(compiled, config))
@@ -97,16 +89,47 @@ def train_share(
     Raises:
         LayerscopeError: as `fit`.
     """
+    untracked = replace(config, tensorboard=None, mlflow="")  # the chief records the run
+    with ExitStack() as opened:
+        _tune_blocks(_begin(source, out, untracked, stages, cluster, opened), stages)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What a run with a frozen backbone has made: fine-tuning begins there."""
+
+    config: FitConfig  # with the levels of these photos
+    workers: Workers
+    tracker: Tracker
+    compiled: Compiled
+    cache: FeatureCache
+    data: Dataset
+    head: FittedHead
+    began: float  # time.monotonic()
+
+
+def _begin(
+    source: Path,
+    out: Path,
+    config: FitConfig,
+    stages: Stages,
+    cluster: Cluster | None,
+    opened: ExitStack,
+) -> _Begun:
+    """Train a head on features of the frozen backbone; `opened` closes tracker and cache."""
     began = time.monotonic()
     listing = list_photos(source, out, config, stages)
     config = settle_levels(listing, config, stages)
     workers = _join(cluster, config, stages)
+    tracker = opened.enter_context(
+        tracking(out.name, config.tensorboard, config.mlflow, stages.say)
+    )
+    tracker.settings(config.as_json())
     compiled = compile_backbone(config, stages)
-    with closing(open_cache(compiled, config)) as cache:
-        data = prepare(listing, out, compiled, cache, config, stages)
-    head = train_head(data.sides(config.seed), config, stages, Trackers())
-    frozen = _Frozen(compiled, data, head, began)
-    _tune_blocks(frozen, config, stages, Trackers(), workers)
+    cache = opened.enter_context(closing(open_cache(compiled, config)))
+    data = prepare(listing, out, compiled, cache, config, stages)
+    head = train_head(data.sides(config.seed), config, stages, tracker)
+    return _Begun(config, workers, tracker, compiled, cache, data, head, began)
 
 
 def _join(cluster: Cluster | None, config: FitConfig, stages: Stages) -> Workers:
@@ -121,37 +144,30 @@ def _join(cluster: Cluster | None, config: FitConfig, stages: Stages) -> Workers
         return open_workers(cluster)
 
 
-@dataclass(frozen=True)
-class _Frozen:
-    """What a run with a frozen backbone has made: fine-tuning begins there."""
-
-    compiled: Compiled
-    data: Dataset
-    head: FittedHead
-    began: float  # time.monotonic()
-
-
-def _tune_blocks(
-    frozen: _Frozen, config: FitConfig, stages: Stages, tracker: Tracker, workers: Workers
-) -> "Tuned":
+def _tune_blocks(run: _Begun, stages: Stages) -> "Tuned":
     """Train the upper blocks too; with `auto`, they are kept only if validation photos gain."""
+    config = run.config
     with stages.stage("load Keras"):
         load_keras(config.device)
         from training.fine_tuning.fine_tune import fine_tune
-        from training.fine_tuning.start import Start
+        from training.fine_tuning.on_nodes import tune_on_nodes
 
         backbone = build(config)
     start = Start(
         backbone=backbone,
-        layers=frozen.compiled.layers,
-        identity=frozen.compiled.identity,
-        features=frozen.data.features,
-        split=frozen.data.split,
-        labels=frozen.data.labels,
-        head=frozen.head.layers,
-        began=frozen.began,
+        layers=run.compiled.layers,
+        identity=run.compiled.identity,
+        features=run.data.features,
+        split=run.data.split,
+        labels=run.data.labels,
+        head=run.head.layers,
+        began=run.began,
     )
-    tuned = fine_tune(start, config, stages, tracker, workers)
+    tuned = None
+    if config.engine == "ray" and run.workers.count == 1:
+        tuned = tune_on_nodes(start, config, stages, run.tracker)
+    if tuned is None:
+        tuned = fine_tune(start, config, stages, run.tracker, run.workers)
     if not tuned.kept:
         stages.say("fine-tuning did not pay on validation photos: the frozen backbone is kept")
     return tuned

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.errors import SettingError
+from models.errors import PhotosError, SettingError
 from training.fine_tuning.budget import Plan
 from training.fine_tuning.map_store import MapStore
 from training.fine_tuning.plan import Planned
@@ -82,7 +82,11 @@ def compute_share(
 
 
 def find_readable(start: Start, plan: Plan, store: MapStore, workers: Workers) -> Readable:
-    """Find out which photos could be read; each worker knows that of its share. WorkerLost."""
+    """Find out which photos could be read; each worker knows that of its share.
+
+    Raises:
+        PhotosError: a worker can read none of its share; on all workers alike. WorkerLost.
+    """
     sides = _sides(start, plan)
     mine = [own(workers, len(rows)) for rows, _ in sides]
     there = [
@@ -93,6 +97,13 @@ def find_readable(start: Start, plan: Plan, store: MapStore, workers: Workers) -
     rows = [np.array(side, int)[kept] for (side, _), kept in zip(sides, found, strict=True)]
     if workers.count == 1:
         return Readable(rows[0], rows[1], None, None)
+    blind = [r for r in range(workers.count) if not any(f[r :: workers.count].any() for f in found)]
+    if blind:
+        names = ", ".join(str(rank + 1) for rank in blind)
+        raise PhotosError(
+            f"worker {names} of {workers.count} can read none of its photos: let every worker "
+            "see the photos at the same path"
+        )
     shares = [ours[kept] for ours, kept in zip(mine, found, strict=True)]
     return Readable(rows[0], rows[1], shares[0], shares[1])
 

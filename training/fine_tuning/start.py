@@ -1,13 +1,13 @@
 """Where fine-tuning begins, and the names under which its caches are kept.
 
-`Frozen` can be sent to another process or machine, which builds the backbone itself.
+`Frozen` needs no Keras, and can be sent to another process or machine.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from models.building.head import DenseLayer, Head
@@ -18,6 +18,9 @@ from training.fine_tuning.views import ViewRecipe
 from training.settings.config import FitConfig
 from training.settings.recipe import name_of
 from training.sides.split import Split
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Frozen:
 class Start(Frozen):
     """The same, with the backbone."""
 
-    backbone: keras.Model  # with its pretrained weights
+    backbone: "keras.Model"  # with its pretrained weights
 
     def keys(self, row: int, views: int) -> list[Key]:
         """List the keys of a photo's first views in the store of feature maps."""

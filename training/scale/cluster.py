@@ -7,16 +7,15 @@ shards for each core are in flight: results wait as files (shards.py), not in me
 """
 
 import os
-import socket
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.errors import ClusterError, SettingError
+from models.errors import ClusterError
+from training.scale.connection import connected, meaning_of
 from training.scale.engine import Item, Result, Work
 from training.scale.node import Order, compute_shard
 from training.scale.shards import Shards, read_rows
@@ -26,9 +25,6 @@ SHARD = 256  # photos: two seconds of a core with the default backbone
 SHARD_BYTES = 32_000_000  # of results, where 256 photos would have more
 AHEAD = 4  # shards for each core that are in flight
 RETRIES = 10  # of a shard whose process or node died; memory that ran out does not count
-REACH_S = 5.0  # to reach the address
-# Unless told not to, Ray reports its use to its makers, and hides GPUs from tasks without one.
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Cluster:
             return
         shards = Shards(self.folder, f"{software()} {work.identity}")
         size = max(1, min(self.shard, SHARD_BYTES // work.result_bytes))
-        with _connected(self.address) as ray, shards.opened():
+        with connected(self.address) as ray, shards.opened():
             yield from _Run(ray, work, shards).results(_cut(items, size))
 
 
@@ -70,7 +66,7 @@ class _Run:
         self.ray, self.work, self.shards = ray, work, shards
         self.task = ray.remote(compute_shard).options(num_cpus=1, max_retries=RETRIES)
         reference = ray.put(work.portable())
-        self.order = Order(reference, software(), "", shards.mark)
+        self.order = Order(reference, software(), os.getcwd(), "", shards.mark)
 
     def results(self, cut: Iterator[list[Any]]) -> Iterator[Any]:
         """Yield all results in order; leave no file of them when the last one is taken."""
@@ -140,14 +136,7 @@ class _Run:
             answer: tuple[str, bytes | None] = self.ray.get(reference)
             return answer
         except errors.RayTaskError as error:
-            if isinstance(error.cause, ClusterError):
-                raise ClusterError(str(error.cause)) from None
-            if isinstance(error.cause, ImportError) or "failed to import" in str(error.cause):
-                raise ClusterError(
-                    f"a node cannot import Layerscope ({error.cause}): every node needs the same "
-                    "sources at the same path, and the packages of requirements-scale.txt"
-                ) from None
-            raise
+            raise meaning_of(error) from None
         except errors.RayError as error:
             first = str(error).strip().partition("\n")[0]
             raise ClusterError(
@@ -179,43 +168,3 @@ def _cut(items: Mapping[int, Item], size: int) -> Iterator[list[Item]]:
     """Cut photos into shards by their number: a photo that is missing moves no other."""
     for _, shard in groupby(items.items(), lambda entry: entry[0] // size):
         yield [item for _, item in shard]
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    """Connect to a Ray cluster, and leave it as it was. Raises SettingError, ClusterError."""
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ImportError as error:
-        raise SettingError(
-            "--engine ray needs Ray, which is not installed: pip install -r requirements-scale.txt"
-        ) from error
-    if ray.is_initialized():  # by a program that uses this one
-        yield ray
-        return
-    _reach(address)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise ClusterError(
-            f"no Ray cluster at --address {address}: {first}; start one with "
-            "`ray start --head`, or give the HOST:PORT of one"
-        ) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _reach(address: str) -> None:
-    """See that something listens at HOST:PORT: Ray itself would try for a minute, then abort."""
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return
-    try:
-        socket.create_connection((host, int(port)), REACH_S).close()
-    except (OSError, ValueError, OverflowError) as error:
-        raise ClusterError(f"no Ray cluster at --address {address}: {error}") from error

@@ -94,7 +94,7 @@ class FitConfig:
     threads: int = setting(0, "Threads for decoding and features; 0: one per core.", 0, 256)
     engine: str = setting(
         "threads",
-        "Engine that computes features and predictions: threads of this machine, or a Ray cluster.",
+        "Engine that computes and fine-tunes: threads of this machine, or a Ray cluster.",
         choices=ENGINES,
     )
     address: str = setting(ADDRESS, "Address of the Ray cluster; auto: this machine's own.")
