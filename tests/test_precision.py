@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from typing import Any
 
 import numpy as np
 import onnx
@@ -99,7 +100,7 @@ class Answering:
 
 @pytest.mark.parametrize("count", [1, room.ENOUGH + 2])
 def test_no_more_is_tried_where_one_is_clearly_faster_and_every_photo_has_its_answer(count):
-    both = Answering(0.02), Answering(0)
+    both: Any = Answering(0.02), Answering(0)
     photos = [np.array([number]) for number in range(count)]
     answers, (slow, quick) = room._try_in_turns(both, photos)
     assert [one.runs for one in both] == [max(count, room.ENOUGH)] * 2
