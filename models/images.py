@@ -22,6 +22,7 @@ from models.decoding.decode_cost import bytes_of_tables, bytes_to_decode
 from models.decoding.deep_pixels import Levels
 from models.decoding.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
 from models.decoding.image_stream import Stream, gif_stream, png_stream, webp_stream
+from models.decoding.items import check_items
 from models.decoding.jpeg_stream import jpeg_stream, two_endings
 from models.decoding.limits import FORMATS, MORE_FORMATS, Limits, check_limit, check_pixels
 from models.decoding.openable import openable, unidentified
@@ -189,7 +190,7 @@ def _stream(data: bytes, limits: Limits) -> Stream:
     if data.startswith((b"GIF87a", b"GIF89a")):
         return gif_stream(data, limits)
     check_tags(data, limits)
-    return Stream(data)
+    return Stream(data, coded_pixels=check_items(data, limits))
 
 
 class _Held(ExitStack):
@@ -254,6 +255,8 @@ def _bytes_to_load(picture: Picture, stream: Stream) -> int:
     kept = int(BYTES_A_COEFFICIENT * stream.coefficients)  # until the last scan
     endless = kind in ("JPEG", "MPO") and not stream.data.endswith(b"\xff\xd9")
     each = bytes_to_decode("PNG16" if deep else kind, width, height)
+    if stream.coded_pixels > width * height:  # it is scaled down when it has been decoded
+        each = max(each, bytes_to_decode(kind, stream.coded_pixels, 1))
     return each * (ENDLESS if endless else 1) + kept
 
 

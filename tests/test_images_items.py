@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.decoding.tags import check_tags
+from models.decoding.items import check_items
 from models.errors import ImageError, ImageTooLarge
 from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image
 from tests.test_images_kinds import HEIC
@@ -77,42 +77,42 @@ TABLES = {
 
 @pytest.mark.parametrize("table", TABLES)
 def test_exif_in_an_item_is_measured_however_it_is_stored(table):
-    check_tags(TABLES[table](MOST), ALL_FORMATS)
+    check_items(TABLES[table](MOST), ALL_FORMATS)
     with pytest.raises(ImageTooLarge, match=r"262,145 bytes of EXIF or XMP; the limit is 262,144"):
-        check_tags(TABLES[table](MOST + 1), ALL_FORMATS)
+        check_items(TABLES[table](MOST + 1), ALL_FORMATS)
 
 
 def test_an_item_to_the_end_of_its_file_is_as_long_as_the_file():
     data = container(infe(1, b"Exif"), iloc([(1, [0])])) + bytes(MOST + 1)
     with pytest.raises(ImageTooLarge, match="bytes of EXIF or XMP"):
-        check_tags(data, ALL_FORMATS)
+        check_items(data, ALL_FORMATS)
 
 
 def test_pictures_in_items_may_be_of_any_length():
     items = [(1, [5_000_000]), (2, [5_000_000])]
-    check_tags(container(infe(1, b"hvc1"), infe(2, b"av01"), iloc(items)), ALL_FORMATS)
+    check_items(container(infe(1, b"hvc1"), infe(2, b"av01"), iloc(items)), ALL_FORMATS)
 
 
 def test_all_that_lies_beside_the_pictures_has_a_limit():
     many = range(1, 6)  # libheif takes each kind that is no picture for metadata
     kinds = [infe(one, b"Exif" if one % 2 else b"abcd") for one in many]
-    check_tags(container(*kinds[:4], iloc([(one, [MOST]) for one in many])), ALL_FORMATS)
+    check_items(container(*kinds[:4], iloc([(one, [MOST]) for one in many])), ALL_FORMATS)
     with pytest.raises(ImageTooLarge, match=r"1,310,720 bytes beside its pictures; .* 1,048,576"):
-        check_tags(container(*kinds, iloc([(one, [MOST]) for one in many])), ALL_FORMATS)
+        check_items(container(*kinds, iloc([(one, [MOST]) for one in many])), ALL_FORMATS)
     pictures = [infe(one, b"hvc1") for one in range(100, 229)]
     with pytest.raises(ImageTooLarge, match="bytes beside all its pictures"):
-        check_tags(
+        check_items(
             container(*pictures, *kinds[:4], iloc([(one, [MOST]) for one in many])), ALL_FORMATS
         )
 
 
 def test_items_and_their_pieces_are_counted():
     with pytest.raises(ImageTooLarge, match="1,001 items; the limit is 1,000"):
-        check_tags(container(*[infe(1, b"hvc1")] * 1001), ALL_FORMATS)
+        check_items(container(*[infe(1, b"hvc1")] * 1001), ALL_FORMATS)
     with pytest.raises(ImageTooLarge, match="1,001 items"):
-        check_tags(container(iloc([(1, [])] * 1001)), ALL_FORMATS)
+        check_items(container(iloc([(1, [])] * 1001)), ALL_FORMATS)
     with pytest.raises(ImageTooLarge, match="1,001 pieces of an item"):
-        check_tags(container(infe(1, b"Exif"), iloc([(1, [1] * 1001)])), ALL_FORMATS)
+        check_items(container(infe(1, b"Exif"), iloc([(1, [1] * 1001)])), ALL_FORMATS)
 
 
 def test_a_table_of_very_many_pieces_is_refused_at_once_whatever_formats_are_accepted():

@@ -32,6 +32,7 @@ class Stream:
     scans: int = 1  # of a JPEG
     coefficients: int = 0  # numbers that a JPEG of several scans keeps until the last one
     exact: bool = True  # no scan of a JPEG is missing
+    coded_pixels: int = 0  # of the largest picture in an AVIF or HEIC, as it is decoded
 
 
 def big_endian(data: bytes, at: int, size: int) -> int:

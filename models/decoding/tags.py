@@ -1,27 +1,21 @@
-"""What a TIFF, AVIF or HEIC may hold beside its pixels, which its decoder reads at once.
+"""What a TIFF may hold beside its pixels, which its decoder reads at once.
 
 Pillow makes an object of each number in a tag that it asks for when it opens a file, before any
 limit can be checked. So the directories of a TIFF are stepped through first, as Pillow does it;
-what it passes over, because it does not lie in the file, is passed over here, too. AVIF and HEIC
-keep their EXIF in an item, whose size is told by a table.
+what it passes over, because it does not lie in the file, is passed over here, too.
 """
 
 import struct
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from models.decoding.image_stream import big_endian
 from models.decoding.limits import Limits, check_limit, check_pixels
-from models.errors import ImageTooLarge, ImageUnreadable
+from models.errors import ImageUnreadable
 
 NUMBERS = 8_192  # in one tag
 ALL_NUMBERS = 65_536  # in all tags of a file: a third of a second, if they are fractions
 PLACES = 200_000  # of strips or tiles, in one table; 25 Mpx in tiles of 16 x 16 px have 97,657
 ALL_PLACES = 400_000
 ENTRIES = 50_000  # in all directories of a file
-EXIF_BYTES = 262_144  # in one item; cameras write up to half of it
-ALL_METADATA = 4 * EXIF_BYTES  # in all items that are no pictures
-ALL_COPIES = 128 * 2**20  # bytes: libheif gives each picture its own, perhaps the same to all
 LAYERS = 6  # colours that lie in a file one after the other
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
@@ -35,9 +29,6 @@ _PLACE_KINDS = {3, 4, 13, 16}
 _PARTS = {34665, 34853, 40965}  # directories of EXIF: all tags in them are read
 _PALETTE, _PALETTE_NUMBERS, _SHORT = 320, 768, 3
 _TIFF = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")  # as Pillow knows it
-_METADATA = {b"Exif", b"mime"}  # EXIF and XMP, as kinds of items
-_PICTURES = {b"hvc1", b"av01", b"avc1", b"vvc1", b"jpeg", b"j2k1", b"unci", b"mski", b"grid",
-             b"iovl", b"iden", b"tmap", b"tili", b"sato"}  # fmt: skip
 
 
 class _Entry(NamedTuple):
@@ -58,15 +49,13 @@ class _Totals:
 
 
 def check_tags(data: bytes, limits: Limits) -> None:
-    """Refuse a TIFF, AVIF or HEIC with more beside its pixels than it may have.
+    """Refuse a TIFF with more beside its pixels than it may have.
 
     Raises:
         ImageTooLarge, ImageUnreadable.
     """
     if "TIFF" in limits.formats and data.startswith(_TIFF):
         _check_directories(data, limits)
-    elif data[4:8] == b"ftyp" and {"AVIF", "HEIF"} & set(limits.formats):
-        _check_items(data, limits)
 
 
 def check_tiles(image: Any, limits: Limits) -> None:
@@ -162,69 +151,3 @@ def _offset(data: bytes, at: int, order: str, large: bool) -> int:
     """A place in the file; 0 where the file ends before it."""
     form = struct.Struct(order + ("Q" if large else "L"))
     return form.unpack_from(data, at)[0] if at + form.size <= len(data) else 0
-
-
-def _check_items(data: bytes, limits: Limits) -> None:
-    """Add up EXIF and XMP in the items of an AVIF or HEIC (ISO 14496-12, section 8.11).
-
-    Their tables are looked for everywhere, by name: boxes can be nested, and be long, in ways
-    that decoders take differently. An item may be named in several tables; the longest counts.
-    """
-    kinds: dict[int, set[bytes]] = {}
-    for at in _bodies(data, b"infe", limits):
-        version, of_number = data[at], 2 if data[at] < 3 else 4
-        kind = at + 6 + of_number
-        if version >= 2:  # before, items had no kind
-            number = big_endian(data, at + 4, of_number)
-            kinds.setdefault(number, set()).add(data[kind : kind + 4])
-    wanted = {number for number, of in kinds.items() if not of <= _PICTURES}
-    sizes: dict[int, int] = {}
-    for at in _bodies(data, b"iloc", limits):
-        for number, size in _items(data, at, wanted, limits).items():
-            sizes[number] = max(size, sizes.get(number, 0))
-    longest = max((size for one, size in sizes.items() if kinds[one] & _METADATA), default=0)
-    if longest > EXIF_BYTES:
-        raise ImageTooLarge(longest, EXIF_BYTES, "bytes of EXIF or XMP", "save it without them")
-    total = sum(sizes.values())
-    check_limit(total, ALL_METADATA, "bytes beside its pictures")
-    check_limit(total * (len(kinds) - len(wanted)), ALL_COPIES, "bytes beside all its pictures")
-
-
-def _bodies(data: bytes, name: bytes, limits: Limits) -> Iterator[int]:
-    """Where the content of each box of a name begins."""
-    found, at = 0, data.find(name)
-    while at >= 0:
-        found += 1
-        check_limit(found, limits.parts, "items")
-        long = data[max(0, at - 4) : at] == b"\0\0\0\1"  # its size follows its name, of 8 bytes
-        body = at + (12 if long else 4)
-        if body + 8 <= len(data):
-            yield body
-        at = data.find(name, at + 4)
-
-
-def _items(data: bytes, at: int, wanted: set[int], limits: Limits) -> dict[int, int]:
-    """The bytes of the wanted items, by their number, in a table of where items lie."""
-    version, sizes = data[at], big_endian(data, at + 4, 2)
-    if version > 2:
-        return {}
-    of_offset, of_length, of_base = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
-    of_index = sizes & 15 if version else 0
-    of_number = 4 if version == 2 else 2
-    count = big_endian(data, at + 6, of_number)
-    check_limit(count, limits.parts, "items")
-    found: dict[int, int] = {}
-    at += 6 + of_number
-    for _ in range(count):
-        number = big_endian(data, at, of_number)
-        at += of_number + (4 if version else 2) + of_base
-        extents = big_endian(data, at, 2)
-        at += 2
-        each = of_index + of_offset + of_length
-        if number in wanted:
-            check_limit(extents, limits.parts, "pieces of an item")
-            for start in range(at, at + extents * each, each) if each else [at] * extents:
-                length = big_endian(data, start + of_index + of_offset, of_length)
-                found[number] = found.get(number, 0) + (length or len(data))  # 0: to the end
-        at += extents * each
-    return found
