@@ -78,11 +78,16 @@ def draw(
     maps = _above_zero(maps)
     brightest = brightest or peak(maps) or 1.0  # all silent: all black
     levels = (np.minimum(maps / brightest, 1) * 255).round().astype(np.uint8)
-    zoom = max(1, round(tile / max(height, width))) if tile else 1
+    zoom = tile_zoom(tile, height, width)
     levels = levels.repeat(zoom, axis=0).repeat(zoom, axis=1)
     height, width = levels.shape[:2]
     columns = min(columns or round((channels * height / width) ** 0.5) or 1, channels)
     return _lay_out(levels.transpose(2, 0, 1), columns, gap)
+
+
+def tile_zoom(tile: int, height: int, width: int) -> int:
+    """Choose the px of each position of a map (height, width), for tiles of about `tile` px."""
+    return max(1, round(tile / max(height, width)))
 
 
 def _lay_out(tiles: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:

@@ -83,7 +83,11 @@ def activations(name: str | None, layer: str) -> Response:
     if as_json:
         said = LayerAnswer(entry, maps, strengths, effects)
         return _as_numbers(classifier, said, chosen)
-    side = max(tile or (OVERLAY_PX if over else 0), entry.height, entry.width)
+    side = max(entry.height, entry.width)
+    if over:
+        side = max(tile or OVERLAY_PX, side)
+    else:
+        side *= mosaic.tile_zoom(tile, entry.height, entry.width)
     most = settings().sheet_pixels // (BANDS if over else 1)
     if len(chosen) * side * side > most:
         raise SettingError(

@@ -158,3 +158,13 @@ def test_what_a_progressive_jpeg_keeps_until_its_last_scan_is_weighed(encode, pa
         with pytest.raises(ImageTooLarge, match=f"{most:,} coefficients to keep"):
             decode_image(data, SMALL, Limits(coefficients=most - 1))
     assert decode_image(encode(paint(64, 64), "JPEG"), SMALL, Limits(coefficients=0)).max() > 0
+
+
+def test_scans_that_name_more_components_than_a_decoder_takes_cost_nothing():
+    frame = segment(0xC2, struct.pack(">BHHB", 8, 64, 64, 3) + b"\1\x11\0\2\x11\0\3\x11\0")
+    named = b"".join(bytes([one, 0]) for one in range(255))
+    scan = segment(0xDA, b"\xff" + named + b"\0\xff\0")
+    began = time.process_time()
+    with pytest.raises(ImageUnreadable):
+        decode_image(b"\xff\xd8" + frame + scan * 100 + b"\xff\xd9", Framing(16))
+    assert time.process_time() - began < 0.1  # 0.3 s where each pair of numbers was noted

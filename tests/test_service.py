@@ -173,6 +173,10 @@ def test_a_sheet_or_a_list_of_numbers_beyond_its_limit_is_refused(tiny_bundle):
     for over, status in (("0", 200), ("1", 400)):  # a photo has three numbers a pixel
         sheet = few.post(f"/activations/block1_relu?tile=32&overlay={over}", data=photo())
         assert sheet.status_code == status, over
+    exact = create_app([tiny_bundle], Settings(sheet_pixels=6_000)).test_client()
+    for tile, status in ((16, 200), (24, 400)):  # tiles of 24 px are drawn with 32
+        sheet = exact.post(f"/activations/block1_relu?tile={tile}", data=photo())
+        assert sheet.status_code == status, tile
     headers = {"Accept": "application/json"}
     numbers = client.post("/activations/block1_relu", data=photo(), headers=headers)
     assert (numbers.status_code, numbers.json["error"]["code"]) == (400, "setting")

@@ -16,6 +16,7 @@ _NOISE = bytes(range(254, 0, -1))  # begins with ones: a decoder without data go
 # Bytes that change every picture whose data does not end before them, restart markers or not.
 _FILLER = _NOISE + b"".join(b"\xff" + bytes([0xD0 + number]) + _NOISE for number in range(8))
 _END = b"\xff\xd9"
+MOST_COMPONENTS = 4  # in one scan
 
 
 def two_endings(data: bytes) -> tuple[bytes, bytes]:
@@ -110,6 +111,8 @@ def _scans(data: bytes, at: int, frame: bytes, stream: Stream, limits: Limits) -
 def _note_scan(header: bytes, missing: set[tuple[int, int]]) -> None:
     """Take from `missing` the coefficients that a scan gives to their last bit."""
     count = header[0] if header else 0
+    if count > MOST_COMPONENTS:  # no decoder goes on here
+        return
     first, last, bits = (*header[1 + 2 * count : 4 + 2 * count], 0, 0, 0)[:3]
     if bits & 15 == 0:
         for component in header[1 : 1 + 2 * count : 2]:
