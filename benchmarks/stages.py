@@ -23,9 +23,10 @@ from benchmarks.peers.load import ask_all, form, raw
 from benchmarks.serving import commands, free_port, running, wait_until_ready
 from models.classifier import Classifier
 from service.app import create_app
-from service.network.connection import CONNECTION, Phase
+from service.network.connection import CONNECTION
 from service.network.environ import Scope, make_environ, put_body, run_wsgi
 from service.network.front import Front
+from service.network.phase import Phase
 
 PHOTOS = 32
 Layer = Callable[[Sequence[bytes]], None]

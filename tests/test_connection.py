@@ -1,10 +1,14 @@
-"""What one connection counts, without a network."""
+"""What one connection counts, keeps and refuses, without a network."""
 
+import asyncio
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.config import Config
 
-from service.network.connection import Connection, Phase
+from service.network.connection import Connection
+from service.network.phase import Phase
 from service.network.worker import NetworkWorker
 from service.settings import Settings
 
@@ -40,3 +44,177 @@ def test_nobody_is_cut_while_a_worker_holds_few_bytes(worker):
         connected(worker, since, 300_000)
     connected(worker, 3, 100_000)
     assert (worker.cuts, worker.held) == ([], 1_000_000)
+
+
+class Transport:
+    """What a connection needs of asyncio's."""
+
+    def __init__(self):
+        self.written, self.aborted, self.max_size = b"", False, 0
+
+    def get_extra_info(self, name, default=None):
+        return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
+
+    def write(self, data):
+        self.written += data
+
+    def abort(self):
+        self.aborted = True
+
+    def nothing(self, *_, **__):
+        """Neither limits nor pauses matter here."""
+
+    set_write_buffer_limits = write_eof = close = pause_reading = resume_reading = nothing
+
+
+@pytest.fixture
+def connect(worker) -> Iterator:
+    """Make connections of a worker, whose requests nobody answers."""
+    loop = asyncio.new_event_loop()
+    worker.cfg, worker.log, worker.loop, worker.nr_conns = Config(), None, loop, 0
+    worker.asgi = SimpleNamespace(watch=SimpleNamespace(broken=lambda *_: None))
+
+    def connect_one(content=b"", worker=worker):
+        one = Connection(worker)
+        one.connection_made(Transport())
+        if content:
+            one.data_received(content)
+        return one
+
+    yield connect_one
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+HALF = HEAD + b"Content-Length: 900000\r\n\r\n"
+
+
+def kept(one):
+    """Bytes that a connection keeps, by what it holds in its hands."""
+    receiver = one._body_receiver
+    return sum(map(len, receiver._chunks if receiver else ())) + len(one._callback_parser._buffer)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"40" + b";a" * 30 + b"\r\n" + bytes(64) + b"\r\n",  # as much beside as inside
+        b"0000000000000040\r\n" + bytes(64) + b"\r\n",
+        b"8\r\n" + bytes(8) + b"\r\n",
+    ],
+)
+def test_what_stands_beside_the_content_of_chunks_counts(connect, unit):
+    one = connect(CHUNKED)
+    sent = 0
+    while not one.gone and sent < 1_000_000:
+        one.data_received(unit * 50)
+        sent += len(unit) * 50
+    assert one.transport.written.startswith(b"HTTP/1.1 400")
+    assert b"chunks of a few bytes" in one.transport.written
+    assert sent < 80_000
+    assert kept(one) == 0
+
+
+def test_chunks_of_64_bytes_are_few_enough_and_so_are_large_ones_with_an_extension(connect):
+    for unit in (b"40\r\n" + bytes(64) + b"\r\n", b"400;a=b\r\n" + bytes(1024) + b"\r\n"):
+        one = connect(CHUNKED + unit * 600)
+        assert not one.gone
+        assert one.taken == len(unit) * 600
+        assert one.received == kept(one) == one.held
+
+
+def test_trailers_count_likewise(connect):
+    assert not connect(CHUNKED + b"0\r\nX-Sum: 1\r\n\r\n").gone
+    one = connect(CHUNKED + b"0\r\n" + (b"X: " + b"a" * 1_000 + b"\r\n") * 10 + b"\r\n")
+    assert one.transport.written.startswith(b"HTTP/1.1 400")
+
+
+def test_a_few_empty_lines_are_passed_over_and_a_flood_is_refused(connect):
+    one = connect(b"\r\n" * 4 + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert one.phase is Phase.ANSWERING
+    one = connect(b"\r\n" * 2_000)
+    assert one.transport.written.startswith(b"HTTP/1.1 400")
+
+
+def test_the_more_connections_there_are_the_less_is_read_of_each_at_a_time(connect, worker):
+    first = connect()
+    assert first.transport.max_size == 262_144
+    for _ in range(999):
+        last = connect()
+    assert last.transport.max_size == 4_096
+    first.data_received(b"GET")
+    assert first.transport.max_size == 4_096
+    for one in list(worker.connections)[:900]:
+        one.connection_lost(None)
+    last.data_received(b"GET")
+    assert last.transport.max_size == 20_000
+
+
+@pytest.mark.parametrize("end", ["lost", "cut", "refused", "dropped"])
+def test_the_bytes_of_a_body_are_let_go_when_nobody_will_read_them(connect, worker, end):
+    one = connect(HALF + bytes(500_000))
+    assert kept(one) == one.held == worker.held - one.unparsed == 500_000
+    if end == "lost":
+        one.connection_lost(None)
+    elif end == "cut":
+        one.cut(408, "request_timeout", "too slow")
+    elif end == "refused":
+        one._close_transport()
+    else:
+        one.drop_body()
+    assert (kept(one), one.held, worker.held) == (0, 0, one.unparsed)
+    one.data_received(bytes(100_000))
+    assert (kept(one), one.held, worker.held) == (0, 0, one.unparsed)
+
+
+def test_a_chunk_for_which_its_own_connection_is_cut_is_not_kept(connect, worker):
+    one = connect(HALF + bytes(899_900))
+    other = connect(HALF + bytes(99_900))
+    one.data_received(bytes(100))  # its last bytes: it is whole, and cannot be cut
+    assert one.phase is Phase.ANSWERING
+    other.data_received(bytes(800_100))  # its last bytes, for which there is no room
+    assert other.transport.written.startswith(b"HTTP/1.1 503")
+    assert (kept(other), other.held, other.phase) == (0, 0, Phase.LINGERING)
+    assert worker.held == kept(one) == 900_000
+
+
+def test_a_dropped_body_is_read_to_its_end_and_the_next_request_is_kept(connect, worker):
+    one = connect(HALF + bytes(100_000))
+    one.drop_body()
+    one.data_received(bytes(800_000))
+    assert (one.whole, one.received, worker.held) == (True, 900_000, 0)
+    one._callback_parser.reset()
+    one._body_receiver, one.phase = None, Phase.IDLE
+    one.data_received(HALF + bytes(5))
+    assert (kept(one), one.held) == (5, 5)
+
+
+@pytest.mark.parametrize(("small", "refused"), [(True, 5 / 6), (False, 4 / 6)])
+def test_what_waits_to_be_answered_leaves_room_and_a_little_more_for_small_bodies(
+    worker, small, refused
+):
+    one = connected(worker, 1, 0)
+    one.held = worker.held = int(refused * 1_000_000)
+    assert not worker.is_full(small)
+    one.held = worker.held = int(refused * 1_000_000) + 1
+    assert worker.is_full(small)
+    one.phase = Phase.ARRIVING
+    assert not worker.is_full(small)
+
+
+def test_memory_is_given_back_once_when_a_flood_is_over(worker):
+    given = []
+    worker.loop = SimpleNamespace(run_in_executor=lambda _, work: given.append(work.__name__))
+    worker.settings = Settings()
+    for held in (0, 33_000_000, *[1_000_000] * 7, 3_000_000):
+        worker.hold(held - worker.held)
+        worker._give_back()
+    assert given == []  # it was not calm for long enough
+    for _ in range(20):
+        worker.hold(-worker.held)
+        worker._give_back()
+    assert given == ["give_back_memory"]

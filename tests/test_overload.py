@@ -183,6 +183,60 @@ def peak_kb(server: Server) -> int:
     return next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM"))
 
 
+def resident_kb(server: Server) -> int:
+    status = Path(f"/proc/{server.workers()[0]}/status").read_text()
+    return next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmRSS"))
+
+
+def test_a_body_that_nobody_reads_takes_no_memory(tiny_bundle):
+    head = b"GET %b HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+    with serving(tiny_bundle, workers=1) as server, ExitStack() as open_ones:
+        server.ask("/models")
+        before = peak_kb(server)
+        asking = [open_ones.enter_context(server.connect()) for _ in range(100)]
+        for number, one in enumerate(asking):
+            one.sendall(head % (b"/models", b"/v2/health/ready")[number % 2] + bytes(899_999))
+        for one in asking:
+            one.sendall(b"x")
+            assert read_answer(one)[0] == 200
+        assert peak_kb(server) - before < 30_000  # of 90 MB
+
+
+def test_memory_goes_back_when_clients_leave_their_requests_half_sent(tiny_bundle):
+    half = post_head("/predict", 990_000) + bytes(980_000)
+    with serving(tiny_bundle, workers=1) as server:
+        assert server.ask("/predict", PHOTO)[0] == 200
+        before = resident_kb(server)
+        for _ in range(2):
+            with ExitStack() as open_ones:
+                for _ in range(120):
+                    open_ones.enter_context(server.connect(half))
+                flooded = resident_kb(server)
+        assert flooded - before > 60_000
+        limit = time.monotonic() + 30  # 2 s are enough, on a machine that is not busy
+        while resident_kb(server) - before > 25_000:
+            assert time.monotonic() < limit
+            time.sleep(0.2)
+
+
+def test_chunks_that_cost_more_than_they_carry_hold_up_nobody(server):
+    before = server.workers()
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    costly = head + (b"40" + b";a" * 4_000 + b"\r\n" + bytes(64) + b"\r\n") * 50
+    dense = head + (b"40\r\n" + bytes(64) + b"\r\n") * 5_000
+    with ExitStack() as open_ones:
+        refused = [open_ones.enter_context(server.connect(costly)) for _ in range(20)]
+        taken = [open_ones.enter_context(server.connect(dense)) for _ in range(20)]
+        assert server.ask("/predict", PHOTO)[0] == 200
+        for one in refused:
+            assert read_answer(one)[0] == 400
+        for one in taken:
+            one.sendall(b"0\r\n\r\n")
+            status, _, body = read_answer(one)
+            assert (status, code(body)) in [(415, "image_unsupported"), (503, "busy")]
+    assert server.workers() == before
+
+
 def test_requests_far_ahead_of_their_answers_are_not_read(server):
     before = peak_kb(server)
     ahead = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000

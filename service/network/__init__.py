@@ -6,7 +6,8 @@ socket and nothing else.
 
 - worker.py       the gunicorn worker: accepts, cuts what is overdue, stops in order
 - connection.py   one client: which phase it is in, how many bytes it holds
-- parser.py       gunicorn's HTTP parser, with its checks of each byte made fast
+- phase.py        which phases there are
+- parser.py       gunicorn's HTTP parser, with what it does for each byte made fast
 - front.py        reads a request whole, admits or refuses it, has it answered, sends the answer
 - lanes.py        threads in lanes with a bounded queue, so that health never waits behind photos
 - stream.py       sends an answer in pieces while the rest is computed

@@ -1,10 +1,6 @@
 """One client's connection: which phase it is in since when, and how many bytes it holds.
 
-A connection is ARRIVING from the moment it is accepted, or from the first byte of a further
-request, until its request is whole; then ANSWERING, then SENDING until the last byte has left,
-then IDLE. A connection whose last answer has left is LINGERING: what the client still sends,
-the rest of a request or further ones, is dropped for a moment, because closing at once would
-reset the connection and take the answer from it. Nothing here blocks or waits.
+Nothing here blocks or waits. What nobody will read is let go at once.
 """
 
 import logging
@@ -13,7 +9,6 @@ import secrets
 import select
 import time
 from contextlib import suppress
-from enum import Enum, auto
 from typing import Any
 
 from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
@@ -21,28 +16,21 @@ from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.errors import answer_bytes
 from service.network.parser import Parser, size_of, take_target
+from service.network.phase import Phase
 
 log = logging.getLogger(__name__)
 
 LINGER_S = 1.0
 HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
-FEW_CHUNKS, LEAST_CHUNK_BYTES = 1_000, 64  # smaller ones on average cost more than they carry
+FRAMING_BYTES = 8_000  # sizes of chunks and trailers: that many, and one for
+FRAMED_BYTES = 8  # so many bytes of content; smaller chunks cost more than they carry
 FAR_AHEAD_BYTES = 65_536  # of requests sent before the answer to an earlier one
 HEAD_BYTES = 65_536  # of all headers together: each is looked at in Python, while others wait
 CONNECTION = "layerscope.connection"  # in the scope of a request
 
+_TOO_SMALL = "the body comes in chunks of a few bytes each, or with much beside them"
 _TOO_LONG = f"all headers together are longer than {HEAD_BYTES:,} bytes"
-_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
-
-
-class Phase(Enum):
-    """What a connection is doing."""
-
-    ARRIVING = auto()
-    ANSWERING = auto()
-    SENDING = auto()
-    IDLE = auto()
-    LINGERING = auto()
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n){1,8}")  # more is no HTTP
 
 
 class Connection(ASGIProtocol):
@@ -52,7 +40,9 @@ class Connection(ASGIProtocol):
         super().__init__(worker)
         self.phase = Phase.ARRIVING
         self.since = time.monotonic()
-        self._parts = 0  # pieces in which a body came
+        self.received = 0  # bytes of the body of a request, whether they are kept or not
+        self._fed = self._head_end = 0  # bytes that the parser was given, and up to the body
+        self._wanted = True  # somebody reads the body
         self.held = 0  # bytes of a body that arrives, or of an answer that leaves
         self.unparsed = 0  # bytes of a head that arrives, or of requests that came ahead
         self.heard = False  # anything of the request that arrives
@@ -80,6 +70,20 @@ class Connection(ASGIProtocol):
         self.worker.hold(-self.unparsed)
         self.unparsed = 0
         self.release()
+
+    def drop_body(self) -> None:
+        """Keep nothing of the body, nor of what is still to come of it."""
+        self._wanted = False
+        self.release()
+        if self._body_receiver is not None:
+            self._body_receiver._chunks.clear()
+            self._body_receiver._buffered = 0
+        self._resume_reading()
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the body has taken on its way: its content, and the sizes of its chunks."""
+        return self._fed - len(self._callback_parser._buffer) - self._head_end
 
     @property
     def in_the_way(self) -> bool:
@@ -123,19 +127,18 @@ class Connection(ASGIProtocol):
         """Begin to count; writing counts as ended when the last byte is with the system."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
+        transport.max_size = self.worker.read_bytes
         self.worker.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give back what was held; gunicorn cancels the request's task."""
         self.worker.connections.discard(self)
         super().connection_lost(exc)
-        self.release_all()
-        if self._callback_parser is not None:  # its own circle of references may live on for long
-            with suppress(BufferError):
-                self._callback_parser._buffer.clear()
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; the first byte after an answer starts a new clock."""
+        self.transport.max_size = self.worker.read_bytes
         if self.phase is Phase.LINGERING:
             return
         if self.phase is Phase.IDLE or not self.heard:
@@ -172,6 +175,7 @@ class Connection(ASGIProtocol):
 
     def _feed_callback_parser(self, data: bytes) -> bool:
         """Also count what the parser keeps: a head that is not whole, and later requests."""
+        self._fed += len(data)
         going_on = bool(super()._feed_callback_parser(data))
         parser, before = self._callback_parser, self.unparsed
         self.unparsed = 0
@@ -192,6 +196,11 @@ class Connection(ASGIProtocol):
         self._close_transport()
         return False
 
+    def _check_framing(self) -> None:
+        """Raise ParseError if what stands between the content of a body is too much of it."""
+        if self.taken - self.received > FRAMING_BYTES + self.received // FRAMED_BYTES:
+            raise ParseError(_TOO_SMALL)
+
     def _setup_callback_parser(self) -> None:
         super()._setup_callback_parser()
         self._callback_parser.__class__ = Parser  # gunicorn names its own
@@ -211,23 +220,26 @@ class Connection(ASGIProtocol):
     def _on_headers_complete(self) -> bool:
         if self.phase is Phase.IDLE:  # a request that came together with the one before
             self.enter(Phase.ARRIVING)
-        self._parts = 0
+        self.received, self._wanted = 0, True
+        self._head_end = self._fed - len(self._callback_parser._buffer)
         if size_of(self._callback_parser.headers) > HEAD_BYTES:
             raise LimitRequestHeaders(_TOO_LONG)
         take_target(self._callback_parser)
         return bool(super()._on_headers_complete())
 
     def _on_body(self, chunk: bytes) -> None:
-        self.hold(len(chunk))
-        self._parts += 1
-        few = self._parts < FEW_CHUNKS or not self._current_request.chunked
-        if not few and self.held < self._parts * LEAST_CHUNK_BYTES:
-            raise ParseError("the body comes in chunks of a few bytes each")
-        super()._on_body(chunk)
+        self.received += len(chunk)
+        self._check_framing()
+        if self._wanted:
+            self.hold(len(chunk))  # which may cut this very connection
+        if self._wanted:
+            super()._on_body(chunk)
 
     def _on_message_complete(self) -> None:
+        self._check_framing()
         super()._on_message_complete()
-        self.enter(Phase.ANSWERING)
+        if not self._closed:  # else it was cut for its last bytes
+            self.enter(Phase.ANSWERING)
 
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> dict[str, Any]:
         scope: dict[str, Any] = super()._build_http_scope(request, sockname, peername)
@@ -265,10 +277,10 @@ class Connection(ASGIProtocol):
         if self._closed:
             return
         self._closed = True
+        self._let_go()
         if self.ended:
             self.transport.close()
             return
-        self.release_all()
         self.enter(Phase.LINGERING)
         try:
             self.transport.write_eof()
@@ -276,3 +288,11 @@ class Connection(ASGIProtocol):
             self.transport.abort()
         else:
             self._resume_reading()
+
+    def _let_go(self) -> None:
+        """Keep no bytes: circles of references make a connection outlive its end by far."""
+        self.drop_body()
+        self.release_all()
+        if self._callback_parser is not None:
+            with suppress(BufferError):
+                self._callback_parser._buffer.clear()

@@ -13,6 +13,10 @@ PASSED_OVER = {
     f"HTTP_{name}"
     for name in ("UPGRADE", "IF_MODIFIED_SINCE", "IF_UNMODIFIED_SINCE", "IF_RANGE", "RANGE")
 }
+# A list of what the client would like may be passed over, too (RFC 9110, 12.5.1 and 13.1.2); each
+# of its items costs more than it is worth.
+LISTS = ("HTTP_ACCEPT", "HTTP_IF_NONE_MATCH")
+LIST_CHARACTERS = 1_000
 Scope = dict[str, Any]
 Headers = list[tuple[str, str]]
 
@@ -50,6 +54,9 @@ def make_environ(scope: Scope) -> dict[str, Any]:
             continue
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
+    for key in LISTS:
+        if len(environ.get(key, "")) > LIST_CHARACTERS:
+            del environ[key]
     return environ
 
 

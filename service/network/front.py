@@ -13,9 +13,10 @@ from service.headers import common_headers, new_request_id
 from service.health import STOPPING
 from service.incoming.guard import ADMITTED
 from service.lines import LINES
-from service.network.connection import CONNECTION, Connection, Phase
+from service.network.connection import CONNECTION, Connection
 from service.network.environ import Answer, Scope, make_environ, put_body, run_wsgi, start_message
 from service.network.lanes import Lane
+from service.network.phase import Phase
 from service.network.stream import Stream
 from service.network.weight import is_heavy
 from service.settings import Settings
@@ -76,6 +77,7 @@ class Front:
                     else:
                         self.watch.answered(environ, status, began)
                     return
+                connection.drop_body()
                 answer = self._refuse(error, environ)
             if answer is None:  # it has left as a stream
                 status = 200
@@ -119,10 +121,11 @@ class Front:
                 raise BodyTooLarge(int(declared), self._settings.upload_bytes)
             lane.check()
         began = time.perf_counter()
-        body = await self._read(connection, receive)
+        posted = lane is self._photos or lane is self._heavy
+        body = await self._read(connection, receive, posted)
         record_in(environ).spend("read", time.perf_counter() - began)
-        record_in(environ).received = len(body)
-        if len(body) > SMALL_BODY_BYTES and connection.worker.is_full:
+        record_in(environ).received = connection.received
+        if body and connection.worker.is_full(small=len(body) <= SMALL_BODY_BYTES):
             raise Busy("many large requests wait to be answered; try again in a second")
         put_body(environ, body)
         if lane is self._photos and is_heavy(environ, body, self._settings.limits):
@@ -145,19 +148,24 @@ class Front:
             self._photos if environ["PATH_INFO"].rstrip("/").endswith(PREDICTIONS) else self._heavy
         )
 
-    async def _read(self, connection: Connection, receive: Any) -> bytes:
-        """The whole body. Raises BodyIncomplete, BodyTooLarge."""
+    async def _read(self, connection: Connection, receive: Any, wanted: bool) -> bytes:
+        """The whole body, or nothing of one that is not wanted.
+
+        Raises BodyIncomplete, BodyTooLarge.
+        """
+        if not wanted:
+            connection.drop_body()
         body = bytearray()  # no list of parts: each of a million chunks would cost an object
         while True:
             message = await receive()
             if message["type"] != "http.request":
-                size = connection.held
+                size = connection.received
                 raise BodyIncomplete(f"the body broke off after {size:,} bytes: send it again")
             if not body and not message["more_body"]:
                 return bytes(message["body"])
             body += message["body"]
-            if len(body) > self._settings.upload_bytes:
-                raise BodyTooLarge(len(body), self._settings.upload_bytes)
+            if connection.taken > self._settings.upload_bytes:
+                raise BodyTooLarge(connection.taken, self._settings.upload_bytes)
             if not message["more_body"]:
                 return bytes(body)
 
@@ -183,7 +191,7 @@ class Front:
 
     async def _send(self, answer: Answer, connection: Connection, send: Any) -> None:
         status, headers, body = answer
-        connection.release()
+        connection.drop_body()
         connection.hold(len(body))
         await send(start_message(status, headers))
         await send({"type": "http.response.body", "body": body})

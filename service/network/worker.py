@@ -16,17 +16,23 @@ import resource
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from gunicorn.workers.gasgi import ASGIWorker
 
-from service.network.connection import LINGER_S, Connection, Phase
+from service.memory import give_back_memory, resident_bytes
+from service.network.connection import LINGER_S, Connection
+from service.network.phase import Phase
 from service.settings import Settings
 
 SWITCH_S = 0.001  # that a thread keeps the interpreter; Python's own 5 ms would delay the loop
 M_MMAP_THRESHOLD = -3  # of glibc's mallopt
 MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a photo is decoded
+FLOOD_BYTES = 32_000_000  # held at once: afterwards the system gets its memory back
+CALM_BYTES = 2_000_000  # held: the flood is over
+CALM_TICKS = 8  # in a row
+ROUND_BYTES = 2_000_000  # that a round of the event loop reads of all connections, more or less:
+LEAST_READ, MOST_READ = 4_096, 262_144  # so much of each
 TICK_S = 0.25  # between two looks at what is overdue
 STEP_BACK_S = 0.005  # for a worker that has less to do to take the next connection
 LOAD = ("layerscope_load",)  # a metric; each worker sees those of the others
@@ -58,6 +64,8 @@ class NetworkWorker(ASGIWorker):
     """gunicorn's ASGI worker with deadlines, bounded memory and an orderly stop."""
 
     settings: Settings  # set on the class before gunicorn starts
+    _flood = False  # more than FLOOD_BYTES were held, and no memory was given back since
+    _calm = 0  # ticks since then with little held
 
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
@@ -107,14 +115,25 @@ class NetworkWorker(ASGIWorker):
         self._told_to_stop.set()
 
     @property
-    def is_full(self) -> bool:
-        """Whether what waits to be answered leaves no room for what arrives, and for answers."""
-        waiting = sum(one.held for one in self.connections if one.phase is Phase.ANSWERING)
-        return waiting > self.settings.buffer_bytes * 2 // 3
+    def read_bytes(self) -> int:
+        """How much is read of a connection before others have their turn."""
+        return min(MOST_READ, max(LEAST_READ, ROUND_BYTES // max(1, len(self.connections))))
+
+    def is_full(self, small: bool) -> bool:
+        """Whether what waits to be answered leaves no room for what arrives, and for answers.
+
+        Args:
+            small: the last sixth of that room is for small bodies.
+        """
+        room = self.settings.buffer_bytes * (5 if small else 4) // 6
+        if self.held <= room:
+            return False
+        return sum(one.held for one in self.connections if one.phase is Phase.ANSWERING) > room
 
     def hold(self, size_bytes: int) -> None:
         """Count bytes in memory; beyond the limit the oldest that arrives or leaves is cut."""
         self.held += size_bytes
+        self._flood |= self.held > FLOOD_BYTES
         if self.held > self.settings.buffer_bytes and size_bytes > 0:
             holders = [one for one in self.connections if one.in_the_way]
             if holders:
@@ -130,10 +149,18 @@ class NetworkWorker(ASGIWorker):
             self.notify()
             self._cut_overdue()
             self._tell()
+            self._give_back()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._told_to_stop.wait(), TICK_S)
         await self._stop()
         self.asgi.watch.end()
+
+    def _give_back(self) -> None:
+        """Give memory back when a flood is over; in a thread, because that may take a while."""
+        self._calm = self._calm + 1 if self._flood and self.held < CALM_BYTES else 0
+        if self._calm >= CALM_TICKS:
+            self._flood, self._calm = False, 0
+            self.loop.run_in_executor(None, give_back_memory)
 
     def _tell(self) -> None:
         """Set this worker's gauges."""
@@ -268,12 +295,3 @@ class NetworkWorker(ASGIWorker):
             await asyncio.sleep(0.05)
         for one in list(self.connections):
             one.transport.abort()
-
-
-def resident_bytes() -> int:
-    """Memory of this process that is in the machine's; on other systems than Linux its most."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return pages * resource.getpagesize()

@@ -5,7 +5,6 @@ it serves and says so; then the parent writes the generation into memory that al
 A request reads that number once, when it begins: so all workers switch at the same instant.
 """
 
-import ctypes
 import errno
 import gc
 import logging
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from models.bundles.pinned import PinnedBundle
 from models.classifier import Classifier
+from service.memory import give_back_memory
 from service.shelf import Shelf
 from service.versions.catalogue import Catalogue, Edition, receive, send
 
@@ -105,11 +105,9 @@ class Follower:
 
 
 def _give_back_memory() -> None:
-    """Let the system have what is free: glibc keeps it, and each swap would seem to leak."""
+    """Collect what a swap left, and let the system have it."""
     gc.collect()
-    library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim"):
-        library.malloc_trim(0)
+    give_back_memory()
 
 
 def _with_descriptors(catalogue: Catalogue, numbers: list[int]) -> Catalogue:
