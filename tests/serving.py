@@ -101,6 +101,12 @@ def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
         return int(first.split()[1]), headers, file.read(int(headers.get("content-length", 0)))
 
 
+def memory_kb(server: Server, name: str) -> int:
+    """Memory of the first worker; `name`: VmRSS for now, VmHWM for the most until now."""
+    status = Path(f"/proc/{server.workers()[0]}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name))
+
+
 @contextmanager
 def serving(
     *bundles: Path, workers: int = 2, options: tuple[str, ...] = (), **popen: Any

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import encode_photo, paint_photo
-from tests.serving import Server, post_head, read_answer, serving
+from tests.serving import Server, memory_kb, post_head, read_answer, serving
 
 pytestmark = pytest.mark.alone
 
@@ -178,67 +178,8 @@ def test_bytes_on_their_way_are_bounded_and_the_oldest_gives_way(server):
     assert server.ask("/predict", PHOTO)[0] == 200
 
 
-def peak_kb(server: Server) -> int:
-    status = Path(f"/proc/{server.workers()[0]}/status").read_text()
-    return next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM"))
-
-
-def resident_kb(server: Server) -> int:
-    status = Path(f"/proc/{server.workers()[0]}/status").read_text()
-    return next(int(x.split()[1]) for x in status.splitlines() if x.startswith("VmRSS"))
-
-
-def test_a_body_that_nobody_reads_takes_no_memory(tiny_bundle):
-    head = b"GET %b HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
-    with serving(tiny_bundle, workers=1) as server, ExitStack() as open_ones:
-        server.ask("/models")
-        before = peak_kb(server)
-        asking = [open_ones.enter_context(server.connect()) for _ in range(100)]
-        for number, one in enumerate(asking):
-            one.sendall(head % (b"/models", b"/v2/health/ready")[number % 2] + bytes(899_999))
-        for one in asking:
-            one.sendall(b"x")
-            assert read_answer(one)[0] == 200
-        assert peak_kb(server) - before < 30_000  # of 90 MB
-
-
-def test_memory_goes_back_when_clients_leave_their_requests_half_sent(tiny_bundle):
-    half = post_head("/predict", 990_000) + bytes(980_000)
-    with serving(tiny_bundle, workers=1) as server:
-        assert server.ask("/predict", PHOTO)[0] == 200
-        before = resident_kb(server)
-        for _ in range(2):
-            with ExitStack() as open_ones:
-                for _ in range(120):
-                    open_ones.enter_context(server.connect(half))
-                flooded = resident_kb(server)
-        assert flooded - before > 60_000
-        limit = time.monotonic() + 30  # 2 s are enough, on a machine that is not busy
-        while resident_kb(server) - before > 25_000:
-            assert time.monotonic() < limit
-            time.sleep(0.2)
-
-
-def test_chunks_that_cost_more_than_they_carry_hold_up_nobody(server):
-    before = server.workers()
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-    costly = head + (b"40" + b";a" * 4_000 + b"\r\n" + bytes(64) + b"\r\n") * 50
-    dense = head + (b"40\r\n" + bytes(64) + b"\r\n") * 5_000
-    with ExitStack() as open_ones:
-        refused = [open_ones.enter_context(server.connect(costly)) for _ in range(20)]
-        taken = [open_ones.enter_context(server.connect(dense)) for _ in range(20)]
-        assert server.ask("/predict", PHOTO)[0] == 200
-        for one in refused:
-            assert read_answer(one)[0] == 400
-        for one in taken:
-            one.sendall(b"0\r\n\r\n")
-            status, _, body = read_answer(one)
-            assert (status, code(body)) in [(415, "image_unsupported"), (503, "busy")]
-    assert server.workers() == before
-
-
 def test_requests_far_ahead_of_their_answers_are_not_read(server):
-    before = peak_kb(server)
+    before = memory_kb(server, "VmHWM")
     ahead = b"GET /models HTTP/1.1\r\nHost: x\r\n\r\n" * 1_000
     with ExitStack() as open_ones:
         asking = [open_ones.enter_context(server.connect()) for _ in range(10)]
@@ -252,7 +193,7 @@ def test_requests_far_ahead_of_their_answers_are_not_read(server):
                 with suppress(BlockingIOError, ConnectionError):
                     one.recv(1 << 20)
     assert sent > 1_000_000
-    assert peak_kb(server) - before < 40_000  # 0.6 MB each and what answering takes
+    assert memory_kb(server, "VmHWM") - before < 40_000  # 0.6 MB each and what answering takes
     assert server.ask("/predict", PHOTO)[0] == 200
 
 
