@@ -9,6 +9,7 @@ from gunicorn.config import Config
 
 from service.network.connection import Connection
 from service.network.phase import Phase
+from service.network.rounds import Rounds
 from service.network.worker import NetworkWorker
 from service.settings import Settings
 
@@ -27,7 +28,7 @@ def connected(worker, since, unparsed, phase=Phase.ANSWERING):
 def worker():
     one = NetworkWorker.__new__(NetworkWorker)
     one.settings, one.connections = Settings(buffer_bytes=1_000_000), set()
-    one.held, one.cuts = 0, []
+    one.held, one.cuts, one.rounds = 0, [], Rounds()
     return one
 
 
@@ -140,18 +141,12 @@ def test_a_few_empty_lines_are_passed_over_and_a_flood_is_refused(connect):
     assert one.transport.written.startswith(b"HTTP/1.1 400")
 
 
-def test_the_more_connections_there_are_the_less_is_read_of_each_at_a_time(connect, worker):
-    first = connect()
-    assert first.transport.max_size == 262_144
-    for _ in range(999):
-        last = connect()
-    assert last.transport.max_size == 4_096
-    first.data_received(b"GET")
-    assert first.transport.max_size == 4_096
-    for one in list(worker.connections)[:900]:
-        one.connection_lost(None)
-    last.data_received(b"GET")
-    assert last.transport.max_size == 20_000
+def test_of_a_connection_so_much_is_read_as_the_last_round_allows(connect, worker):
+    one = connect()
+    assert one.transport.max_size == 65_536
+    worker.rounds._last = 1_000  # sent something
+    one.data_received(b"GET")
+    assert one.transport.max_size == 4_096
 
 
 @pytest.mark.parametrize("end", ["lost", "cut", "refused", "dropped"])
@@ -218,3 +213,16 @@ def test_memory_is_given_back_once_when_a_flood_is_over(worker):
         worker.hold(-worker.held)
         worker._give_back()
     assert given == ["give_back_memory"]
+
+
+def test_the_more_connections_send_the_less_is_read_of_each_at_once():
+    rounds, later = Rounds(), []
+    loop = SimpleNamespace(call_soon=later.append)
+    assert rounds.read_bytes == 65_536
+    for senders, expected in ((100, 20_000), (2_000, 4_096), (1, 65_536)):
+        for _ in range(senders):
+            rounds.take_part(loop)
+        (end,) = later  # one round, however many take part
+        end()
+        later.clear()
+        assert rounds.read_bytes == expected

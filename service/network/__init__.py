@@ -7,6 +7,7 @@ socket and nothing else.
 - worker.py       the gunicorn worker: accepts, cuts what is overdue, stops in order
 - connection.py   one client: which phase it is in, how many bytes it holds
 - phase.py        which phases there are
+- rounds.py       how much of each connection is read before others have a turn
 - parser.py       gunicorn's HTTP parser, with what it does for each byte made fast
 - front.py        reads a request whole, admits or refuses it, has it answered, sends the answer
 - lanes.py        threads in lanes with a bounded queue, so that health never waits behind photos

@@ -127,7 +127,7 @@ class Connection(ASGIProtocol):
         """Begin to count; writing counts as ended when the last byte is with the system."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
-        transport.max_size = self.worker.read_bytes
+        transport.max_size = self.worker.rounds.read_bytes  # asyncio reads so much at once
         self.worker.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -138,7 +138,7 @@ class Connection(ASGIProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; the first byte after an answer starts a new clock."""
-        self.transport.max_size = self.worker.read_bytes
+        self.transport.max_size = self.worker.rounds.take_part(self.worker.loop)
         if self.phase is Phase.LINGERING:
             return
         if self.phase is Phase.IDLE or not self.heard:

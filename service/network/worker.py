@@ -23,6 +23,7 @@ from gunicorn.workers.gasgi import ASGIWorker
 from service.memory import give_back_memory, resident_bytes
 from service.network.connection import LINGER_S, Connection
 from service.network.phase import Phase
+from service.network.rounds import Rounds
 from service.settings import Settings
 
 SWITCH_S = 0.001  # that a thread keeps the interpreter; Python's own 5 ms would delay the loop
@@ -31,8 +32,6 @@ MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a pho
 FLOOD_BYTES = 32_000_000  # held at once: afterwards the system gets its memory back
 CALM_BYTES = 2_000_000  # held: the flood is over
 CALM_TICKS = 8  # in a row
-ROUND_BYTES = 2_000_000  # that a round of the event loop reads of all connections, more or less:
-LEAST_READ, MOST_READ = 4_096, 262_144  # so much of each
 TICK_S = 0.25  # between two looks at what is overdue
 STEP_BACK_S = 0.005  # for a worker that has less to do to take the next connection
 LOAD = ("layerscope_load",)  # a metric; each worker sees those of the others
@@ -70,6 +69,7 @@ class NetworkWorker(ASGIWorker):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self.connections: set[Connection] = set()
+        self.rounds = Rounds()
         self.held = 0  # bytes that requests which arrive and answers which leave keep in memory
         self._accepting: set[asyncio.Task[Any]] = set()
         self._descriptors = 0  # that this process may have
@@ -113,11 +113,6 @@ class NetworkWorker(ASGIWorker):
         """SIGINT, SIGQUIT: stop at once."""
         super().handle_quit_signal()
         self._told_to_stop.set()
-
-    @property
-    def read_bytes(self) -> int:
-        """How much is read of a connection before others have their turn."""
-        return min(MOST_READ, max(LEAST_READ, ROUND_BYTES // max(1, len(self.connections))))
 
     def is_full(self, small: bool) -> bool:
         """Whether what waits to be answered leaves no room for what arrives, and for answers.
