@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from gunicorn.config import Config
@@ -217,7 +218,7 @@ def test_memory_is_given_back_once_when_a_flood_is_over(worker):
 
 def test_the_more_connections_send_the_less_is_read_of_each_at_once():
     rounds, later = Rounds(), []
-    loop = SimpleNamespace(call_soon=later.append)
+    loop: Any = SimpleNamespace(call_soon=later.append)
     assert rounds.read_bytes == 65_536
     for senders, expected in ((100, 20_000), (2_000, 4_096), (1, 65_536)):
         for _ in range(senders):
