@@ -144,7 +144,7 @@ def test_a_few_empty_lines_are_passed_over_and_a_flood_is_refused(connect):
 
 def test_of_a_connection_so_much_is_read_as_the_last_round_allows(connect, worker):
     one = connect()
-    assert one.transport.max_size == 65_536
+    assert one.transport.max_size == 262_144
     worker.rounds._last = 1_000  # sent something
     one.data_received(b"GET")
     assert one.transport.max_size == 4_096
@@ -219,8 +219,8 @@ def test_memory_is_given_back_once_when_a_flood_is_over(worker):
 def test_the_more_connections_send_the_less_is_read_of_each_at_once():
     rounds, later = Rounds(), []
     loop: Any = SimpleNamespace(call_soon=later.append)
-    assert rounds.read_bytes == 65_536
-    for senders, expected in ((100, 20_000), (2_000, 4_096), (1, 65_536)):
+    assert rounds.read_bytes == 262_144
+    for senders, expected in ((100, 20_000), (2_000, 4_096), (1, 262_144)):
         for _ in range(senders):
             rounds.take_part(loop)
         (end,) = later  # one round, however many take part

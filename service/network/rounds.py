@@ -3,7 +3,7 @@
 import asyncio
 
 ROUND_BYTES = 2_000_000  # of all connections that send, more or less
-LEAST_READ, MOST_READ = 4_096, 65_536  # of one
+LEAST_READ, MOST_READ = 4_096, 262_144  # of one
 
 
 class Rounds:
