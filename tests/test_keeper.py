@@ -238,7 +238,7 @@ def test_a_trial_that_was_killed_once_is_made_up_for(tmp_path, monkeypatch):
     keeper = started(NamedBundles([bundle]))
     colour_bundle(bundle, 0.002)
     step_until(keeper, lambda: keeper._trials)
-    next(iter(keeper._trials.values())).end()
+    next(iter(keeper._trials.values()))._process.kill()
     step_until(keeper, lambda: refused(keeper))
     assert served(keeper) == {"colours": "1"}
     step_until(keeper, lambda: served(keeper) == {"colours": "2"})
