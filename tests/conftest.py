@@ -6,6 +6,7 @@ the service start without it.
 
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from PIL import Image
 from models.building.head import DenseLayer, Head
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+
+# A shell without job control ignores Ctrl-C in what it starts with `&`, and so would every command
+# that a test starts, however it is signalled.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CLASS_NAMES = ["apple", "pear", "plum"]
 SIZE = 32  # px, the native size of the backbone `tiny`
