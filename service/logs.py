@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,9 +53,10 @@ class JsonLine(logging.Formatter):
 
 
 class Form:
-    """The form of every message, text or json; set before gunicorn starts."""
+    """The form of every message, text or json, set before gunicorn starts; and how `say` writes."""
 
     used = "text"
+    write: Callable[[str], object] = click.echo
 
 
 def formatter(line: str, moment: str | None = None) -> logging.Formatter:
@@ -84,9 +86,9 @@ def say(text: str, **fields: Any) -> None:
     """Tell on standard output what the service does; `fields` are for JSON alone."""
     if Form.used == "json":
         now = datetime.now(UTC).timestamp()
-        click.echo(json.dumps(_head(now, "INFO") | {"message": text} | fields, default=str))
+        Form.write(json.dumps(_head(now, "INFO") | {"message": text} | fields, default=str))
     else:
-        click.echo(printable(text))
+        Form.write(printable(text))
 
 
 def _head(seconds: float, level: str) -> dict[str, Any]:

@@ -3,10 +3,12 @@
     python -m benchmarks.scale --rows 1000000 [--half] [--folder DIR] [--without near]
     python -m benchmarks.scale --arithmetic
     python -m benchmarks.scale --rates PHOTOS
+    python -m benchmarks.scale --scheduler 2 16 64
 
 The peak is that of the process's resident memory. Features lie in a file that is read, not mapped:
 what the system keeps of it in memory is the system's, and not counted. `--arithmetic` prints the
-tables of docs/scale.md, `--rates` measures what they are computed from.
+tables of docs/scale.md, `--rates` measures what they are computed from, `--scheduler` what a
+driver carries of so many pretended cores.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import numpy as np
 from benchmarks.scale.arithmetic import tables
 from benchmarks.scale.made_rows import WIDTH, MadePhotos
 from benchmarks.scale.rates import measure_rates
+from benchmarks.scale.scheduler import measure_scheduler
 from benchmarks.scale.steps import Step, measured, run_steps
 
 STEPS = ("near", "doctor", "head", "exemplars")
@@ -33,12 +36,16 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", choices=STEPS, default=[])
     parser.add_argument("--arithmetic", action="store_true")
     parser.add_argument("--rates", type=Path, metavar="PHOTOS")
+    parser.add_argument("--scheduler", type=int, nargs="+", metavar="CORES")
     options = parser.parse_args()
     if options.arithmetic:
         print(tables())
         return
     if options.rates:
         print(measure_rates(options.rates))
+        return
+    if options.scheduler:
+        print(measure_scheduler(options.scheduler))
         return
     dtype = np.float16 if options.half else np.float32
     steps: list[Step] = []

@@ -4,7 +4,6 @@ Nothing here blocks or waits. What nobody will read is let go at once.
 """
 
 import logging
-import re
 import secrets
 import select
 import time
@@ -15,7 +14,7 @@ from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.errors import answer_bytes
-from service.network.parser import Parser, size_of, take_target
+from service.network.parser import AHEAD, EMPTY_LINES, Parser, size_of, take_target
 from service.network.phase import Phase
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ CONNECTION = "layerscope.connection"  # in the scope of a request
 
 _TOO_SMALL = "the body comes in chunks of a few bytes each, or with much beside them"
 _TOO_LONG = f"all headers together are longer than {HEAD_BYTES:,} bytes"
-_EMPTY_LINES = re.compile(rb"\A(?:\r\n){1,8}")  # more is no HTTP
 
 
 class Connection(ASGIProtocol):
@@ -43,6 +41,8 @@ class Connection(ASGIProtocol):
         self.received = 0  # bytes of the body of a request, whether they are kept or not
         self._fed = self._head_end = 0  # bytes that the parser was given, and up to the body
         self._wanted = True  # somebody reads the body
+        self.came_ahead = False  # the request came before the answer to the one before it
+        self.endless = False  # only its end says where the answer ends
         self.held = 0  # bytes of a body that arrives, or of an answer that leaves
         self.unparsed = 0  # bytes of a head that arrives, or of requests that came ahead
         self.heard = False  # anything of the request that arrives
@@ -141,20 +141,15 @@ class Connection(ASGIProtocol):
         self.transport.max_size = self.worker.rounds.take_part(self.worker.loop)
         if self.phase is Phase.LINGERING:
             return
-        if self.phase is Phase.IDLE or not self.heard:
-            data = _EMPTY_LINES.sub(b"", data)  # some clients end a body with one
+        if (self.phase is Phase.IDLE or not self.heard) and not self.unparsed:
+            data = EMPTY_LINES.sub(b"", data)  # some clients end a body with one
             if not data:
                 return
         if self.phase is Phase.IDLE:
             self._cancel_keepalive_timer()
             self.enter(Phase.ARRIVING)
         self.heard = True
-        try:
-            super().data_received(data)
-        except Exception as error:  # of gunicorn's parser: a number of 5,000 digits, for one
-            log.warning("not a valid HTTP request: %s", type(error).__name__)
-            self._send_error_response(400, "it cannot be parsed")
-            self._close_transport()
+        super().data_received(data)
 
     def eof_received(self) -> bool:
         """Let a client that has closed its side have its answer, if that comes soon."""
@@ -175,8 +170,15 @@ class Connection(ASGIProtocol):
 
     def _feed_callback_parser(self, data: bytes) -> bool:
         """Also count what the parser keeps: a head that is not whole, and later requests."""
-        self._fed += len(data)
-        going_on = bool(super()._feed_callback_parser(data))
+        self.came_ahead = data is AHEAD
+        self._fed += 0 if self.came_ahead else len(data)
+        try:
+            going_on = bool(super()._feed_callback_parser(data))
+        except Exception as error:  # of gunicorn's parser: a number of 5,000 digits, for one
+            log.warning("not a valid HTTP request: %s", type(error).__name__)
+            self._send_error_response(400, "it cannot be parsed")
+            self._close_transport()
+            going_on = False
         parser, before = self._callback_parser, self.unparsed
         self.unparsed = 0
         if not self._closed:
@@ -251,7 +253,7 @@ class Connection(ASGIProtocol):
 
     def _will_close(self, request: Any, response_requires_close: bool) -> bool:
         """Also close at a stop, and where a request is not whole or its sender has closed."""
-        closing = super()._will_close(request, response_requires_close)
+        closing = super()._will_close(request, response_requires_close) or self.endless
         return bool(closing or self.ended or not self.whole or self.worker.stopping)
 
     def _send_error_response(

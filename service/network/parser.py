@@ -20,13 +20,17 @@ _ABSOLUTE = re.compile(rb"https?://([^/?#@]+)((?:[/?].*)?)", re.IGNORECASE)
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # what a value may not hold: RFC 9110, 5.5
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)\r\n" % CHUNK_EXT_RE.pattern)  # RFC 9112, 7.1
 SIZE_LINE_BYTES = 128  # the size of a chunk, with its extensions
+EMPTY_LINES = re.compile(rb"\A(?:\r\n){1,8}")  # in front of a request; more is no HTTP
 PARTS = 500  # that are handed over at once
+AHEAD = b"what is in the buffer already"
 
 
 class Parser(PythonProtocol):
     """The same parser: nothing is kept beside what it keeps."""
 
     __slots__ = tuple[str]()  # none: it takes the place of an object of gunicorn's class
+    is_complete: bool
+    _buffer: bytearray
     _chunk_state: str
     _chunk_remaining: int
 
@@ -36,23 +40,38 @@ class Parser(PythonProtocol):
     def _has_invalid_header_chars(self, value: bytes) -> bool:
         return _CONTROL.search(value) is not None
 
+    def feed(self, data: bytes) -> None:
+        """Go on with these bytes; with AHEAD, begin the request that came with the one before."""
+        super().feed(b"" if data is AHEAD else data)
+
+    def remaining(self) -> bytes:
+        """Return AHEAD if requests that came ahead wait: all of them copied for each takes long."""
+        return AHEAD if self.is_complete and self._buffer else b""
+
+    def reset(self) -> None:
+        """Forget the request, and keep what came after it."""
+        kept, self._buffer = self._buffer, bytearray()
+        super().reset()
+        self._buffer = kept
+
     def _parse_chunked_body(self) -> bool:
         """Take the chunks that are there, and hand the content of many over in one piece.
 
         Trailers are left to gunicorn. Raises ParseError.
         """
-        data, at, parts = bytes(self._buffer), 0, list[bytes]()
+        data, at, parts = self._buffer, 0, list[bytes]()
         while at < len(data) and len(parts) < PARTS and self._chunk_state != "trailer":
             if self._chunk_state == "size":
-                line = _SIZE_LINE.match(data, at, at + SIZE_LINE_BYTES)
-                if line is None:
-                    _check_begun(data[at : at + SIZE_LINE_BYTES])
+                line = bytes(data[at : at + SIZE_LINE_BYTES])
+                found = _SIZE_LINE.match(line)
+                if found is None:
+                    _check_begun(line)
                     break
-                at = line.end()
-                self._chunk_remaining = int(line[1], 16)
+                at += found.end()
+                self._chunk_remaining = int(found[1], 16)
                 self._chunk_state = "data" if self._chunk_remaining else "trailer"
             elif self._chunk_state == "data":
-                part = data[at : at + self._chunk_remaining]
+                part = bytes(data[at : at + self._chunk_remaining])
                 at += len(part)
                 parts.append(part)
                 self._chunk_remaining -= len(part)
@@ -66,7 +85,7 @@ class Parser(PythonProtocol):
                     raise ChunkMissingTerminator("a chunk does not end with CRLF")
                 at += 2
                 self._chunk_state = "size"
-        del self._buffer[:at]
+        del data[:at]
         if parts:
             self._on_body(b"".join(parts))
         if self._chunk_state == "trailer":

@@ -71,6 +71,7 @@ class Stream:
             self._connection.release()
             return
         self._begun = True
+        self._connection.endless = self._environ["SERVER_PROTOCOL"] == "HTTP/1.0"
         self._connection.release()  # the body of the request is with the thread
         if self._connection.phase is Phase.ANSWERING:
             self._connection.enter(Phase.SENDING)

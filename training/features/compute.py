@@ -37,6 +37,7 @@ from training.scale.photo_rows import (
 )
 
 COMMIT_EVERY = 64  # photos: as many are lost when the process is killed
+COMMIT_SHARDS = 256  # photos that come from a cluster, a shard at once: fewer writes of an index
 WAITING = 4  # threads for each core where photos come from a store: 30 ms a photo, 10 to compute
 
 
@@ -183,12 +184,13 @@ def compute_features(
     progress(len(found))
     pending: list[_Result] = []
     try:
+        commit_every = COMMIT_SHARDS
         if isinstance(workers, int):
-            workers *= _waiting(photos)
+            commit_every, workers = COMMIT_EVERY, workers * _waiting(photos)
         for result in in_order(reader, unread, workers):
             found.append(result._replace(vector=None, record=b"", appearance=None, thumbnail=b""))
             pending.append(result)
-            if len(pending) >= COMMIT_EVERY:
+            if len(pending) >= commit_every:
                 _keep(cache, pending, watched)
                 pending = []
             progress(1)

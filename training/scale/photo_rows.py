@@ -22,12 +22,12 @@ def stamp_of(path: Path) -> tuple[int, int]:
 
 def place_of(path: Path) -> bytes:
     """Return a photo's absolute path as bytes, the same whatever link led to its folder."""
-    return os.fsencode(str(_resolved(path.parent.absolute()) / path.name))
+    return os.fsencode(_resolved(path.parent.absolute()) + path.name)
 
 
 @lru_cache(maxsize=1024)
-def _resolved(folder: Path) -> Path:
-    return folder.resolve()
+def _resolved(folder: Path) -> str:
+    return f"{str(folder.resolve()).rstrip('/')}/"
 
 
 def key_of(path: Path) -> bytes:
