@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, NotRequired
 
 import numpy as np
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from models.bundle import Bundle
@@ -54,10 +54,10 @@ class Index(TypedDict):
     class_names: list[str]
     chance: Number
     tile: Annotated[int, Field(ge=1, le=1000, strict=True)]
-    exemplar_names: list[Any]  # a file's name may be no Unicode
+    exemplar_names: list[InstanceOf[str]]  # a file's name may be no Unicode
     exemplar_labels: list[str]
     layers: list[LayerSummary]
-    trust: dict[str, Any] | None
+    trust: dict[str, Count | Number | dict[str, Number] | None] | None
     visualised: NotRequired[list[Visualised]]
 
 

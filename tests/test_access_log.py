@@ -113,6 +113,28 @@ def test_a_reader_that_stands_still_delays_no_request():
         log.end()
 
 
+@pytest.mark.alone
+def test_the_service_answers_and_ends_though_nobody_reads_its_log(tiny_bundle):
+    reading, writing = os.pipe()
+    bad = b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n"
+    try:
+        with serving(tiny_bundle, workers=1, stdout=writing, stderr=writing) as server:
+            (worker,) = server.workers()
+            with server.connect() as one:
+                for _ in range(400):  # a line each: the pipe holds 64 kB
+                    one.sendall(b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+                    assert read_answer(one)[0] == 404
+            for _ in range(5):  # a message of the event loop's each
+                assert server.raw(bad).split()[1] == b"400"
+            os.kill(worker, signal.SIGKILL)  # of which the parent has something to say
+            server.wait_until_ready()
+            assert server.workers() != [worker]
+            assert server.ask("/v2/health/live")[0] == 200
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 def lines_of(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 

@@ -3,6 +3,7 @@
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -10,8 +11,9 @@ from models.bundle import Bundle
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.examine import examine
+from models.onnx_weights import check_graph
 from tests.crafting import change_weights, endless_loop, replace, with_node
-from tests.making import believe_colours, colour_bundle
+from tests.making import believe_colours, colour_bundle, colour_graph
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,27 @@ def outside(value):
     return with_node(helper.make_node("Constant", [], ["more"], **{value: tensor}))
 
 
+def sized(operator, *sizes, by=("image",), first=("features",), **attributes):
+    """An operator whose size the nodes before it compute from `by`."""
+    nodes = [helper.make_node("Cast", list(by), ["whole"], to=TensorProto.INT64)]
+    nodes.append(helper.make_node("ReduceMax", ["whole"], ["size"], keepdims=0))
+    nodes.append(helper.make_node(operator, [*first, *sizes], ["more"], **attributes))
+    model = onnx.load_from_string(colour_graph())
+    model.graph.node.extend(reversed(nodes))  # in any order
+    return model.SerializeToString()
+
+
+def many_more():
+    """A mask from the photo, and as many numbers as it lets through."""
+    model = onnx.load_from_string(colour_graph())
+    model.graph.node.extend([
+        helper.make_node("NonZero", ["image"], ["places"]),
+        helper.make_node("Shape", ["places"], ["count"]),
+        helper.make_node("ConstantOfShape", ["count"], ["more"]),
+    ])  # fmt: skip
+    return model.SerializeToString()
+
+
 GRAPHS = {
     "runs a graph of its own, perhaps without end": endless_loop,
     "graph of its own": in_a_list,
@@ -59,6 +82,16 @@ GRAPHS = {
             "Constant", [], ["x"], value=helper.make_tensor("more", 1, [1], [float("nan")])
         )
     ),
+    "how much operator 'NonZero' answers depends on the photo": many_more,
+    "a size of operator 'ConstantOfShape' is computed": lambda: sized(
+        "ConstantOfShape", "size", first=()
+    ),
+    "a size of operator 'Range' is computed": lambda: sized(
+        "Range", "zero", "size", "one", first=()
+    ),
+    "a size of operator 'Tile' is computed": lambda: sized("Tile", "size"),
+    "a size of operator 'Resize' is computed": lambda: sized("Resize", "", "", "size"),
+    "a size of operator 'Slice' is computed": lambda: sized("Slice", "zero", "size"),
     "a setting of operator 'Elu' is not finite": lambda: with_node(
         helper.make_node("Elu", ["features"], ["x"], alpha=float("inf"))
     ),
@@ -75,6 +108,13 @@ def test_a_graph_that_could_do_harm_is_refused_before_it_runs(reason, copied):
     replace(copied, "predict.onnx", GRAPHS[reason]())
     with pytest.raises(BundleError, match=f"predict.onnx does not load: .*{reason}"):
         Classifier(Bundle(copied))
+
+
+def test_sizes_that_follow_from_the_size_of_the_photo_are_no_harm():
+    for size in ("Shape", "Size"):
+        model = onnx.load_from_string(sized("Tile", "size", by=("extent",)))
+        model.graph.node.append(helper.make_node(size, ["image"], ["extent"]))
+        check_graph(model.SerializeToString())
 
 
 @pytest.mark.parametrize("name", ["predict.onnx", "layers.onnx", "head.onnx"])

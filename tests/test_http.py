@@ -178,6 +178,19 @@ def test_empty_lines_after_a_body_leave_the_connection_idle(server):
         assert read_answer(one)[0] == 200
 
 
+def test_a_stream_for_http_1_0_ends_with_its_connection(server):
+    lines = ("Accept: application/x-ndjson", "Connection: keep-alive")
+    asked = post_head("/predict", len(PHOTO), *lines).replace(b"HTTP/1.1", b"HTTP/1.0") + PHOTO
+    began = time.monotonic()
+    with server.connect(asked + asked) as one, one.makefile("rb") as file:
+        head, _, body = file.read().partition(b"\r\n\r\n")
+    assert b"\r\nConnection: close" in head
+    assert b"chunked" not in head
+    assert body.count(b"\n") == 1  # the second request has no answer
+    assert body.endswith(b"\n")
+    assert time.monotonic() - began < 4  # a connection that is kept is closed after 5 s
+
+
 def test_the_host_of_an_absolute_target_is_the_one_that_counts(tiny_bundle):
     with serving(tiny_bundle, workers=1, options=("--allow-host", "photos.example")) as server:
         get = b"GET http://%b/models HTTP/1.1\r\nHost: %b\r\n\r\n"

@@ -7,12 +7,13 @@ socket and nothing else.
 - worker.py       the gunicorn worker: accepts, cuts what is overdue, stops in order
 - connection.py   one client: which phase it is in, how many bytes it holds
 - phase.py        which phases there are
+- readable.py     when it is read
 - rounds.py       how much of each connection is read before others have a turn
 - parser.py       gunicorn's HTTP parser, with what it does for each byte made fast
 - front.py        reads a request whole, admits or refuses it, has it answered, sends the answer
 - lanes.py        threads in lanes with a bounded queue, so that health never waits behind photos
 - stream.py       sends an answer in pieces while the rest is computed
 - weight.py       which requests are heavy
-- logger.py       gunicorn's logger, in the form of the service's own messages
+- logger.py       gunicorn's logger, which waits for no reader of the log
 - environ.py      between the event loop's form of a request (ASGI) and Flask's (WSGI)
 """

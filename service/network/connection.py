@@ -11,18 +11,18 @@ from contextlib import suppress
 from typing import Any
 
 from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
-from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.errors import answer_bytes
 from service.network.parser import AHEAD, EMPTY_LINES, Parser, size_of, take_target
 from service.network.phase import Phase
+from service.network.readable import Readable
 
 log = logging.getLogger(__name__)
 
 LINGER_S = 1.0
 HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
 FRAMING_BYTES = 8_000  # sizes of chunks and trailers: that many, and one for
-FRAMED_BYTES = 8  # so many bytes of content; smaller chunks cost more than they carry
+FRAMED_BYTES = 32  # so many bytes of content; smaller chunks cost more than they carry
 FAR_AHEAD_BYTES = 65_536  # of requests sent before the answer to an earlier one
 HEAD_BYTES = 65_536  # of all headers together: each is looked at in Python, while others wait
 CONNECTION = "layerscope.connection"  # in the scope of a request
@@ -31,17 +31,16 @@ _TOO_SMALL = "the body comes in chunks of a few bytes each, or with much beside 
 _TOO_LONG = f"all headers together are longer than {HEAD_BYTES:,} bytes"
 
 
-class Connection(ASGIProtocol):
+class Connection(Readable):
     """gunicorn's own HTTP/1.1 protocol, with phases, a count of bytes, and our errors."""
 
     def __init__(self, worker: Any):
         super().__init__(worker)
-        self.phase = Phase.ARRIVING
         self.since = time.monotonic()
         self.received = 0  # bytes of the body of a request, whether they are kept or not
         self._fed = self._head_end = 0  # bytes that the parser was given, and up to the body
         self._wanted = True  # somebody reads the body
-        self.came_ahead = False  # the request came before the answer to the one before it
+        self.came_ahead = self._fed_ahead = False  # before the answer to the request before it
         self.endless = False  # only its end says where the answer ends
         self.held = 0  # bytes of a body that arrives, or of an answer that leaves
         self.unparsed = 0  # bytes of a head that arrives, or of requests that came ahead
@@ -114,10 +113,7 @@ class Connection(ASGIProtocol):
         """End a request that is overdue or in the way: with a word while it arrives."""
         if self.phase is Phase.ARRIVING and self.heard and not self._closed:
             self._say(status, code, message)
-            self.told = True
             self._close_transport()
-            if self._body_receiver is not None:
-                self._body_receiver.signal_disconnect()  # the front lets go of what came
         else:
             self.transport.abort()
 
@@ -138,10 +134,10 @@ class Connection(ASGIProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; the first byte after an answer starts a new clock."""
-        self.transport.max_size = self.worker.rounds.take_part(self.worker.loop)
+        self.transport.max_size = self.worker.rounds.take_part(self, self.worker.loop)
         if self.phase is Phase.LINGERING:
             return
-        if (self.phase is Phase.IDLE or not self.heard) and not self.unparsed:
+        if self._callback_parser.fresh:
             data = EMPTY_LINES.sub(b"", data)  # some clients end a body with one
             if not data:
                 return
@@ -170,8 +166,8 @@ class Connection(ASGIProtocol):
 
     def _feed_callback_parser(self, data: bytes) -> bool:
         """Also count what the parser keeps: a head that is not whole, and later requests."""
-        self.came_ahead = data is AHEAD
-        self._fed += 0 if self.came_ahead else len(data)
+        self._fed_ahead = data is AHEAD
+        self._fed += 0 if self._fed_ahead else len(data)
         try:
             going_on = bool(super()._feed_callback_parser(data))
         except Exception as error:  # of gunicorn's parser: a number of 5,000 digits, for one
@@ -185,7 +181,7 @@ class Connection(ASGIProtocol):
             self.unparsed = len(parser._buffer)
             if not parser.is_complete:
                 self.unparsed += size_of(parser._headers_list)
-                super()._resume_reading()  # the rest of this request is still to come
+                self.read_on()  # the rest of this request is still to come
         self.worker.hold(self.unparsed - before)
         return going_on and self._refuse_long_head()
 
@@ -207,22 +203,10 @@ class Connection(ASGIProtocol):
         super()._setup_callback_parser()
         self._callback_parser.__class__ = Parser  # gunicorn names its own
 
-    def _http1_buffered(self) -> int:
-        """Bytes that wait for their turn, also in our parser: gunicorn asks its own alone."""
-        receiver, parser = self._body_receiver, self._callback_parser
-        held = receiver.buffered if receiver is not None else 0
-        return int(held + (len(parser._buffer) if parser.is_complete else 0))
-
-    def _resume_reading(self) -> None:
-        """Read on, unless requests that came ahead still wait for their answers."""
-        waiting = self._http1_buffered() > self._max_buffer_size // 2
-        if self.phase is Phase.LINGERING or not waiting:
-            super()._resume_reading()
-
     def _on_headers_complete(self) -> bool:
         if self.phase is Phase.IDLE:  # a request that came together with the one before
             self.enter(Phase.ARRIVING)
-        self.received, self._wanted = 0, True
+        self.received, self._wanted, self.came_ahead = 0, True, self._fed_ahead
         self._head_end = self._fed - len(self._callback_parser._buffer)
         if size_of(self._callback_parser.headers) > HEAD_BYTES:
             raise LimitRequestHeaders(_TOO_LONG)
@@ -272,6 +256,7 @@ class Connection(ASGIProtocol):
         request_id = secrets.token_hex(8)
         head, body = answer_bytes(status, code, message, request_id)
         self.worker.asgi.watch.broken(request_id, status, len(body))
+        self.told = True
         self._safe_write(head + body)
 
     def _close_transport(self) -> None:
@@ -279,6 +264,8 @@ class Connection(ASGIProtocol):
         if self._closed:
             return
         self._closed = True
+        if self._body_receiver is not None and not self.whole:
+            self._body_receiver.signal_disconnect()  # the front lets go of what came
         self._let_go()
         if self.ended:
             self.transport.close()

@@ -30,6 +30,7 @@ class Parser(PythonProtocol):
 
     __slots__ = tuple[str]()  # none: it takes the place of an object of gunicorn's class
     is_complete: bool
+    _state: str
     _buffer: bytearray
     _chunk_state: str
     _chunk_remaining: int
@@ -39,6 +40,11 @@ class Parser(PythonProtocol):
 
     def _has_invalid_header_chars(self, value: bytes) -> bool:
         return _CONTROL.search(value) is not None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing of a request has come."""
+        return self._state == "request_line" and not self._buffer
 
     def feed(self, data: bytes) -> None:
         """Go on with these bytes; with AHEAD, begin the request that came with the one before."""

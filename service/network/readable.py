@@ -1,0 +1,45 @@
+"""When a connection is read: not while what came waits, nor while others have their turn."""
+
+from typing import Any
+
+from gunicorn.asgi.protocol import ASGIProtocol
+
+from service.network.phase import Phase
+
+
+class Readable(ASGIProtocol):
+    """gunicorn's own HTTP/1.1 protocol, whose reading rests and goes on as ours must."""
+
+    def __init__(self, worker: Any):
+        super().__init__(worker)
+        self.phase = Phase.ARRIVING
+        self._resting = False
+
+    def rest(self, resting: bool) -> None:
+        """Read nothing for a while, or go on."""
+        self._resting = resting
+        if resting:
+            self._pause_reading()
+        elif self.transport is not None and not self.transport.is_closing():
+            parser = self._callback_parser
+            if parser is None or parser.is_complete:
+                self._resume_reading()
+            else:
+                self.read_on()
+
+    def read_on(self) -> None:
+        """Read on, whatever waits, but not out of turn."""
+        if not self._resting:
+            super()._resume_reading()
+
+    def _resume_reading(self) -> None:
+        """Read on, unless requests that came ahead still wait for their answers."""
+        waiting = self._http1_buffered() > self._max_buffer_size // 2
+        if self.phase is Phase.LINGERING or not waiting:
+            self.read_on()
+
+    def _http1_buffered(self) -> int:
+        """Bytes that wait for their turn, also in our parser: gunicorn asks its own alone."""
+        receiver, parser = self._body_receiver, self._callback_parser
+        held = receiver.buffered if receiver is not None else 0
+        return int(held + (len(parser._buffer) if parser.is_complete else 0))

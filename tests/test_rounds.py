@@ -1,0 +1,55 @@
+"""Of many that send each is read a little, and whose bytes take long to read rests for a while."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from service.network.rounds import Rounds
+
+
+class Clock:
+    """A loop that keeps what is to be called, and a clock of the processor's time."""
+
+    def __init__(self):
+        self.soon, self.later, self.now = [], [], 0.0
+
+    def call_soon(self, work, *arguments):
+        self.soon.append(lambda: work(*arguments))
+
+    def call_later(self, seconds, work, *arguments):
+        self.later.append((seconds, lambda: work(*arguments)))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    one = Clock()
+    monkeypatch.setattr("service.network.rounds.time.thread_time", lambda: one.now)
+    return one
+
+
+def test_the_more_connections_send_the_less_is_read_of_each_at_once(clock):
+    rounds: Any = Rounds()
+    assert rounds.read_bytes == 262_144
+    for senders, expected in ((100, 10_000), (2_000, 4_096), (1, 262_144)):
+        for _ in range(senders):
+            rounds.take_part(None, clock)
+        (end,) = clock.soon  # one round, however many take part
+        end()
+        clock.soon.clear()
+        assert rounds.read_bytes == expected
+    assert clock.later == []
+
+
+def test_who_takes_long_to_read_rests_twice_as_long(clock):
+    rounds, told = Rounds(), []
+    sender: Any = SimpleNamespace(rest=told.append)
+    for seconds in (0.01, 0.05):
+        rounds.take_part(sender, clock)
+        clock.now += seconds
+        clock.soon.pop()()
+    ((pause, wake),) = clock.later  # the first round was not long
+    assert pause == pytest.approx(0.1)
+    assert told == [True]
+    wake()
+    assert told == [True, False]
