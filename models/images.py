@@ -234,7 +234,7 @@ def _load(
         if image.format in ("JPEG", "MPO"):
             (left, top, right, bottom), size = place(target, image.width, image.height)
             shrink = min((right - left) / size[0], (bottom - top) / size[1]) / DRAFT_GAP
-            if shrink >= 2:
+            if shrink >= 2 and not stream.lossless:
                 image.draft(None, (int(image.width / shrink), int(image.height / shrink)))
             check_pixels(image.width, image.height, limits)
         held.take(_bytes_to_load(picture, stream))

@@ -168,6 +168,8 @@ class Insight:
                 raise ValueError(f"{key} has shape {arrays[key].shape}")
         if arrays["probe_kernel"].shape[1] != classes:
             raise ValueError(f"probe_kernel knows {arrays['probe_kernel'].shape[1]} classes")
+        if arrays["sprites"].ndim != 1 or arrays["sprites"].dtype != np.uint8:
+            raise ValueError("sprites are not bytes in a row")
         ends = arrays["sprite_ends"]
         sizes = np.diff(ends.astype(np.int64), prepend=0) if ends.dtype.kind in "iu" else [-1]
         if np.min(sizes, initial=0) < 0 or (channels and ends[-1] > arrays["sprites"].size):

@@ -6,6 +6,7 @@ and the code, which they share.
 """
 
 import gc
+import math
 import os
 import socket
 import sys
@@ -99,21 +100,22 @@ def open_server(keeper: Keeper, settings: Settings, host: str, port: int) -> Ser
     ask_for_descriptors(settings.connections)
     keeper.start()
     NetworkWorker.settings = settings
-    return Server(keeper, settings, gunicorn_options(listen(host, port), settings.workers))
+    return Server(keeper, settings, gunicorn_options(listen(host, port), settings))
 
 
-def gunicorn_options(listener: socket.socket, workers: int) -> dict[str, Any]:
+def gunicorn_options(listener: socket.socket, settings: Settings) -> dict[str, Any]:
     """Set what gunicorn must know; it takes over the listening socket."""
     return {
         "bind": f"fd://{listener.detach()}",
-        "workers": workers,
+        "workers": settings.workers,
         "worker_class": NetworkWorker,
         "logger_class": Logger,
         "asgi_loop": "asyncio",
         "http_parser": "python",  # what it keeps is counted in network/connection.py
         "asgi_lifespan": "off",
         "asgi_disconnect_grace_period": 0,
-        "timeout": 30,  # of a worker whose event loop stands still; nothing may stop it that long
+        # Of a worker whose event loop stands still; of a body, too, for which read_s comes first.
+        "timeout": max(30, math.ceil(settings.read_s) + 1),
         "graceful_timeout": 20,
         "keepalive": 5,
         "max_requests": 0,

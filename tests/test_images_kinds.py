@@ -176,3 +176,17 @@ def test_damaged_heic_becomes_pixels_or_an_image_error(capfd):
         assert decode_photo_or_none(HEIC[: int(share * len(HEIC))]) is None
     assert 0 < decoded < 200
     assert capfd.readouterr() == ("", "")
+
+
+def segment(marker, content):
+    return bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+@pytest.mark.parametrize("side", [40, 512])
+def test_a_lossless_jpeg_is_read_however_much_larger_than_the_network_it_is(side):
+    frame = bytes([8, *side.to_bytes(2, "big"), *side.to_bytes(2, "big"), 1, 1, 0x11, 0])
+    one_code = bytes([0, 1, *bytes(15), 0])  # a bit that says: as the number before it
+    scan = bytes([1, 1, 0, 1, 0, 0])
+    head = b"\xff\xd8" + segment(0xC3, frame) + segment(0xC4, one_code) + segment(0xDA, scan)
+    data = head + bytes(side * side // 8 + 8) + b"\xff\xd9"
+    assert decode_image(data, SMALL).tolist() == np.full((16, 16, 3), 128).tolist()

@@ -26,7 +26,7 @@ def read_arrays(content: bytes, *needed: str) -> dict[str, np.ndarray]:
     except _BROKEN as error:
         raise ValueError(str(error) or type(error).__name__) from error
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise ValueError(f"{name} has the type {array.dtype}; expected numbers")
     missing = set(needed) - set(arrays)
     if missing:

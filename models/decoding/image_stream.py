@@ -30,6 +30,7 @@ class Stream:
     metadata: dict[str, bytes | str] = field(default_factory=dict)  # by Pillow's names
     size: tuple[int, int] | None = None  # width, height in px, where it is found early
     scans: int = 1  # of a JPEG
+    lossless: bool = False  # a JPEG that can be decoded at its own scale alone
     coefficients: int = 0  # numbers that a JPEG of several scans keeps until the last one
     exact: bool = True  # no scan of a JPEG is missing
     coded_pixels: int = 0  # of the largest picture in an AVIF or HEIC, as it is decoded

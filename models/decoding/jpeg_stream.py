@@ -11,6 +11,7 @@ from models.decoding.limits import Limits, check_limit
 
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _FRAMES = [marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC)]
+_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # not stuffed, no filler, no restart
 _NOISE = bytes(range(254, 0, -1))  # begins with ones: a decoder without data goes on with zeros
 # Bytes that change every picture whose data does not end before them, restart markers or not.
@@ -47,6 +48,7 @@ def jpeg_stream(data: bytes, limits: Limits) -> Stream:
                 kept.append(data[at:end])
             if marker in _FRAMES:
                 frame = data[at + 1 : end]
+                stream.lossless = marker in _LOSSLESS
             at = end
         steps += 1
     check_limit(steps, limits.parts, "segments")

@@ -4,7 +4,6 @@ Nothing here blocks or waits. What nobody will read is let go at once.
 """
 
 import logging
-import secrets
 import select
 import time
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
 
 from service.errors import answer_bytes
+from service.headers import new_request_id
 from service.network.parser import AHEAD, EMPTY_LINES, Parser, size_of, take_target
 from service.network.phase import Phase
 from service.network.readable import Readable
@@ -69,6 +69,11 @@ class Connection(Readable):
         self.worker.hold(-self.unparsed)
         self.unparsed = 0
         self.release()
+
+    async def sent(self) -> None:
+        """Wait until the system has all that was written: of an answer without a body, too."""
+        if self._flow_control is not None:
+            await self._flow_control.drain()
 
     def drop_body(self) -> None:
         """Keep nothing of the body, nor of what is still to come of it."""
@@ -253,7 +258,8 @@ class Connection(Readable):
     def _say(self, status: int, code: str, message: str) -> None:
         if self._closed:
             return
-        request_id = secrets.token_hex(8)
+        given = dict(self._callback_parser.headers).get(b"x-request-id", b"")
+        request_id = new_request_id({"HTTP_X_REQUEST_ID": given.decode("latin-1")})
         head, body = answer_bytes(status, code, message, request_id)
         self.worker.asgi.watch.broken(request_id, status, len(body))
         self.told = True

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 USUAL = Terms()
 LOOK_S = 0.5  # between two looks at the folders
 TRIALS = 2  # at the same time
+REFUSALS = 100  # that are listed; workers are told of each
 GONE = 2  # looks in a row without a model's folder, until it is taken for removed
 
 
@@ -172,19 +173,20 @@ class Keeper:
                 self._trials[key] = Trial(*found, self._terms)
 
     def _advance(self) -> None:
-        """Take verdicts, and publish what every worker has loaded."""
-        if self._pending:
-            failure = self._links.hear(self._pending.generation)
-            if failure is not None:
-                self._give_up(failure)
-            elif self._links.all_ready(self._pending, self._new[1] if self._new else None):
-                self._publish()
-        for key, trial in list(self._trials.items()):
+        """Publish what every worker has loaded, then take verdicts, one after the other."""
+        while True:
+            if self._pending:
+                failure = self._links.hear(self._pending.generation)
+                if failure is not None:
+                    self._give_up(failure)
+                elif self._links.all_ready(self._pending, self._new[1] if self._new else None):
+                    self._publish()
             if self._pending:
                 return
-            if trial.done():
-                del self._trials[key]
-                self._judge(key, trial)
+            ended = next((key for key, trial in self._trials.items() if trial.done()), None)
+            if ended is None:
+                return
+            self._judge(ended, self._trials.pop(ended))
 
     def _judge(self, key: str, trial: Trial) -> None:
         slot, path = self._slots.get(key), trial.candidate.path
@@ -226,7 +228,6 @@ class Keeper:
         served = self._served()
         if served != self.catalogue.editions or self._refusals() != self.catalogue.refused:
             self._pend(served)
-            self._advance()
 
     def _served(self) -> tuple[Edition, ...]:
         """What is to be served, the default first."""
@@ -246,7 +247,10 @@ class Keeper:
         found += [
             Refusal(slot.name, None, slot.problem) for slot in self._slots.values() if slot.problem
         ]
-        return tuple(sorted(found, key=lambda each: (each.name, each.version or "")))
+        found.sort(key=lambda each: (each.name, each.version or ""))
+        more = len(found) - REFUSALS
+        others = [Refusal("", None, f"{more:,} more are refused")] if more > 0 else []
+        return tuple(found[:REFUSALS] + others)
 
     def _publish(self) -> None:
         """Make the pending catalogue the one that is served, in all workers at once."""

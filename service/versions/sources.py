@@ -81,8 +81,10 @@ class ModelFolder:
             with os.scandir(place) as entries:
                 inside = {entry.name for entry in entries}
             versions = [part for part in inside if VERSION.fullmatch(part)]
-            if MANIFEST in inside or not versions:
+            if MANIFEST in inside:
                 return Offer((Candidate(place, name),))
+            if not versions:  # said without a trial: there may be thousands of such folders
+                return Offer((), f"it has no {MANIFEST}, nor folders of versions")
             if PIN in inside:
                 pinned = read_file(place, PIN, 100).decode("ascii").strip()
                 if pinned not in versions:
