@@ -201,20 +201,6 @@ def test_what_waits_to_be_answered_leaves_room_and_a_little_more_for_small_bodie
     assert not worker.is_full(small)
 
 
-def test_memory_is_given_back_once_when_a_flood_is_over(worker):
-    given = []
-    worker.loop = SimpleNamespace(run_in_executor=lambda _, work: given.append(work.__name__))
-    worker.settings = Settings()
-    for held in (0, 33_000_000, *[1_000_000] * 7, 3_000_000):
-        worker.hold(held - worker.held)
-        worker._give_back()
-    assert given == []  # it was not calm for long enough
-    for _ in range(20):
-        worker.hold(-worker.held)
-        worker._give_back()
-    assert given == ["give_back_memory"]
-
-
 def test_while_it_rests_nothing_makes_a_connection_read_on(connect):
     one = connect(HALF)
     reads = []
@@ -285,3 +271,19 @@ def test_what_came_of_a_body_is_let_go_where_it_cannot_be_read_on(connect):
     assert one.transport.written.startswith(b"HTTP/1.1 400")
     assert receiver._disconnected  # whoever reads the body is told
     assert (one.told, one.held) == (True, 0)
+
+
+def test_a_request_that_is_cut_keeps_the_id_that_a_proxy_gave_it(connect):
+    one = connect(HALF.replace(b"\r\n\r\n", b"\r\nX-Request-ID: mine-1\r\n\r\n"))
+    one.cut(408, "request_timeout", "too late")
+    assert b"\r\nX-Request-ID: mine-1\r\n" in one.transport.written
+
+
+def test_an_answer_without_a_body_has_left_when_the_system_has_its_head(connect, worker):
+    one = connect(AHEAD_OF_IT)
+    one.pause_writing()
+    left = worker.loop.create_task(one.sent())
+    worker.loop.run_until_complete(asyncio.sleep(0.01))
+    assert not left.done()
+    one.resume_writing()
+    worker.loop.run_until_complete(left)

@@ -1,4 +1,4 @@
-"""Of many that send each is read a little, and whose bytes take long to read rests for a while."""
+"""Of many that send each is read a little, laborious ones rest, and after a flood memory goes back."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from service.network.rounds import Rounds
+from service.network.worker import NetworkWorker
+from service.settings import Settings
 
 
 class Clock:
@@ -53,3 +55,19 @@ def test_who_takes_long_to_read_rests_twice_as_long(clock):
     assert told == [True]
     wake()
     assert told == [True, False]
+
+
+def test_memory_is_given_back_once_when_a_flood_is_over():
+    worker: Any = NetworkWorker.__new__(NetworkWorker)
+    worker.connections, worker.held = set(), 0
+    given = []
+    worker.loop = SimpleNamespace(run_in_executor=lambda _, work: given.append(work.__name__))
+    worker.settings = Settings()
+    for held in (0, 33_000_000, *[1_000_000] * 7, 3_000_000):
+        worker.hold(held - worker.held)
+        worker._give_back()
+    assert given == []  # it was not calm for long enough
+    for _ in range(20):
+        worker.hold(-worker.held)
+        worker._give_back()
+    assert given == ["give_back_memory"]

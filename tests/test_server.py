@@ -20,6 +20,8 @@ from PIL import Image
 from models.bundle import Bundle
 from models.classifier import Classifier
 from models.inside import look_inside
+from service.server import gunicorn_options
+from service.settings import Settings
 from tests.serving import ROOT, WAIT_S, Server, serving
 
 pytestmark = pytest.mark.alone
@@ -202,3 +204,11 @@ def test_whoever_does_not_read_the_answer_does_not_keep_a_thread(tiny_bundle):
         finally:
             for connection in deaf:
                 connection.close()
+
+
+def test_a_pause_within_a_body_may_last_as_long_as_the_body_may_take():
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        for seconds, expected in ((20.0, 30), (60.0, 61)):
+            options = gunicorn_options(one.dup(), Settings(read_s=seconds))
+            os.close(int(options["bind"].removeprefix("fd://")))
+            assert options["timeout"] == expected

@@ -1,0 +1,39 @@
+"""Several broken versions at once, and more wrong folders than anybody wants to read of."""
+
+import os
+import time
+
+from service.versions.keeper import REFUSALS, Keeper
+from service.versions.sources import ModelFolder
+from tests.making import colour_bundle
+from tests.serving import WAIT_S
+
+
+def test_trials_that_fail_before_the_parent_looks_are_taken_one_after_the_other(tmp_path):
+    for name in ("ants", "bees"):
+        os.truncate(colour_bundle(tmp_path / name) / "predict.onnx", 9)
+    colour_bundle(tmp_path / "wasps")
+    keeper = Keeper(ModelFolder(tmp_path))
+    keeper.begin()
+    limit = time.monotonic() + WAIT_S
+    while any(trial._process.poll() is None for trial in keeper._trials.values()):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    assert list(keeper._trials) == ["ants", "bees"]
+    keeper.start()
+    assert keeper.names == ["wasps"]
+    assert [one.name for one in keeper.catalogue.refused] == ["ants", "bees"]
+
+
+def test_of_very_many_refusals_a_hundred_are_listed_and_the_rest_counted(tmp_path):
+    for number in range(REFUSALS + 30):
+        (tmp_path / f"{number:03}").mkdir()
+    colour_bundle(tmp_path / "last")
+    keeper = Keeper(ModelFolder(tmp_path))
+    began = time.monotonic()
+    keeper.start()
+    assert time.monotonic() - began < 20  # a trial of each would take minutes
+    assert keeper.names == ["last"]
+    *listed, rest = keeper.catalogue.refused
+    assert [one.name for one in listed] == [f"{number:03}" for number in range(REFUSALS)]
+    assert rest.reason == "30 more are refused"
