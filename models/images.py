@@ -28,7 +28,8 @@ from models.decoding.limits import FORMATS, MORE_FORMATS, Limits, check_limit, c
 from models.decoding.openable import openable, unidentified
 from models.decoding.pixels import OwnLevels, Picture
 from models.decoding.quiet import silence_libraries
-from models.decoding.tags import check_tags, check_tiles
+from models.decoding.tags import check_tags
+from models.decoding.tiff_parts import check_parts
 from models.errors import (
     ImageEmpty,
     ImageUnreadable,
@@ -237,7 +238,8 @@ def _load(
             if shrink >= 2 and not stream.lossless:
                 image.draft(None, (int(image.width / shrink), int(image.height / shrink)))
             check_pixels(image.width, image.height, limits)
-        held.take(_bytes_to_load(picture, stream))
+        parts = check_parts(image, data, limits) if image.format == "TIFF" else 0
+        held.take(_bytes_to_load(picture, stream) + parts)
         image.load()
     if deep and picture.deep and image.mode in ("RGB", "RGBA"):
         with Image.open(io.BytesIO(data), formats=openable(data, limits)) as lower:
@@ -280,7 +282,6 @@ def _check_header(image: Image.Image, stream: Stream, limits: Limits) -> None:
         raise ImageUnsupported("a run-length coded BMP: save it as PNG")  # Pillow: seconds each
     jpeg = image.format in ("JPEG", "MPO")
     check_pixels(image.width, image.height, limits, jpeg)
-    check_tiles(image, limits)
     if jpeg and stream.scans > 1:
         each = image.width * image.height
         check_limit(stream.scans * each, limits.scan_pixels, f"pixels in its {stream.scans} scans")

@@ -14,7 +14,7 @@ Levels = tuple[float, float]  # what is shown as 0, and as 255
 
 FULL = 65_535.0
 SIXTEEN_BITS: Levels = (0.0, FULL)
-ROWS = 64  # that are scaled at a time, which takes eight bytes a number
+CHUNK = 262_144  # numbers that are scaled at a time, which takes some 32 bytes for each
 SAMPLED = 256  # rows and columns of a photo that are looked at for its levels
 NARROW = 4  # a range of less than this part of its upper end
 OUTLIERS = 0.1  # percent of pixels below, and above, that may be dead or a glint
@@ -100,10 +100,11 @@ def to_bytes(values: np.ndarray, levels: Levels) -> np.ndarray:
     """Numbers as uint8: the levels become 0 and 255, what is beyond them too; NaN is black."""
     if values.dtype == np.uint16:  # a table: no number of eight bytes for each pixel
         return np.asarray(_table(levels)[values])
-    shown = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), ROWS):
-        shown[start : start + ROWS] = _scale(values[start : start + ROWS], levels)
-    return shown
+    flat = values.reshape(-1)
+    shown = np.empty(flat.shape, np.uint8)
+    for start in range(0, len(flat), CHUNK):
+        shown[start : start + CHUNK] = _scale(flat[start : start + CHUNK], levels)
+    return shown.reshape(values.shape)
 
 
 @lru_cache(maxsize=8)

@@ -15,6 +15,7 @@ FILTER = Image.Resampling.BILINEAR  # a triangle over all pixels; bicubic is no 
 ORIENTATION = 0x0112  # the EXIF tag
 OwnLevels = Literal["own"] | None
 OPAQUE = 128  # of 255: at least half
+BLOCK = 512  # px, the side of what is stretched at a time: whole pictures would take thrice as much
 HIDDEN = 1000  # an alpha channel hides nearly all where fewer than one pixel in so many is opaque
 
 # What turns a photo upright, by its EXIF orientation (Exif 2.32, section 4.6.4, tag 0x0112).
@@ -96,10 +97,32 @@ def deep_values(picture: Picture) -> np.ndarray:
     """The numbers of a deep picture: (H, W) or (H, W, 3), of uint16, int32 or float32."""
     image = picture.image
     if image.mode in ("RGB", "RGBA"):
-        upper = np.asarray(image)[..., :3].astype(np.uint16) << 8
-        return upper | np.asarray(picture.lower)[..., :3] if picture.lower else upper
+        return _sixteen_bits(image, picture.lower)
     values = np.asarray(image)
     return values.astype(np.uint16) if image.mode.startswith("I;16") else values
+
+
+def _sixteen_bits(upper: Image.Image, lower: Image.Image | None) -> np.ndarray:
+    """(H, W, 3) uint16 of colours whose bytes are in two images."""
+    values = np.asarray(upper)[..., :3].astype(np.uint16)
+    values <<= 8
+    if lower:
+        values |= np.asarray(lower)[..., :3]
+    return values
+
+
+def _stretch(upper: Image.Image, lower: Image.Image, levels: Levels) -> None:
+    """Have the image of the upper bytes show both by the levels: block by block, in its place."""
+    for top in range(0, upper.height, BLOCK):
+        for left in range(0, upper.width, BLOCK):
+            right, bottom = min(left + BLOCK, upper.width), min(top + BLOCK, upper.height)
+            box = (left, top, right, bottom)
+            part = upper.crop(box)
+            values = _sixteen_bits(part, lower.crop(box))
+            shown = Image.fromarray(deep_pixels.to_bytes(values, levels))
+            if part.mode == "RGBA":
+                shown.putalpha(part.getchannel("A"))
+            upper.paste(shown, box)
 
 
 def _own_levels(picture: Picture) -> Levels | None:
@@ -118,12 +141,8 @@ def _resizable(picture: Picture, levels: Levels | None) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         return _deep_grey(picture, levels)
     if picture.lower and levels:
-        colours = deep_pixels.to_bytes(deep_values(picture), levels)
-        shown = Image.fromarray(colours)
-        if image.mode == "RGBA":
-            shown.putalpha(image.getchannel("A"))
-        shown.info = image.info
-        image = shown
+        _stretch(image, picture.lower, levels)
+        picture.lower = None  # its memory is wanted for what follows
     if not image.has_transparency_data:
         if image.mode in ("L", "RGB", "CMYK"):
             return image

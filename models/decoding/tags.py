@@ -6,17 +6,17 @@ what it passes over, because it does not lie in the file, is passed over here, t
 """
 
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from models.decoding.limits import Limits, check_limit, check_pixels
+from models.decoding.limits import Limits, check_limit
+from models.decoding.tiff_parts import PARTS, SIZES
 from models.errors import ImageUnreadable
 
 NUMBERS = 8_192  # in one tag
 ALL_NUMBERS = 65_536  # in all tags of a file: a third of a second, if they are fractions
-PLACES = 200_000  # of strips or tiles, in one table; 25 Mpx in tiles of 16 x 16 px have 97,657
+PLACES = PARTS  # of strips or tiles, in one table
 ALL_PLACES = 400_000
 ENTRIES = 50_000  # in all directories of a file
-LAYERS = 6  # colours that lie in a file one after the other
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,
           16: 8, 17: 8, 18: 8}  # of a type, in bytes  # fmt: skip
@@ -26,6 +26,7 @@ _COMPUTED = {256, 257, 258, 259, 262, 266, 274, 277, 278, 282, 283, 284, 296, 31
              338, 339, 530}  # fmt: skip
 _PLACES = {273, 279, 324, 325}  # where strips and tiles begin, and how long they are
 _PLACE_KINDS = {3, 4, 13, 16}
+_SIZE_KINDS = {3, 4, 16}  # whole numbers that Pillow and libtiff read alike
 _PARTS = {34665, 34853, 40965}  # directories of EXIF: all tags in them are read
 _PALETTE, _PALETTE_NUMBERS, _SHORT = 320, 768, 3
 _TIFF = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")  # as Pillow knows it
@@ -58,21 +59,6 @@ def check_tags(data: bytes, limits: Limits) -> None:
         _check_directories(data, limits)
 
 
-def check_tiles(image: Any, limits: Limits) -> None:
-    """Refuse tiles of an opened TIFF that are too large, or cover it again and again.
-
-    Each is decoded whole, and as often as it is listed. Raises ImageTooLarge.
-    """
-    if image.format != "TIFF":
-        return
-    sizes = [image.tag_v2.get(tag, 0) for tag in (322, 323)]
-    width, height = (size if isinstance(size, int) else 0 for size in sizes)
-    check_pixels(width, height, limits)
-    boxes = [tile.extents for tile in image.tile]
-    covered = sum(max(0, right - x) * max(0, bottom - y) for x, y, right, bottom in boxes)
-    check_limit(covered, LAYERS * image.width * image.height, "pixels in its strips or tiles")
-
-
 def _check_directories(data: bytes, limits: Limits) -> None:
     """All pictures of a TIFF are counted; of the first one its EXIF is read, too."""
     if data.startswith(b"MM\0+"):  # Pillow takes it for a TIFF, libtiff does not
@@ -84,6 +70,8 @@ def _check_directories(data: bytes, limits: Limits) -> None:
         seen.add(at)
         check_limit(len(seen), limits.frames, "frames")
         entries, following = _directory(data, at, order, large, totals)
+        if len(seen) == 1:
+            _check_sizes(entries)
         parts = _parts(data, entries, order) if len(seen) == 1 else []
         beside = set[int]()
         while parts:
@@ -125,6 +113,15 @@ def _directory(
             _count(entry, totals)
     check_limit(total, len(data), "bytes in the tags of one picture")
     return entries, _offset(data, first + there * form.size, order, large)
+
+
+def _check_sizes(entries: list[_Entry]) -> None:
+    """Refuse sizes of which libtiff reads others than Pillow: the first, or of another type."""
+    found = set[int]()
+    for tag, kind, *_ in entries:
+        if tag in SIZES and (tag in found or kind not in _SIZE_KINDS):
+            raise ImageUnreadable(f"the image is damaged: the tag {tag} of a TIFF is ambiguous")
+        found.add(tag)
 
 
 def _count(entry: _Entry, totals: _Totals) -> None:
