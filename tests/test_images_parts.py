@@ -63,8 +63,13 @@ def tile(width, height):
 
 
 def asked_for(data):
-    asked = []
-    decode_image(data, SMALL, ALL_FORMATS, lambda size: (asked.append(size), nullcontext())[1])
+    asked = list[int]()
+
+    def room(size):
+        asked.append(size)
+        return nullcontext()
+
+    decode_image(data, SMALL, ALL_FORMATS, room)
     return asked[0]
 
 

@@ -1,4 +1,4 @@
-"""Of many that send each is read a little, laborious ones rest, and after a flood memory goes back."""
+"""Of many that send each is read a little, laborious ones rest; after a flood memory goes back."""
 
 from types import SimpleNamespace
 from typing import Any

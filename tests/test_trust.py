@@ -1,6 +1,7 @@
 """A saliency map has to find what was planted, and has to change with the weights."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -77,7 +78,7 @@ def test_a_planted_motif_is_found_by_channels_and_by_saliency(backbone, size, si
         shares.append(pixels[top:bottom, left:right].sum() / pixels.sum())
     assert np.mean(shares) >= 0.8  # the motif covers a quarter of the photo, or a third
 
-    trust = insight.index["trust"]
+    trust: Any = insight.index["trust"]
     assert abs(trust["randomised_correlation"]) < 0.5
     assert trust["deletion"]["saliency"] < trust["deletion"]["random"]
     assert trust["insertion"]["saliency"] > trust["insertion"]["random"]

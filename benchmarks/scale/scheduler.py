@@ -93,7 +93,7 @@ class Sleeping:
     seconds: float
     record: int
 
-    def map(self, work: Work[Photo, Any], items: Mapping[int, Photo]) -> Iterator[Any]:
+    def map(self, work: Work[Any, Any], items: Mapping[int, Any]) -> Iterator[Any]:
         """Yield what was made up, in order."""
         return self.cluster.map(Asleep(work, self.seconds, self.record), items)
 
