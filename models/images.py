@@ -21,8 +21,8 @@ from models.decoding import deep_pixels, pixels
 from models.decoding.decode_cost import bytes_of_tables, bytes_to_decode
 from models.decoding.deep_pixels import Levels
 from models.decoding.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
+from models.decoding.heif.items import check_items
 from models.decoding.image_stream import Stream, gif_stream, png_stream, webp_stream
-from models.decoding.items import check_items
 from models.decoding.jpeg_stream import jpeg_stream, two_endings
 from models.decoding.limits import FORMATS, MORE_FORMATS, Limits, check_limit, check_pixels
 from models.decoding.openable import openable, unidentified

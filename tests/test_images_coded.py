@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.decoding.av1 import Coded, coded_size
-from models.decoding.items import check_items
+from models.decoding.heif.av1 import Coded, coded_size
+from models.decoding.heif.items import check_items
 from models.errors import ImageError, ImageTooLarge
 from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image
 from tests.test_images_items import box, container, iloc, infe

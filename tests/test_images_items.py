@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.decoding.items import check_items
+from models.decoding.heif.items import check_items
 from models.errors import ImageError, ImageTooLarge
 from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image
 from tests.test_images_kinds import HEIC

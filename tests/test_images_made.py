@@ -4,9 +4,9 @@ import struct
 
 import pytest
 
-from models.decoding.av1 import coded_size
-from models.decoding.hevc import count_slices
-from models.decoding.items import check_items
+from models.decoding.heif.av1 import coded_size
+from models.decoding.heif.hevc import count_slices
+from models.decoding.heif.items import check_items
 from models.errors import ImageTooLarge, ImageUnsupported
 from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image
 from tests.test_images_coded import avif

@@ -2,8 +2,8 @@
 
 - limits.py        what one photo may cost, and which formats it may have
 - image_stream.py  what of a file shows the picture;  jpeg_stream.py  the same of a JPEG
-- tags.py          what a TIFF may hold beside its pixels
-- items.py         what an AVIF or HEIC costs;  av1.py  the true size of a picture in AV1
+- tags.py          what a TIFF may hold beside its pixels;  tiff_parts.py  its strips and tiles
+- heif/            what an AVIF or HEIC costs
 - file_kinds.py    what a file is that is no accepted photo, and what to do
 - framing.py       how a photo meets the square
 - pixels.py        a decoded picture -> eight bits, flattened, upright

@@ -8,12 +8,12 @@ first, by the tables of the file (boxes.py).
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from models.decoding.av1 import Coded, coded_size
-from models.decoding.boxes import Boxes, Owned, Piece
-from models.decoding.hevc import count_settled, count_slices
+from models.decoding.heif.av1 import Coded, coded_size
+from models.decoding.heif.boxes import Boxes, Owned, Piece
+from models.decoding.heif.hevc import count_settled, count_slices
+from models.decoding.heif.made import MADE, check_made
 from models.decoding.image_stream import big_endian
 from models.decoding.limits import Limits, check_limit
-from models.decoding.made import MADE, check_made
 from models.errors import ImageTooLarge
 
 EXIF_BYTES = 262_144  # in one item; cameras write up to half of it
