@@ -14,6 +14,9 @@ from tests.serving import ROOT
 
 STORE_BYTES = 100_000_000  # of each node's objects in shared memory; Ray takes no less than 79 MB
 START_S = 120
+# A token that another cluster left in the home folder would otherwise be asked for by some
+# processes of this one, and not be sent by others.
+os.environ["RAY_AUTH_MODE"] = "disabled"
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_health_check_period_ms": "500",  # a node that was killed is missed after two seconds

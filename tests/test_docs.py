@@ -41,6 +41,7 @@ OF_OTHERS = (
 OF_BENCHMARKS = (
     *("--environments", "--peers", "--rounds", "--seconds", "--picture", "--recipes", "--rows"),
     *("--seeds", "--few", "--own", "--half", "--arithmetic", "--rates", "--width", "--without"),
+    "--scheduler",
 )
 ROOMS = "models|training|service|tests|benchmarks|docs|deploy"
 

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import encode_photo, paint_photo
+from tests.scraping import metrics_of, total
 from tests.serving import Server, memory_kb, post_head, read_answer, serving
+from tests.watching import wait_for
 
 pytestmark = pytest.mark.alone
 
@@ -129,7 +131,8 @@ def test_readers_that_do_not_read_take_no_thread_and_are_cut(tiny_bundle):
         for _ in range(5):
             assert server.ask("/v2/health/live")[0] == 200
             assert server.ask("/predict", PHOTO)[0] == 200
-        time.sleep(6)  # for as much as the system takes, 2 s, and the tick that notices
+        # The system takes as much as it can, then 2 s pass, and the tick that notices.
+        wait_for(lambda: total(metrics_of(server), "layerscope_connections") <= 1, "cuts")
         for one in deaf:
             received = 0
             with suppress(ConnectionResetError):

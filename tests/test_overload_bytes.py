@@ -58,7 +58,7 @@ def test_chunks_that_cost_more_than_they_carry_hold_up_nobody(tiny_bundle):
         before = server.workers()
         head = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         costly = head + (b"40" + b";a" * 4_000 + b"\r\n" + bytes(64) + b"\r\n") * 50
-        dense = head + (b"40\r\n" + bytes(64) + b"\r\n") * 5_000
+        dense = head + (b"100\r\n" + bytes(256) + b"\r\n") * 1_300
         with ExitStack() as open_ones:
             refused = [open_ones.enter_context(server.connect(costly)) for _ in range(20)]
             taken = [open_ones.enter_context(server.connect(dense)) for _ in range(20)]

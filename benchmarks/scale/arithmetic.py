@@ -12,6 +12,9 @@ CORES = (2, 64, 1024)
 RATES = {"read": 0.03, "decode": 1.9, "network": 7.8, "rest": 1.0, "bytes": 28_000}
 # What a million rows take after their features, and what any run takes: `--rows 1000000`.
 AFTER = {"core seconds": 489.0, "bytes a photo": 1600.0, "base MiB": 1300.0}
+# Milliseconds of a core that the driver of a cluster takes for a photo, which one process does for
+# all of them: `--scheduler 16 64`, without and with summaries.
+DRIVER = {"features": 0.24, "summaries": 0.36}
 SCALING = 0.92  # of twice the cores, over two Ray nodes: half of 1.84 (docs/ray.md)
 ASSUMED = {
     "USD a core hour": 0.04,
@@ -38,7 +41,8 @@ def _time_and_cost() -> str:
     for millions in MILLIONS:
         photos = millions * 1e6
         hours = photos * core_s() / 3600
-        walls = [_time(photos * core_s() / cores / SCALING) for cores in CORES]
+        driver = photos * DRIVER["features"] / 1000
+        walls = [_time(max(driver, photos * core_s() / cores / SCALING)) for cores in CORES]
         usd = hours * ASSUMED["USD a core hour"]
         requests = photos / 1000 * ASSUMED["USD for 1,000 requests"]
         stored = [_bytes(photos * STORED[name]) for name in ("features", "summaries")]
@@ -64,10 +68,18 @@ def _bottlenecks() -> str:
          f"beyond {link / RATES['bytes'] * core_s():,.0f} cores"],
         ["one prefix of S3", "requests: use more prefixes, or tar shards",
          f"beyond {prefix * core_s():,.0f} cores"],
+        ["one driver", "its writing of results, in one process",
+         f"beyond {_most_cores('features')} cores; with summaries beyond "
+         f"{_most_cores('summaries')}"],
         [f"a driver of {ASSUMED['GiB of a driver']} GiB", "its memory, after features",
          f"beyond {memory / AFTER['bytes a photo'] / 1e6:,.0f} million photos"],
     ]  # fmt: skip
     return _table(["with", "the bottleneck is", "at"], rows)
+
+
+def _most_cores(what: str) -> str:
+    """How many cores make as many photos a second as one driver takes."""
+    return f"{1000 * core_s() / DRIVER[what] / SCALING:,.0f}"
 
 
 def _after() -> str:
