@@ -37,6 +37,10 @@ def code(body: bytes) -> str:
     return str(json.loads(body)["error"]["code"])
 
 
+def connections(server: Server) -> float:
+    return total(metrics_of(server), "layerscope_connections")
+
+
 def batch(photo: bytes, count: int) -> bytes:
     """A request with several photos."""
     head = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
@@ -132,7 +136,8 @@ def test_readers_that_do_not_read_take_no_thread_and_are_cut(tiny_bundle):
             assert server.ask("/v2/health/live")[0] == 200
             assert server.ask("/predict", PHOTO)[0] == 200
         # The system takes as much as it can, then 2 s pass, and the tick that notices.
-        wait_for(lambda: total(metrics_of(server), "layerscope_connections") <= 1, "cuts")
+        for there, what in ((True, "a look at them"), (False, "their cuts")):
+            wait_for(lambda there=there: (connections(server) > 1) == there, what)
         for one in deaf:
             received = 0
             with suppress(ConnectionResetError):
