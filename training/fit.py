@@ -17,7 +17,7 @@ from training.features.cache import FeatureCache
 from training.fine_tuning.start import Start
 from training.heads.fitted_head import FittedHead
 from training.heads.train import train_head
-from training.optimisation.tracking import Tracker, tracking
+from training.optimisation.tracking import OnceTracker, Tracker, tracking
 from training.optimisation.workers import ALONE, Workers
 from training.photos.levels import settle_levels
 from training.places.bundles import published
@@ -163,11 +163,11 @@ def _tune_blocks(run: _Begun, stages: Stages) -> "Tuned":
         head=run.head.layers,
         began=run.began,
     )
-    tuned = None
+    tuned, tracker = None, OnceTracker(run.tracker)
     if config.engine == "ray" and run.workers.count == 1:
-        tuned = tune_on_nodes(start, config, stages, run.tracker)
+        tuned = tune_on_nodes(start, config, stages, tracker)
     if tuned is None:
-        tuned = fine_tune(start, config, stages, run.tracker, run.workers)
+        tuned = fine_tune(start, config, stages, tracker, run.workers)
     if not tuned.kept:
         stages.say("fine-tuning did not pay on validation photos: the frozen backbone is kept")
     return tuned

@@ -11,7 +11,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -107,7 +107,12 @@ class _Run:
                 actor.tune.remote(self.package, Cluster(tuple(addresses), rank))
                 for rank, actor in enumerate(actors)
             ]
-            found = self._answers(trained, nodes, lambda: self._report(actors[0]))[0]
+            try:
+                found = self._answers(trained, nodes, lambda: self._report(actors[0]))[0]
+            except WorkerLost:
+                with suppress(WorkerLost):  # epochs since the last look, if the chief is there
+                    self._report(actors[0])
+                raise
         tuned: Tuned = pickle.loads(found)
         return tuned
 

@@ -37,6 +37,20 @@ class Tracker(Protocol):
         """End the record."""
 
 
+class OnceTracker:
+    """Records each epoch once, though whoever goes on from a state tells those before it again."""
+
+    def __init__(self, tracker: Tracker):
+        self._tracker, self._last = tracker, 0
+        self.settings, self.result, self.close = tracker.settings, tracker.result, tracker.close
+
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """Record the numbers of an epoch that is new."""
+        if number > self._last:
+            self._last = number
+            self._tracker.epoch(number, values)
+
+
 class TensorBoardTracker:
     """Event files in a folder; `tensorboard --logdir FOLDER` shows them.
 
