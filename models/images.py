@@ -18,7 +18,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from models.decoding import deep_pixels, pixels
-from models.decoding.decode_cost import bytes_of_tables, bytes_to_decode
+from models.decoding.decode_cost import (
+    BYTES_A_COEFFICIENT,
+    bytes_of_tables,
+    bytes_to_decode,
+)
 from models.decoding.deep_pixels import Levels
 from models.decoding.framing import FRACTIONS, SIZES_PX, Framing, Resize, place
 from models.decoding.heif.items import check_items
@@ -59,7 +63,6 @@ __all__ = [  # with what others know by this name
 RESAMPLING = pixels.FILTER
 DRAFT_GAP = 2.0  # a JPEG is decoded smaller only to this multiple of the size needed
 ENDLESS = 6  # times as much: a JPEG without its end is decoded twice, and compared
-BYTES_A_COEFFICIENT = 2.1  # of a JPEG of several scans
 MEASURED = 1 << 16  # px, longer than any side: nothing is decoded smaller
 Room = Callable[[int], AbstractContextManager[object]]  # entered with the bytes that decoding takes
 

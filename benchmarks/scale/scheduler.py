@@ -22,6 +22,7 @@ from models.images import Framing
 from training.features.cache import FeatureCache
 from training.features.compute import compute_features
 from training.features.summaries import LayerSummaries
+from training.features.thumbnails import SIDE
 from training.photos.listing import Photo
 from training.scale.cluster import SHARD, Cluster
 from training.scale.connection import SETTINGS
@@ -31,7 +32,7 @@ PROCESSES = 16  # of Ray, at most; each takes 200 MB
 SHARDS = 12  # for each process, measured; two before them start the processes
 CHANNELS = 2_912  # of all layers that insight watches in EfficientNet-Lite0
 NOTHING: Any = None  # in the place of a network
-FEATURES, THUMBNAIL = 1280, 32 * 32 * 3
+FEATURES, THUMBNAIL = 1280, SIDE * SIDE * 3
 
 
 @dataclass(frozen=True)

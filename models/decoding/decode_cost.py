@@ -11,6 +11,7 @@ from typing import NamedTuple
 BYTES_A_PIXEL = {"JPEG": 4.0, "MPO": 4.0, "PROGRESSIVE": 12.5, "PNG": 10.0, "PNG16": 14.5,
                  "WEBP": 19.0, "GIF": 10.0, "BMP": 5.0, "TIFF": 12.5,
                  "OTHER": 14.5}  # fmt: skip
+BYTES_A_COEFFICIENT = 2.1  # of a JPEG of several scans, which keeps it until the last one
 BYTES_A_ROW = 32  # Pillow keeps a pointer to each row, of each picture that it makes of one
 MOST_GROUPS, BYTES_A_GROUP = 65_536, 20_000  # of Huffman codes, in a lossless WebP
 NEAR = 1_000_000  # bytes, in which a guess looks for lossless parts: it must be quick

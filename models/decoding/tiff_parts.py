@@ -8,6 +8,7 @@ counted here as libtiff does it, from the tags that give their size.
 import re
 from typing import Any, NamedTuple
 
+from models.decoding.decode_cost import BYTES_A_COEFFICIENT
 from models.decoding.limits import Limits, check_limit, check_pixels
 from models.errors import ImageUnreadable
 
@@ -17,7 +18,6 @@ OVERHANG = 4  # times the picture: tiles no larger than it are never more
 SMALL = 16_000_000  # px that may be decoded for any picture, however small
 MOST_SCANS = 100  # of a JPEG, beyond which libtiff gives up
 BYTES_A_COLUMN = 32  # fax codes keep 16 for a row of a part; a turned picture has a row for each
-BYTES_A_COEFFICIENT = 2.1  # of a JPEG of several scans
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANES = 256, 257, 258, 259, 277, 278, 284
 _TILE_WIDTH, _TILE_HEIGHT, _DEPTH, _TILE_DEPTH = 322, 323, 32997, 32998

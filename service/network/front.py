@@ -31,7 +31,7 @@ SMALL_BODY_BYTES = (
 )
 HEAVY_THREADS = 2  # for batches, large photos and drawings, so that they delay no small prediction
 HEAVY_NICENESS = 12  # they get a fifth of a core that single photos want, too
-HEAD_BYTES = 1_000  # of an answer, about
+ANSWER_HEAD_BYTES = 1_000  # about
 AHEAD_S = 0.01  # between two requests that came ahead, while photos are in work
 LIVE = "/v2/health/live"
 IN_THREAD = ("wait", "decode", "network")  # stages that end before the answer is written
@@ -205,7 +205,7 @@ class Front:
     async def _send(self, answer: Answer, connection: Connection, send: Any) -> None:
         status, headers, body = answer
         connection.drop_body()
-        connection.hold(HEAD_BYTES + len(body))
+        connection.hold(ANSWER_HEAD_BYTES + len(body))
         await send(start_message(status, headers))
         await send({"type": "http.response.body", "body": body})
         await connection.sent()
