@@ -130,6 +130,19 @@ def run_length_bmp(width):
     return b"BM" + struct.pack("<IHHI", at + len(rows), 0, 0, at) + header + bytes(64) + rows
 
 
+@pytest.mark.parametrize(
+    "place", [(0, 0, 65_535, 65_535), (65_000, 65_000, 8, 8), (0, 60_000, 5_000, 1)]
+)
+def test_a_gif_whose_picture_is_larger_than_its_screen_is_measured_before_it_is_opened(
+    place, monkeypatch
+):
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("Pillow makes room for it"))
+    control = b"\x21\xf9\x04\x08\0\0\0\0"  # restore the background: filled when it is opened
+    picture = b"\x2c" + struct.pack("<HHHHB", *place, 0) + b"\x02\x02\x44\x01\0;"
+    with pytest.raises(ImageTooLarge, match="pixels"):
+        decode_image(gif_head() + control + picture, Framing(8))
+
+
 def gif_head():
     """A GIF of 8 x 8 pixels up to its first block."""
     gif = film(1, 8)

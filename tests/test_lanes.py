@@ -5,6 +5,7 @@ import base64
 import os
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from service.app import create_app
 from service.errors import Busy
 from service.incoming.json_body import HEADER_LENGTH
 from service.network.front import Front
-from service.network.lanes import Lane
+from service.network.lanes import Lane, Turns
 from service.network.weight import is_heavy
 from tests.conftest import encode_photo, paint_photo
 
@@ -81,9 +82,33 @@ def test_work_that_fails_gives_its_place_back():
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("needed", "least_s"), [(True, 0.1), (False, 0)])
+def test_a_thread_that_gives_way_rests_between_two_works(needed, least_s):
+    async def scenario() -> float:
+        lane = Lane("x", threads=1, waiting=1, gives_way=lambda: needed)
+        began = time.monotonic()
+        await lane.run(lambda: sum(range(5_000_000)))  # over 50 ms of the processor
+        assert time.monotonic() - began < 2
+        asked = time.monotonic()
+        return await lane.run(time.monotonic) - asked
+
+    rested = asyncio.run(scenario())
+    assert rested >= least_s if needed else rested < 0.05
+
+
+def test_requests_of_a_kind_take_turns_while_photos_are_in_work():
+    async def scenario(needed: bool) -> float:
+        turns, began = Turns(0.02, lambda: needed), time.monotonic()
+        await asyncio.gather(*(turns.take() for _ in range(10)))
+        return time.monotonic() - began
+
+    assert asyncio.run(scenario(True)) >= 0.2
+    assert asyncio.run(scenario(False)) < 0.1
+
+
 @pytest.mark.parametrize(
     ("method", "path", "places"),
-    [("GET", "/models", 202), ("GET", "/v2/health/ready", 2_001), ("POST", "/predict", 17)],
+    [("GET", "/models", 201), ("GET", "/v2/health/ready", 2_001), ("POST", "/predict", 17)],
 )
 def test_each_lane_has_its_places_and_not_one_more(method, path, places, tiny_bundle):
     async def scenario() -> None:

@@ -1,5 +1,6 @@
 """What is refused below /v2, with which status and in which words."""
 
+import gc
 import struct
 import tracemalloc
 
@@ -120,12 +121,20 @@ def test_a_request_that_does_not_fit_is_refused_in_words(client, fields, words):
         (b'{"a": [' + b"{}," * 600 + b"{}]}", "602 objects"),
         (b'{"a": [' + b"1," * 2_000_001 + b"1]}", "2,000,001 values"),
         (b'{"a": ' + b"[" * 1_000_001, "lists"),
+        (b'{"a": [' + b"[0,0],[],[]," * 1_000 + b"0]}", "3,001 lists with 4,000 commas"),
     ],
 )
 def test_what_is_no_json_or_too_much_of_it_is_refused(client, body, words):
     answer = client.post(INFER, data=body)
     assert answer.status_code == 400, answer.text
     assert words in answer.json["error"]
+
+
+@pytest.mark.parametrize("rest", [b"]]}", b"]"])
+def test_objects_are_looked_through_for_circles_again_when_a_large_text_is_parsed(client, rest):
+    answer = client.post(INFER, data=b'{"inputs": [[' + b"0, " * 50_000 + b"0" + rest)
+    assert answer.status_code == 400
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(

@@ -223,6 +223,15 @@ def test_requests_sent_ahead_take_turns_with_those_of_others(server):
     assert sorted(seconds)[5] < 0.4  # 1.1 s where each of them begins as soon as it can
 
 
+def test_a_long_content_type_is_refused_and_not_taken_apart(server):
+    kind = b"Content-Type: multipart/form-data" + b";a=1" * 1_900 + b"\r\n"
+    head = post_head("/predict", 1).replace(b"\r\n", b"\r\n" + kind, 1)
+    with server.connect(head + b"x") as one:
+        status, _, body = read_answer(one)
+    assert (status, code(body)) == (400, "bad_request")
+    assert "7,619 characters" in body.decode()
+
+
 def test_a_large_request_that_follows_many_small_ones_is_answered(server):
     get = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
     content = get * 8_000 + post_head("/predict", len(SLOW)) + SLOW  # 0.3 MB, then 8 MB

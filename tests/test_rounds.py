@@ -35,7 +35,8 @@ def test_the_more_connections_send_the_less_is_read_of_each_at_once(clock):
     assert rounds.read_bytes == 262_144
     for senders, expected in ((100, 10_000), (2_000, 4_096), (1, 262_144)):
         for _ in range(senders):
-            rounds.take_part(None, clock)
+            with rounds.part(None, clock):
+                pass
         (end,) = clock.soon  # one round, however many take part
         end()
         clock.soon.clear()
@@ -47,14 +48,24 @@ def test_who_takes_long_to_read_rests_twice_as_long(clock):
     rounds, told = Rounds(), []
     sender: Any = SimpleNamespace(rest=told.append)
     for seconds in (0.01, 0.05):
-        rounds.take_part(sender, clock)
-        clock.now += seconds
+        with rounds.part(sender, clock):
+            clock.now += seconds
         clock.soon.pop()()
     ((pause, wake),) = clock.later  # the first round was not long
     assert pause == pytest.approx(0.1)
     assert told == [True]
     wake()
     assert told == [True, False]
+
+
+def test_who_sends_what_is_quickly_read_goes_on_beside_laborious_senders(clock):
+    rounds, told = Rounds(), {"quick": [], "laborious": []}
+    for name, seconds in (("laborious", 0.02), ("quick", 0.001), ("laborious", 0.03)):
+        with rounds.part(SimpleNamespace(rest=told[name].append), clock):  # type: ignore[arg-type]
+            clock.now += seconds
+    clock.soon.pop()()
+    assert told == {"quick": [], "laborious": [True, True]}
+    assert clock.later[0][0] == pytest.approx(2 * 0.051)
 
 
 def test_memory_is_given_back_once_when_a_flood_is_over():

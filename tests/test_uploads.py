@@ -38,6 +38,21 @@ def post(client, data: bytes, kind: str = "multipart/form-data; boundary=b", **h
     return client.post("/predict", data=data, content_type=kind, headers=headers)
 
 
+@pytest.mark.parametrize(
+    ("data", "status", "words"),
+    [
+        (part("image", PHOTO, ";a=1" * 21), 400, "part 1 of the form has headers"),
+        (part("a", b"x", "") + part("image", PHOTO, ";" + "a" * 8_200), 400, "part 2 of the form"),
+        (b"--b\r\n" + b"a" * 10_000, 400, "part 1 of the form"),
+        (part("image", b"x--b\r\n\r\n" * 40), 413, "11 fields"),
+    ],
+)
+def test_parts_that_take_long_to_take_apart_are_refused_before(client, data, status, words):
+    answer = post(client, data + b"--b--\r\n")
+    assert answer.status_code == status
+    assert words in answer.json["error"]["message"]
+
+
 def test_a_file_in_any_single_field_is_taken(client):
     expected = client.post("/predict", data=PHOTO).json
     for name in ("image", "file", "photo", ""):

@@ -145,6 +145,14 @@ def _webp_size(first: bytes) -> tuple[int, int] | None:
     return _little_endian(first, 14, 2) & 0x3FFF, _little_endian(first, 16, 2) & 0x3FFF
 
 
+def _reach(data: bytes, at: int) -> tuple[int, int] | None:
+    """Width and height of the screen with the picture at `at`: Pillow makes room for both."""
+    left, top, wide, high = (_little_endian(data, at + place, 2) for place in (1, 3, 5, 7))
+    width = max(_little_endian(data, 6, 2), left + wide)
+    height = max(_little_endian(data, 8, 2), top + high)
+    return (width, height) if width and height else None
+
+
 def gif_stream(data: bytes, limits: Limits) -> Stream:
     """The first picture, with what is said of its transparency (GIF89a, section 15 on)."""
 
@@ -160,6 +168,7 @@ def gif_stream(data: bytes, limits: Limits) -> Stream:
             start, kind = at, data[at]
             if kind == 0x2C:  # an image: its descriptor, its colours, its code size
                 frames += 1
+                stream.size = stream.size or _reach(data, at)
                 at += 11 + colours(data[at + 9])
             elif kind == 0x21:  # an extension
                 at += 2

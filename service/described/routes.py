@@ -35,8 +35,11 @@ def document() -> dict[str, Any]:
 @bp.get("/docs", strict_slashes=True)  # its links are relative: `/docs/` would break them
 def docs() -> Response:
     """This description as a page."""
-    known = _document()
-    page = render_template("docs.html", document=known, tags=_by_tag(known))
+    page: str | None = current_app.extensions.get("docs")
+    if page is None:
+        known = _document()
+        page = render_template("docs.html", document=known, tags=_by_tag(known))
+        current_app.extensions["docs"] = page
     response = Response(page, mimetype="text/html")
     response.headers["Content-Security-Policy"] = POLICY
     return response

@@ -2,9 +2,14 @@
 
 A text of 32 MB may become a gigabyte of Python objects. So what it holds is counted before it
 is parsed, which takes a millisecond a megabyte, and memory is asked for as for a large photo.
+Python stands still while one is parsed: so that is done for one at a time, without looking for
+circles of references among its objects, which would take four times as long, and in a thread that
+need not wait for a core: those of heavy requests do.
 """
 
+import gc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +21,8 @@ from service.incoming.decode_memory import DecodeMemory
 
 KEYS = 10_000  # of all objects
 MARKS = 4 * KEYS  # quotation marks: two a text, which takes 90 bytes beside its characters
+FEW_LISTS = 1_000  # that may be nearly empty: shapes, and what nests others
+LARGE_BYTES = 100_000  # a text from here on is parsed so
 OBJECTS = 500  # in a body: one for each photo and tensor, and a few more
 # Of memory, measured with pydantic-core 2.50 and CPython 3.11: a float in a list 32 + 8,
 # a list of three 96, an object 250, a key in it 150 to 200; lists grow ahead.
@@ -66,9 +73,34 @@ def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
                 f"the JSON has {count:,} {words}; the limit is {most:,}: send fewer photos, or "
                 "send them encoded or as binary data"
             )
+    lists, values = text.count(b"["), text.count(b",")
+    if lists > FEW_LISTS + values // 2:  # a pixel has three
+        raise BadRequestBody(
+            f"the JSON has {lists:,} lists with {values:,} commas; expected pixels of three values"
+        )
     memory: DecodeMemory = current_app.extensions["decode_memory"]
     with memory.room(memory_of(text)):
-        yield _parse(text)
+        yield (
+            _parse(text) if len(text) < LARGE_BYTES else _parser.submit(_parse_large, text).result()
+        )
+
+
+_parser = ThreadPoolExecutor(1, "json")
+
+
+def start_parser() -> None:
+    """Start the thread that parses; it is as nice as the one that calls this."""
+    _parser.submit(int).result()
+
+
+def _parse_large(text: bytes) -> Any:
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        return _parse(text)
+    finally:
+        if collected:
+            gc.enable()
 
 
 def _parse(text: bytes) -> Any:

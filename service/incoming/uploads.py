@@ -1,6 +1,7 @@
 """A request -> the encoded photos in it: one multipart field of files, or the raw body."""
 
 import io
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 from flask import Request, current_app
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from models.classifier import Classifier
 from models.errors import ImageError, ImageTooLarge
@@ -20,6 +21,9 @@ from service.watching.record import record_in, stage
 DECODE_S = 20.0  # for all photos of a request
 FIELD = "image"
 BOUNDARY = 70  # characters (RFC 2046, section 5.1.1); Werkzeug looks for a long one slowly
+PART_HEAD_BYTES = 8_192  # of the headers of a part, each of which Werkzeug takes apart slowly
+PARAMETERS = 20  # in them
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 SEND = "send it as the multipart field `image` or as the raw body"
 RAW = "post the bytes of the photo themselves, as `curl --data-binary @photo.jpg` does"
 
@@ -79,6 +83,7 @@ def _from_fields(request: Request) -> list[bytes]:
             f"multipart with a boundary of {len(boundary):,} characters; expected 1 to {BOUNDARY}: "
             "let your client set the Content-Type, which names it"
         )
+    _check_parts(request.get_data(), boundary)
     fields = [name for name in request.files if request.files.getlist(name)]
     if FIELD in fields:
         fields = [FIELD]
@@ -89,6 +94,28 @@ def _from_fields(request: Request) -> list[bytes]:
     if not fields:
         raise BadUpload(_why_no_file(request))
     return [_bytes_of(file.stream) for file in request.files.getlist(fields[0])]
+
+
+def _check_parts(data: bytes, boundary: str) -> None:
+    """Look at the headers of all parts, before Werkzeug takes them apart in quadratic time.
+
+    Raises:
+        BadUpload: they are longer than any client's. RequestEntityTooLarge: too many parts.
+    """
+    most = current_app.config["MAX_FORM_PARTS"]
+    delimiter = re.compile(
+        b"--" + re.escape(boundary.encode("latin-1", "replace")) + rb"[^\S\r\n]*[\r\n]"
+    )
+    for number, found in enumerate(delimiter.finditer(data), start=1):
+        if number > most:
+            raise RequestEntityTooLarge  # as Werkzeug does
+        start = found.end() - 1
+        blank = _BLANK_LINE.search(data, start, start + PART_HEAD_BYTES)
+        if blank is None or data.count(b";", start, blank.start()) > PARAMETERS:
+            raise BadUpload(
+                f"part {number} of the form has headers of over {PART_HEAD_BYTES:,} bytes or over "
+                f"{PARAMETERS} parameters, or no end: expected a name, a file's name and its kind"
+            )
 
 
 def _why_no_file(request: Request) -> str:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LINGER_S = 1.0
 HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
-FRAMING_BYTES = 8_000  # sizes of chunks and trailers: that many, and one for
+FRAMING_BYTES = 1_000  # sizes of chunks and trailers: that many, and one for
 FRAMED_BYTES = 32  # so many bytes of content; smaller chunks cost more than they carry
 FAR_AHEAD_BYTES = 65_536  # of requests sent before the answer to an earlier one
 HEAD_BYTES = 65_536  # of all headers together: each is looked at in Python, while others wait
@@ -139,18 +139,19 @@ class Connection(Readable):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; the first byte after an answer starts a new clock."""
-        self.transport.max_size = self.worker.rounds.take_part(self, self.worker.loop)
-        if self.phase is Phase.LINGERING:
-            return
-        if self._callback_parser.fresh:
-            data = EMPTY_LINES.sub(b"", data)  # some clients end a body with one
-            if not data:
+        with self.worker.rounds.part(self, self.worker.loop) as most:
+            self.transport.max_size = most
+            if self.phase is Phase.LINGERING:
                 return
-        if self.phase is Phase.IDLE:
-            self._cancel_keepalive_timer()
-            self.enter(Phase.ARRIVING)
-        self.heard = True
-        super().data_received(data)
+            if self._callback_parser.fresh:
+                data = EMPTY_LINES.sub(b"", data)  # some clients end a body with one
+                if not data:
+                    return
+            if self.phase is Phase.IDLE:
+                self._cancel_keepalive_timer()
+                self.enter(Phase.ARRIVING)
+            self.heard = True
+            super().data_received(data)
 
     def eof_received(self) -> bool:
         """Let a client that has closed its side have its answer, if that comes soon."""

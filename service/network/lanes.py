@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -12,21 +13,52 @@ from service.errors import Busy
 
 T = TypeVar("T")
 NICENESS = 5  # of threads that work, more than that of the event loop
+REST = 2.0  # times as long as it has worked, a thread rests that gives way
+LEAST_REST_S, MOST_REST_S = 0.005, 0.2  # Python runs one thread at a time, of whatever niceness
+
+
+class Turns:
+    """Lets one request begin after another: what costs its sender nothing takes no core."""
+
+    def __init__(self, seconds: float, while_: Callable[[], bool]):
+        """Make way for all others.
+
+        Args:
+            seconds: between two of them.
+            while_: whether that is needed.
+        """
+        self._seconds, self._while = seconds, while_
+        self._turn = asyncio.Lock()
+
+    async def take(self) -> None:
+        """Wait for a turn, first come first served."""
+        async with self._turn:
+            await asyncio.sleep(self._seconds if self._while() else 0)
 
 
 class Lane:
     """Some threads and some places to wait for them. Used from one event loop."""
 
-    def __init__(self, name: str, threads: int, waiting: int, niceness: int = NICENESS):
+    def __init__(
+        self,
+        name: str,
+        threads: int,
+        waiting: int,
+        niceness: int = NICENESS,
+        gives_way: Callable[[], bool] = lambda: False,
+    ):
         """Start nothing yet.
 
         Args:
             threads: requests that are answered at once.
             waiting: requests that may wait for a thread.
             niceness: of the threads, more than that of the event loop.
+            gives_way: whether a thread rests before its next work, so that others get on.
         """
         self.name = name
         self.threads = threads
+        self._gives_way = gives_way
+        self._rested = threading.local()  # `at` which time a thread has
         self._pool = ThreadPoolExecutor(threads, name, _step_back, (niceness,))
         self._turns = asyncio.Semaphore(threads)
         self._places = threads + waiting
@@ -61,12 +93,32 @@ class Lane:
             await self._turns.acquire()
             loop = asyncio.get_running_loop()
             done: asyncio.Future[T] = loop.create_future()
-            self._pool.submit(_answer, work, loop, lambda end: self._leave(done, end))
+            self._pool.submit(self._answer, work, loop, lambda end: self._leave(done, end))
             begun = True
         finally:
             if not begun:
                 self.taken -= 1
         return await done
+
+    def _answer(
+        self,
+        work: Callable[[], T],
+        loop: asyncio.AbstractEventLoop,
+        leave: Callable[[Callable[[], T]], None],
+    ) -> None:
+        """Work in a thread, and wake the loop once: for the result, or the error, and the place."""
+        future: Future[T] = Future()
+        if self._gives_way():
+            time.sleep(max(0, getattr(self._rested, "at", 0) - time.monotonic()))
+        began = time.thread_time()
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+        rest_s = min(MOST_REST_S, max(LEAST_REST_S, REST * (time.thread_time() - began)))
+        self._rested.at = time.monotonic() + rest_s
+        if not loop.is_closed():  # one that has ended no longer counts places
+            loop.call_soon_threadsafe(leave, future.result)
 
     def _leave(self, done: asyncio.Future[T], end: Callable[[], T]) -> None:
         self.taken -= 1
@@ -85,18 +137,3 @@ def _step_back(niceness: int) -> None:
         thread = threading.get_native_id()
         usual = os.getpriority(os.PRIO_PROCESS, thread)
         os.setpriority(os.PRIO_PROCESS, thread, usual + niceness)
-
-
-def _answer(
-    work: Callable[[], T],
-    loop: asyncio.AbstractEventLoop,
-    leave: Callable[[Callable[[], T]], None],
-) -> None:
-    """Work in a thread, and wake the loop once: for the result, or the error, and the place."""
-    future: Future[T] = Future()
-    try:
-        future.set_result(work())
-    except BaseException as error:
-        future.set_exception(error)
-    if not loop.is_closed():  # one that has ended no longer counts places
-        loop.call_soon_threadsafe(leave, future.result)

@@ -21,7 +21,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # what a value may not hold
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)\r\n" % CHUNK_EXT_RE.pattern)  # RFC 9112, 7.1
 SIZE_LINE_BYTES = 128  # the size of a chunk, with its extensions
 EMPTY_LINES = re.compile(rb"\A(?:\r\n){1,8}")  # in front of a request; more is no HTTP
-PARTS = 500  # that are handed over at once
+PARTS = 100  # that are handed over at once, and looked at whether they are too small
 AHEAD = b"what is in the buffer already"
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 ROUND_BYTES = 1_000_000  # of all connections that send, more or less
 LEAST_READ, MOST_READ = 4_096, 262_144  # of one
 LONG_S = 0.01  # of the processor, for one round
-REST = 2.0  # times as long nobody is read who has sent in a long round
+REST = 2.0  # times as long nobody is read who has made a round long
 
 
 class Sender(Protocol):
@@ -22,30 +24,38 @@ class Rounds:
 
     def __init__(self) -> None:
         self._last = 0
-        self._now: list[Sender] = []
-        self._began = 0.0
+        self._now: list[tuple[Sender, float]] = []  # and the seconds that each one's bytes took
 
     @property
     def read_bytes(self) -> int:
         """The most to read of a connection at once."""
         return min(MOST_READ, max(LEAST_READ, ROUND_BYTES // max(1, self._last)))
 
-    def take_part(self, sender: Sender, loop: asyncio.AbstractEventLoop) -> int:
-        """Count a connection that has sent something; the most to read of it next."""
-        if not self._now:
-            loop.call_soon(self._end, loop)
-            self._began = time.thread_time()
-        self._now.append(sender)
-        return self.read_bytes
+    @contextmanager
+    def part(self, sender: Sender, loop: asyncio.AbstractEventLoop) -> Iterator[int]:
+        """Count a connection that has sent something, and what reading that costs.
+
+        Yields:
+            The most to read of it next.
+        """
+        began = time.thread_time()
+        try:
+            yield self.read_bytes
+        finally:
+            if not self._now:
+                loop.call_soon(self._end, loop)
+            self._now.append((sender, time.thread_time() - began))
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Leave time for others: what costs this much comes from senders of laborious bytes."""
-        senders, self._now, self._last = self._now, [], len(self._now)
-        spent = time.thread_time() - self._began
+        """Leave time for others after a long round; who sent what is quickly read goes on."""
+        parts, self._now, self._last = self._now, [], len(self._now)
+        spent = sum(cost for _, cost in parts)
         if spent > LONG_S:
-            for one in senders:
+            usual = spent / len(parts)
+            laborious = [sender for sender, cost in parts if cost > usual / 2]
+            for one in laborious:
                 one.rest(True)
-            loop.call_later(REST * spent, self._wake, senders)
+            loop.call_later(REST * spent, self._wake, laborious)
 
     def _wake(self, senders: list[Sender]) -> None:
         for one in senders:
