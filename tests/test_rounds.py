@@ -61,7 +61,7 @@ def test_who_takes_long_to_read_rests_twice_as_long(clock):
 def test_who_sends_what_is_quickly_read_goes_on_beside_laborious_senders(clock):
     rounds, told = Rounds(), {"quick": [], "laborious": []}
     for name, seconds in (("laborious", 0.02), ("quick", 0.001), ("laborious", 0.03)):
-        with rounds.part(SimpleNamespace(rest=told[name].append), clock):  # type: ignore[arg-type]
+        with rounds.part(SimpleNamespace(rest=told[name].append), clock):
             clock.now += seconds
     clock.soon.pop()()
     assert told == {"quick": [], "laborious": [True, True]}
