@@ -144,10 +144,19 @@ def _webp(head: bytes) -> Header:
     return Header("WEBP", width, height)
 
 
+def gif_size(head: bytes, picture: bytes) -> tuple[int, int]:
+    """Width and height in px of what a decoder makes room for: the screen and the picture on it.
+
+    Args:
+        head: the first 10 bytes of the file, or more; picture: 9 of its descriptor, or more.
+    """
+    left, top, wide, high = (_little(picture[place : place + 2]) for place in (1, 3, 5, 7))
+    return max(_little(head[6:8]), left + wide), max(_little(head[8:10]), top + high)
+
+
 def _gif(data: bytes, start: int) -> Header:
-    """The screen, or the first picture where that is larger: its decoder makes room for both."""
-    head = data[start : start + 13]
-    width, height, at = _little(head[6:8]), _little(head[8:10]), start + 13
+    """What the first picture and the screen take."""
+    head, at = data[start : start + 13], start + 13
     at += 3 << ((head[10] & 7) + 1) if len(head) == 13 and head[10] & 0x80 else 0
     inside = False  # an extension, which is a row of sub-blocks: a length, so many bytes
     for _ in range(STEPS):
@@ -159,8 +168,7 @@ def _gif(data: bytes, start: int) -> Header:
             at += 2
             inside = True
         elif block[:1] == b"\x2c":
-            left, top, wide, high = (_little(block[place : place + 2]) for place in (1, 3, 5, 7))
-            return Header("GIF", max(width, left + wide), max(height, top + high))
+            return Header("GIF", *gif_size(head, block))
         else:
             break
     return Header("GIF", 0, 0)

@@ -12,6 +12,7 @@ JPEG has a file of its own, jpeg_stream.py.
 import zlib
 from dataclasses import dataclass, field
 
+from models.decoding.decode_cost import gif_size
 from models.decoding.limits import Limits, check_limit
 from models.errors import ImageUnreadable
 
@@ -145,14 +146,6 @@ def _webp_size(first: bytes) -> tuple[int, int] | None:
     return _little_endian(first, 14, 2) & 0x3FFF, _little_endian(first, 16, 2) & 0x3FFF
 
 
-def _reach(data: bytes, at: int) -> tuple[int, int] | None:
-    """Width and height of the screen with the picture at `at`: Pillow makes room for both."""
-    left, top, wide, high = (_little_endian(data, at + place, 2) for place in (1, 3, 5, 7))
-    width = max(_little_endian(data, 6, 2), left + wide)
-    height = max(_little_endian(data, 8, 2), top + high)
-    return (width, height) if width and height else None
-
-
 def gif_stream(data: bytes, limits: Limits) -> Stream:
     """The first picture, with what is said of its transparency (GIF89a, section 15 on)."""
 
@@ -168,7 +161,8 @@ def gif_stream(data: bytes, limits: Limits) -> Stream:
             start, kind = at, data[at]
             if kind == 0x2C:  # an image: its descriptor, its colours, its code size
                 frames += 1
-                stream.size = stream.size or _reach(data, at)
+                size = gif_size(data[:13], data[at : at + 9])
+                stream.size = stream.size or (size if all(size) else None)
                 at += 11 + colours(data[at + 9])
             elif kind == 0x21:  # an extension
                 at += 2

@@ -4,6 +4,7 @@ The page has no script: it works under a policy that allows none, and without th
 package that brings Swagger UI would add 2 MB for what a template does.
 """
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -19,11 +20,16 @@ POLICY = (
 
 
 def _document() -> dict[str, Any]:
-    """The document of this application, made when it is first asked for."""
-    known: dict[str, Any] | None = current_app.extensions.get("openapi")
-    if known is None:
-        known = current_app.extensions["openapi"] = describe(current_app)
+    """The document of this application."""
+    known: dict[str, Any] = _kept("openapi", lambda: describe(current_app))
     return known
+
+
+def _kept(name: str, make: Callable[[], Any]) -> Any:
+    """What this application made when it was first asked for it."""
+    if name not in current_app.extensions:
+        current_app.extensions[name] = make()
+    return current_app.extensions[name]
 
 
 @bp.get("/openapi.json")
@@ -35,14 +41,14 @@ def document() -> dict[str, Any]:
 @bp.get("/docs", strict_slashes=True)  # its links are relative: `/docs/` would break them
 def docs() -> Response:
     """This description as a page."""
-    page: str | None = current_app.extensions.get("docs")
-    if page is None:
-        known = _document()
-        page = render_template("docs.html", document=known, tags=_by_tag(known))
-        current_app.extensions["docs"] = page
-    response = Response(page, mimetype="text/html")
+    response = Response(_kept("docs", _page), mimetype="text/html")
     response.headers["Content-Security-Policy"] = POLICY
     return response
+
+
+def _page() -> str:
+    known = _document()
+    return render_template("docs.html", document=known, tags=_by_tag(known))
 
 
 def _by_tag(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

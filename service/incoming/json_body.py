@@ -61,6 +61,7 @@ def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
     Raises:
         BadRequestBody: no JSON, or more in it than may be. Busy: no memory is free.
     """
+    counts: dict[bytes, int] = {}
     for sign, most, words in (
         (b",", most_numbers, "values"),
         (b"[", most_numbers // 2, "lists"),
@@ -68,21 +69,23 @@ def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
         (b":", KEYS, "keys"),
         (b'"', MARKS, "quotation marks"),
     ):
-        if (count := text.count(sign)) > most:
+        counts[sign] = count = text.count(sign)
+        if count > most:
             raise BadRequestBody(
                 f"the JSON has {count:,} {words}; the limit is {most:,}: send fewer photos, or "
                 "send them encoded or as binary data"
             )
-    lists, values = text.count(b"["), text.count(b",")
+    lists, values = counts[b"["], counts[b","]
     if lists > FEW_LISTS + values // 2:  # a pixel has three
         raise BadRequestBody(
             f"the JSON has {lists:,} lists with {values:,} commas; expected pixels of three values"
         )
     memory: DecodeMemory = current_app.extensions["decode_memory"]
     with memory.room(memory_of(text)):
-        yield (
-            _parse(text) if len(text) < LARGE_BYTES else _parser.submit(_parse_large, text).result()
-        )
+        if len(text) < LARGE_BYTES:
+            yield _parse(text)
+        else:
+            yield _parser.submit(_parse_large, text).result()
 
 
 _parser = ThreadPoolExecutor(1, "json")

@@ -45,7 +45,7 @@ def photos_in(request: Request, most: int) -> list[bytes]:
     """
     data = body_of(request, RAW)
     if request.mimetype == "multipart/form-data":
-        photos = _from_fields(request)
+        photos = _from_fields(request, data)
     else:
         if not data:
             raise BadUpload(f"no photo was posted: {SEND}")
@@ -75,7 +75,7 @@ def photo_in(request: Request) -> bytes:
     return photos_in(request, most=1)[0]
 
 
-def _from_fields(request: Request) -> list[bytes]:
+def _from_fields(request: Request, data: bytes) -> list[bytes]:
     """The files of the field `image`, or of the only field with files."""
     boundary = request.mimetype_params.get("boundary", "")
     if not 1 <= len(boundary) <= BOUNDARY:
@@ -83,7 +83,7 @@ def _from_fields(request: Request) -> list[bytes]:
             f"multipart with a boundary of {len(boundary):,} characters; expected 1 to {BOUNDARY}: "
             "let your client set the Content-Type, which names it"
         )
-    _check_parts(request.get_data(), boundary)
+    _check_parts(data, boundary)
     fields = [name for name in request.files if request.files.getlist(name)]
     if FIELD in fields:
         fields = [FIELD]
@@ -94,6 +94,11 @@ def _from_fields(request: Request) -> list[bytes]:
     if not fields:
         raise BadUpload(_why_no_file(request))
     return [_bytes_of(file.stream) for file in request.files.getlist(fields[0])]
+
+
+def blank_line(data: bytes, start: int) -> re.Match[bytes] | None:
+    """Find the end of the headers of a part that begins at `start`; None: it is too far away."""
+    return _BLANK_LINE.search(data, start, start + PART_HEAD_BYTES)
 
 
 def _check_parts(data: bytes, boundary: str) -> None:
@@ -110,7 +115,7 @@ def _check_parts(data: bytes, boundary: str) -> None:
         if number > most:
             raise RequestEntityTooLarge  # as Werkzeug does
         start = found.end() - 1
-        blank = _BLANK_LINE.search(data, start, start + PART_HEAD_BYTES)
+        blank = blank_line(data, start)
         if blank is None or data.count(b";", start, blank.start()) > PARAMETERS:
             raise BadUpload(
                 f"part {number} of the form has headers of over {PART_HEAD_BYTES:,} bytes or over "

@@ -41,7 +41,7 @@ HEAVY_THREADS = 2  # for batches, large photos and drawings, so that they delay 
 HEAVY_NICENESS = 12  # they get a fifth of a core that single photos want, too
 ANSWER_HEAD_BYTES = 1_000  # about
 # Between two of a kind, while photos are in work: each takes half a millisecond of the event loop.
-AHEAD_S, REFUSED_S, LIVE_S, BUSY_S = 0.01, 0.005, 0.002, 0.0005
+AHEAD_S, REFUSED_S, LIVE_S, SHED_S = 0.01, 0.005, 0.002, 0.0005
 KIND_CHARACTERS = 300  # of a Content-Type: it is taken apart in the event loop
 LIVE = "/v2/health/live"
 IN_THREAD = ("wait", "decode", "network")  # stages that end before the answer is written
@@ -60,15 +60,15 @@ class Front:
         self._settings: Settings = app.extensions["settings"]
         threads, waiting = self._settings.request_threads, self._settings.waiting_photos
         self._health = Lane("health", 1, 2_000)
-        self._pages = Lane("pages", 1, 200, gives_way=lambda: self.busy > 0)
+        self._pages = Lane("pages", 1, 200, gives_way=self._is_busy)
         self._photos = Lane("photos", threads, waiting)
-        self._heavy = Lane("heavy", HEAVY_THREADS, waiting, HEAVY_NICENESS, self._photos_wait)
+        self._heavy = Lane("heavy", HEAVY_THREADS, waiting, HEAVY_NICENESS, self._has_photos)
         self.lanes = (self._health, self._pages, self._photos, self._heavy)
         self.watch = Watch(app.extensions["metrics"], app.url_map, self._settings.access_log)
-        self._ahead, self._refused, self._live, self._busy = (
-            Turns(seconds, lambda: self.busy > 0)
-            for seconds in (AHEAD_S, REFUSED_S, LIVE_S, BUSY_S)
-        )
+        self._turns_ahead = Turns(AHEAD_S, self._is_busy)
+        self._turns_refused = Turns(REFUSED_S, self._is_busy)
+        self._turns_live = Turns(LIVE_S, self._is_busy)
+        self._turns_shed = Turns(SHED_S, self._is_busy)
         start_parser()
         self._shed = 0
         self._shed_logged = 0.0
@@ -82,7 +82,7 @@ class Front:
         """Answer one request."""
         connection: Connection = scope[CONNECTION]
         if connection.came_ahead:
-            await self._ahead.take()
+            await self._turns_ahead.take()
         environ = make_environ(scope)
         environ[REQUEST_ID] = new_request_id(environ)
         began, status = time.perf_counter(), CLIENT_LEFT
@@ -97,7 +97,8 @@ class Front:
                         self.watch.answered(environ, status, began)
                     return
                 connection.drop_body()
-                await (self._busy if isinstance(error, Busy) else self._refused).take()
+                shed = isinstance(error, Busy)
+                await (self._turns_shed if shed else self._turns_refused).take()
                 answer = self._refuse(error, environ)
             if answer is None:  # it has left as a stream
                 status = 200
@@ -133,7 +134,7 @@ class Front:
         environ[ADMITTED] = True
         environ[STOPPING] = connection.worker.stopping
         if environ["PATH_INFO"] == LIVE:
-            await self._live.take()
+            await self._turns_live.take()
             return run_wsgi(self._app.wsgi_app, environ)  # at once, whatever the threads do
         if (length := len(environ.get("CONTENT_TYPE", ""))) > KIND_CHARACTERS:
             raise BadRequestBody(
@@ -166,7 +167,10 @@ class Front:
             return answer
         return await self._work(lane, environ)
 
-    def _photos_wait(self) -> bool:
+    def _is_busy(self) -> bool:
+        return self.busy > 0
+
+    def _has_photos(self) -> bool:
         return self._photos.taken > 0
 
     def _lane(self, environ: dict[str, Any]) -> Lane:

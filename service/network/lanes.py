@@ -20,20 +20,20 @@ LEAST_REST_S, MOST_REST_S = 0.005, 0.2  # Python runs one thread at a time, of w
 class Turns:
     """Lets one request begin after another: what costs its sender nothing takes no core."""
 
-    def __init__(self, seconds: float, while_: Callable[[], bool]):
-        """Make way for all others.
+    def __init__(self, seconds: float, needed: Callable[[], bool]):
+        """Begin with nobody waiting.
 
         Args:
             seconds: between two of them.
-            while_: whether that is needed.
+            needed: whether that much must lie between them.
         """
-        self._seconds, self._while = seconds, while_
+        self._seconds, self._needed = seconds, needed
         self._turn = asyncio.Lock()
 
     async def take(self) -> None:
         """Wait for a turn, first come first served."""
         async with self._turn:
-            await asyncio.sleep(self._seconds if self._while() else 0)
+            await asyncio.sleep(self._seconds if self._needed() else 0)
 
 
 class Lane:

@@ -15,13 +15,12 @@ from models.images import Limits
 from service.errors import speaks_protocol
 from service.incoming.decode_memory import SMALL_BYTES
 from service.incoming.json_body import HEADER_LENGTH, memory_of, split_binary
+from service.incoming.uploads import blank_line
 
 USUAL_PX = 512  # a network's square, to estimate what a JPEG takes
-PART_HEAD_BYTES = 8_192  # of a form, in which the blank line behind a part's headers is looked for
 SEARCHED_BYTES = 2_000_000  # of a form or of JSON; a longer one is heavy in any case
 FEW_TEXTS = 2_000  # quotation marks in the JSON of one photo: each is looked at
 HEAD_CHARACTERS = 400_000  # of base64: what stands before the size of a photo fits
-_BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 _SHAPE = re.compile(rb'"shape"\s*:\s*\[\s*1\s*[\],]')  # of one photo
 _BASE64 = re.compile(rb'"([A-Za-z0-9+/]{40})')  # the shortest photo has 46 characters
 
@@ -41,7 +40,7 @@ def is_heavy(environ: dict[str, Any], body: bytes, limits: Limits) -> bool:
             return True
         delimiter = b"--" + options.get("boundary", "").encode("ascii", "replace")
         opened = max(0, body.find(delimiter))
-        blank = _BLANK_LINE.search(body, opened, opened + PART_HEAD_BYTES)
+        blank = blank_line(body, opened)
         if body.count(delimiter) > 2 or blank is None:  # one opens a part, one closes the form
             return True
         start = blank.end()  # after the headers of the part
