@@ -54,6 +54,7 @@ __all__ = [  # the manifest's own names can be had from here too
 log = logging.getLogger(__name__)
 
 MOST_MANIFEST = 64_000_000  # bytes; 1,000 classes with a full confusion matrix are 13 MB
+MOST_LISTS, MOST_VALUES = 200_000, 5_000_000  # in it: a matrix of 2,000 x 2,000 has 4 million
 SIGNATURE_BYTES = 64
 
 
@@ -110,6 +111,7 @@ class Bundle:
         return read_file(self.path, name, most)
 
     def _parse(self) -> Manifest:
+        self._check_count()
         try:
             fields = json.loads(self.content, parse_float=_finite, parse_constant=_finite)
             if not isinstance(fields, dict):
@@ -134,6 +136,15 @@ class Bundle:
         if schema == OLD_SCHEMA:
             _warn_of_age(self.path)
         return manifest
+
+    def _check_count(self) -> None:
+        """Refuse values that take far more memory than their text. Raises BundleError."""
+        lists = self.content.count(b"[") + self.content.count(b"{")
+        values = self.content.count(b",") + self.content.count(b":")
+        if lists > MOST_LISTS or values > MOST_VALUES:
+            most = f"expected at most {MOST_LISTS:,} and {MOST_VALUES:,}"
+            reason = f"{MANIFEST} holds {lists:,} lists and {values:,} values; {most}"
+            raise BundleError(self.path, reason)
 
     def _proves_itself(self, fields: dict[str, Any]) -> bool:
         """Whether the manifest, its own hash taken for zeros, has that hash."""

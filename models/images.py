@@ -170,10 +170,10 @@ def _decode(
     try:
         stream = _stream(data, limits)
         with _Held(room) as held:
-            try:
+            if stream.endless and stream.exact:
+                picture = _load_without_end(stream, limits, target, held)
+            else:
                 picture = _load(stream.data, stream, limits, target, levels is not None, held)
-            except OSError as error:
-                picture = _load_without_end(stream, limits, target, error, held)
             return pixels.finish(picture, stream.metadata, target, levels)
     except LayerscopeError:
         raise
@@ -258,24 +258,21 @@ def _bytes_to_load(picture: Picture, stream: Stream) -> int:
     deep = kind == "PNG" and picture.deep
     width, height = picture.image.size
     kept = int(BYTES_A_COEFFICIENT * stream.coefficients)  # until the last scan
-    endless = kind in ("JPEG", "MPO") and not stream.data.endswith(b"\xff\xd9")
     each = bytes_to_decode("PNG16" if deep else kind, width, height)
     if stream.coded_pixels > width * height:  # it is scaled down when it has been decoded
         each = max(each, bytes_to_decode(kind, stream.coded_pixels, 1))
-    return each * (ENDLESS if endless else 1) + kept
+    return each * (ENDLESS if stream.endless else 1) + kept
 
 
 def _load_without_end(
-    stream: Stream, limits: Limits, target: Framing | int, error: OSError, held: _Held
+    stream: Stream, limits: Limits, target: Framing | int, held: _Held
 ) -> Picture:
-    """A JPEG that lacks nothing but its end. Raises `error` if it lacks more."""
-    if not (stream.data.startswith(b"\xff\xd8") and stream.exact and "truncated" in str(error)):
-        raise error
+    """A JPEG that lacks nothing but its end. Raises ImageUnreadable if it lacks more."""
     one, other = (
         _load(data, stream, limits, target, False, held) for data in two_endings(stream.data)
     )
     if not np.array_equal(np.asarray(one.image), np.asarray(other.image)):
-        raise error
+        raise ImageUnreadable("the image is damaged: image file is truncated: it has no end")
     return one
 
 
@@ -286,7 +283,8 @@ def _check_header(image: Image.Image, stream: Stream, limits: Limits) -> None:
     jpeg = image.format in ("JPEG", "MPO")
     check_pixels(image.width, image.height, limits, jpeg)
     if jpeg and stream.scans > 1:
-        each = image.width * image.height
+        times = 2 if stream.endless else 1  # as often it is decoded
+        each = image.width * image.height * times
         check_limit(stream.scans * each, limits.scan_pixels, f"pixels in its {stream.scans} scans")
     check_limit(stream.coefficients, limits.coefficients, "coefficients to keep (progressive)")
     if image.format != "GIF":  # Pillow would read every frame of a GIF to count them

@@ -53,6 +53,18 @@ def test_a_manifest_with_any_bit_flipped_is_refused(deep):
     Bundle(deep).verify()
 
 
+MANY = [("[]", 250_000, "250,0.. lists"), ("0", 5_500_000, "5,500,... values")]
+
+
+@pytest.mark.parametrize(("value", "times", "found"), MANY)
+def test_a_manifest_whose_values_would_fill_the_memory_is_refused(value, times, found, copied):
+    text = (copied / MANIFEST).read_text()
+    many = ",".join([value] * times)
+    (copied / MANIFEST).write_text(text.replace("{", f'{{"more": [{many}],', 1))
+    with pytest.raises(BundleError, match=f"{found}.*expected at most 200,000 and 5,000,000"):
+        Bundle(copied)
+
+
 def test_the_one_bit_that_would_make_a_manifest_an_older_one_is_noticed(copied):
     text = (copied / MANIFEST).read_text()
     (copied / MANIFEST).write_text(text.replace('"schema_version": 3', '"schema_version": 2'))

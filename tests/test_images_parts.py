@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import ImageTooLarge, ImageUnreadable
+from models.errors import ImageTooLarge, ImageUnreadable, ImageUnsupported
 from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image
 from tests.test_images_alpha_depth import raw_png
 
@@ -100,7 +100,7 @@ def test_tiles_that_hang_over_a_small_picture_are_read():
 
 
 def test_strips_and_tiles_are_counted_from_the_size_of_one():
-    with pytest.raises(ImageTooLarge, match="300,000 strips or tiles; the limit is 200,000"):
+    with pytest.raises(ImageTooLarge, match="300,000 strips or tiles; the limit is 100,000"):
         decode_image(_few_listed(), SMALL, ALL_FORMATS)
 
 
@@ -167,6 +167,12 @@ def test_a_jpeg_of_one_scan_in_each_strip_or_tile_is_read(tiled):
     size = tile(64, 64) if tiled else ((278, LONG, [64]),)
     data = tiff(64, 64 * 1000, jpeg_of_scans(64, 0), *size, compression=JPEG)
     assert (decode_image(data, SMALL, ALL_FORMATS) == 90).all()
+
+
+def test_a_jpeg_of_arithmetic_coding_in_a_tiff_is_refused():
+    content = jpeg_of_scans(64, 0).replace(b"\xff\xc0\0", b"\xff\xc9\0", 1)
+    with pytest.raises(ImageUnsupported, match="arithmetic coding"):
+        decode_image(tiff(64, 64, content, compression=JPEG), SMALL, ALL_FORMATS)
 
 
 @pytest.mark.parametrize("codec", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits", "zstd"])

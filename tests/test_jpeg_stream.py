@@ -1,5 +1,6 @@
 """What lies beside the picture in a JPEG counts for nothing, and harms nothing."""
 
+import re
 import struct
 import time
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import ImageTooLarge, ImageUnreadable
+from models.errors import ImageTooLarge, ImageUnreadable, ImageUnsupported
 from models.images import Framing, Limits, decode_image, decode_photo
 from tests.test_images_stream import AS_IT_IS, FILM, NOISE, SMALL, exif
 
@@ -83,6 +84,23 @@ def test_a_jpeg_cut_off_between_restart_markers_is_refused(encode, paint):
     data = encode(paint(64, 96), "JPEG", restart_marker_rows=1)
     with pytest.raises(ImageUnreadable, match="truncated"):
         decode_image(data[: data.rindex(b"\xff\xd2")], SMALL)  # the third of four rows is the last
+
+
+def test_a_jpeg_of_several_scans_without_its_end_may_have_half_as_many_pixels(encode, paint):
+    data = encode(paint(64, 64), "JPEG", progressive=True)  # of 10 scans
+    limits = Limits(scan_pixels=10 * 64 * 64)
+    whole = decode_image(data, AS_IT_IS, limits)
+    with pytest.raises(ImageTooLarge, match="81,920 pixels in its 10 scans"):
+        decode_image(data[:-2], AS_IT_IS, limits)
+    assert np.array_equal(decode_image(data[:-2], AS_IT_IS, Limits(scan_pixels=81_920)), whole)
+
+
+@pytest.mark.parametrize("kind", [9, 10, 11, 13, 14, 15])
+def test_a_jpeg_of_arithmetic_coding_is_refused_with_advice(kind, jpeg):
+    frame = re.search(rb"\xff[\xc0\xc2]\0\x11", jpeg).start()
+    data = jpeg[: frame + 1] + bytes([0xC0 + kind]) + jpeg[frame + 2 :]
+    with pytest.raises(ImageUnsupported, match="arithmetic coding: save it as a usual JPEG"):
+        decode_image(data, SMALL)
 
 
 def test_a_turned_photo_with_a_film_behind_it_is_upright(encode, paint):

@@ -12,6 +12,7 @@ from service.__main__ import main
 from service.app import create_app
 from service.shelf import Shelf
 from service.versions.catalogue import Refusal
+from service.versions.trials import clean
 from tests.crafting import change_weights
 from tests.making import COLOURS, colour_bundle, picture
 
@@ -140,3 +141,8 @@ def test_the_bundle_itself_says_which_fingerprint_its_pictures_have(copied):
     client = create_app([copied]).test_client()
     image = client.get("/layers/block1_relu/channels/0").json["image"]
     assert Bundle(copied).fingerprint[:16] in image
+
+
+def test_a_reason_is_shown_in_one_line_without_places_on_a_disk():
+    said = "does not run: [ONNXRuntimeError] :\n 1 : /build/core/session.cc:12 Bad\x1b node"
+    assert clean(said) == "does not run: [ONNXRuntimeError] : 1 : Bad? node"

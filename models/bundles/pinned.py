@@ -11,12 +11,14 @@ import os
 import weakref
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from models.bundle import Bundle
 from models.bundles.nameless import new_file
 from models.bundles.names import MANIFEST
 
 NOT_SERVED = ("model.keras",)  # verified, but not copied: only training reads it
+UNREAD: dict[str, Any] = {"head": {}, "training": {}}  # of a manifest, likewise
 _LENGTH = 8  # bytes in front, which say how long the manifest is
 
 
@@ -76,7 +78,7 @@ class PinnedBundle(Bundle):
                 self._places[file] = (offset, entry.size)
                 offset += entry.size
         called = {"name": name or self.manifest.name, "version": version or self.manifest.version}
-        self.manifest = self.manifest.model_copy(update=called)
+        self.manifest = self.manifest.model_copy(update=called | UNREAD)
 
     def verify(self) -> None:
         """Check every file that was copied, where one can have changed. Raises BundleError."""

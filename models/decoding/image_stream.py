@@ -34,6 +34,7 @@ class Stream:
     lossless: bool = False  # a JPEG that can be decoded at its own scale alone
     coefficients: int = 0  # numbers that a JPEG of several scans keeps until the last one
     exact: bool = True  # no scan of a JPEG is missing
+    endless: bool = False  # a JPEG without its end
     coded_pixels: int = 0  # of the largest picture in an AVIF or HEIC, as it is decoded
 
 

@@ -8,10 +8,11 @@ import re
 
 from models.decoding.image_stream import ENOUGH, Stream, big_endian
 from models.decoding.limits import Limits, check_limit
+from models.errors import ImageUnsupported
 
-_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _FRAMES = [marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC)]
-_LOSSLESS = (0xC3, 0xC7, 0xCB, 0xCF)
+_PROGRESSIVE, _LOSSLESS = (0xC2, 0xC6), (0xC3, 0xC7)
+ARITHMETIC = (0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # not stuffed, no filler, no restart
 _NOISE = bytes(range(254, 0, -1))  # begins with ones: a decoder without data goes on with zeros
 # Bytes that change every picture whose data does not end before them, restart markers or not.
@@ -31,6 +32,7 @@ def jpeg_stream(data: bytes, limits: Limits) -> Stream:
 
     Raises:
         ImageTooLarge: too many segments, scans, or bytes that are neither.
+        ImageUnsupported: its coding is arithmetic.
     """
     stream, kept, frame = Stream(data), [data[:2]], b""
     steps, at = 0, 2
@@ -49,6 +51,7 @@ def jpeg_stream(data: bytes, limits: Limits) -> Stream:
             if marker in _FRAMES:
                 frame = data[at + 1 : end]
                 stream.lossless = marker in _LOSSLESS
+                refuse_arithmetic(marker)
             at = end
         steps += 1
     check_limit(steps, limits.parts, "segments")
@@ -61,6 +64,15 @@ def jpeg_stream(data: bytes, limits: Limits) -> Stream:
             end = _scans(data, at, frame, stream, limits)
     stream.data = b"".join([*kept, memoryview(data)[at:end]])
     return stream
+
+
+def refuse_arithmetic(marker: int) -> None:
+    """Refuse a frame of arithmetic coding: 45 kB of it keep a core busy for a minute.
+
+    Cameras and browsers know Huffman's alone. Raises ImageUnsupported.
+    """
+    if marker in ARITHMETIC:
+        raise ImageUnsupported("a JPEG of arithmetic coding: save it as a usual JPEG, or as PNG")
 
 
 def _decides(marker: int, content: bytes, stream: Stream) -> bool:
@@ -80,8 +92,10 @@ def _scans(data: bytes, at: int, frame: bytes, stream: Stream, limits: Limits) -
     A sequential frame with all its components in the first scan has no other: the decoder
     stops there, and so what follows need not be looked at.
     """
+    stream.endless = True
     components = [tuple(frame[start : start + 2]) for start in range(9, len(frame), 3)]
     if frame[0] not in _PROGRESSIVE and data[at + 4 : at + 5] == bytes([len(components)]):
+        stream.endless = data.find(_END, at) < 0
         return len(data)
     areas = [(pair[1] >> 4) * (pair[1] & 15) for pair in components if len(pair) == 2]
     width, height = stream.size or (0, 0)
@@ -98,7 +112,7 @@ def _scans(data: bytes, at: int, frame: bytes, stream: Stream, limits: Limits) -
         if marker in (0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD, 0xFE) or 0xE0 <= marker <= 0xEF:
             end += max(2, big_endian(data, end, 2))
         elif marker == 0xD9:
-            stream.exact = True
+            stream.exact, stream.endless = True, False
             return end
         elif marker != 0x01:  # of another picture, or of none
             return at

@@ -15,7 +15,7 @@ from models.errors import ImageUnreadable
 NUMBERS = 8_192  # in one tag
 ALL_NUMBERS = 65_536  # in all tags of a file: a third of a second, if they are fractions
 PLACES = PARTS  # of strips or tiles, in one table
-ALL_PLACES = 400_000
+ALL_PLACES = 2 * PLACES
 ENTRIES = 50_000  # in all directories of a file
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4,

@@ -9,10 +9,11 @@ import re
 from typing import Any, NamedTuple
 
 from models.decoding.decode_cost import BYTES_A_COEFFICIENT
+from models.decoding.jpeg_stream import refuse_arithmetic
 from models.decoding.limits import Limits, check_limit, check_pixels
 from models.errors import ImageUnreadable
 
-PARTS = 200_000  # of one picture; 25 Mpx in tiles of 16 x 16 px have 97,657
+PARTS = 100_000  # of one picture; 25 Mpx in tiles of 16 x 16 px have 97,657
 LAYERS = 6  # colours that lie in a file one after the other
 OVERHANG = 4  # times the picture: tiles no larger than it are never more
 SMALL = 16_000_000  # px that may be decoded for any picture, however small
@@ -29,7 +30,7 @@ _FRAME = re.compile(
     rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf])\x00[\x0b\x0e\x11\x14].{5}([\x01-\x04])", re.S
 )
 _SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e]([\x01-\x04])")
-_PROGRESSIVE = {b"\xc2", b"\xc6", b"\xca", b"\xce"}
+_PROGRESSIVE = {b"\xc2", b"\xc6"}
 
 
 class Parts(NamedTuple):
@@ -49,7 +50,7 @@ def check_parts(image: Any, data: bytes, limits: Limits) -> int:
         The bytes that decoding takes beside the pixels of the picture.
 
     Raises:
-        ImageTooLarge, ImageUnreadable.
+        ImageTooLarge, ImageUnreadable, ImageUnsupported.
     """
     shown = image.width * image.height
     boxes = [tile.extents for tile in image.tile]
@@ -96,9 +97,11 @@ def _scans(data: bytes) -> int:
     """How often a JPEG in the file may go over its pixels: once, unless one has several scans.
 
     Those keep the numbers of the whole part until the last of them. Which JPEG has how many is
-    not asked: a thousand parts may share their bytes.
+    not asked: a thousand parts may share their bytes. Raises ImageUnsupported.
     """
     frames, scans = _FRAME.findall(data), _SCAN.findall(data)
+    for kind, _ in frames:
+        refuse_arithmetic(kind[0])
     colours = {one for _, one in frames} | set(scans)
     if len(colours) < 2 and not _PROGRESSIVE & {kind for kind, _ in frames}:
         return 1

@@ -78,9 +78,11 @@ class Follower:
         for other in set(self._shelves) - {generation}:
             del self._shelves[other]
         held = {id(one) for shelf in self._shelves.values() for one in shelf}
-        for identity in [key for key, one in self._loaded.items() if id(one) not in held]:
+        gone = [key for key, one in self._loaded.items() if id(one) not in held]
+        for identity in gone:
             del self._loaded[identity]
-        _give_back_memory()
+        if gone:  # else there is nothing that is worth a stop
+            _give_back_memory()
 
     def _listen(self) -> None:
         try:

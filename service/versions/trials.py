@@ -117,6 +117,6 @@ class Trial:
 
 
 def clean(text: str) -> str:
-    """Words for a log and for an answer: one line, printable, at most 300 characters."""
-    line = " ".join(text.split())
+    """Words for a log and for an answer: one line, printable, no paths, at most 300 characters."""
+    line = " ".join(word for word in text.split() if not word.startswith("/"))
     return "".join(letter if letter.isprintable() else "?" for letter in line)[:300]
