@@ -4,7 +4,6 @@ Each layer has one file of plain arrays, read when it is first needed. Nothing h
 Python object out of a file.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, NotRequired
@@ -14,17 +13,21 @@ from pydantic import ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from models.bundle import Bundle
-from models.bundles.arrays import read_arrays
+from models.bundles.arrays import MOST_BYTES, read_arrays
 from models.bundles.fields import Count, Number, Share
+from models.bundles.json_text import read_json
 from models.bundles.manifest import LayerEntry
 from models.errors import BundleError
 
 INDEX = "insight/insight.json"
+LARGEST = 1e9  # number of a layer: sums and products of such fit into float32
 ROWS = {  # array of a layer -> its dimensions after the first, which is the channels
     **dict.fromkeys(("mean", "peak", "alive", "class", "selectivity", "sprite_ends"), 0),
     **dict.fromkeys(("exemplar_photo", "exemplar_value", "probe_kernel"), 1),
     **dict.fromkeys(("exemplar_box", "exemplar_at"), 2),
 }
+_WHOLE = {"class", "exemplar_photo", "exemplar_box", "exemplar_at", "sprites", "sprite_ends"}
+_KNOWN = {*ROWS, "sprites", "probe_bias", "weights"}
 
 
 class LayerSummary(TypedDict):
@@ -100,7 +103,7 @@ class Insight:
         """Read the index. Raises BundleError."""
         self._bundle = bundle
         try:
-            self.index = _INDEX.validate_python(json.loads(bundle.read(INDEX)))
+            self.index = _INDEX.validate_python(read_json(bundle.read(INDEX)))
         except (ValueError, RecursionError) as error:  # pydantic's is one
             raise BundleError(
                 bundle.path, f"{INDEX} is not as expected: {_first(error)}"
@@ -121,12 +124,17 @@ class Insight:
         Args:
             layers: of the bundle, by name. class_names: of the bundle.
         """
+        size = 0
         for name in self._layers:
             known = self._read_layer(name)
             channels = layers[name].channels if name in layers else None
             if known is None or len(known) != channels:
                 found = None if known is None else len(known)
                 reason = f"insight knows {found} channels of {name!r}; the manifest {channels}"
+                raise BundleError(self._bundle.path, reason)
+            size += sum(array.nbytes for array in known.arrays.values())
+            if size > MOST_BYTES:  # a worker may come to keep all of it
+                reason = f"insight unpacks to over {MOST_BYTES:,} bytes: look into fewer layers"
                 raise BundleError(self._bundle.path, reason)
             weights = known.arrays.get("weights")
             if weights is not None and weights.shape != (channels, len(list(class_names))):
@@ -151,6 +159,11 @@ class Insight:
 
     def _check_arrays(self, arrays: dict[str, np.ndarray]) -> None:
         """See that arrays fit together. Raises ValueError."""
+        for key in _KNOWN & set(arrays):
+            if arrays[key].dtype.kind not in ("iu" if key in _WHOLE else "f"):
+                raise ValueError(f"{key} has the type {arrays[key].dtype}")
+            if key not in _WHOLE and (np.abs(arrays[key]) > LARGEST).any():
+                raise ValueError(f"{key} has numbers beyond {LARGEST:g}")
         channels, classes = len(arrays["mean"]), len(self.class_names)
         for key, more in ROWS.items():
             if arrays[key].ndim != 1 + more or len(arrays[key]) != channels:
@@ -159,7 +172,7 @@ class Insight:
         known = min(len(self.index["exemplar_names"]), len(self.index["exemplar_labels"]))
         limits = {"class": classes, "exemplar_photo": known}
         for key, most in limits.items():
-            if arrays[key].dtype.kind not in "iu" or (arrays[key] >= most).any():
+            if (arrays[key] >= most).any():
                 raise ValueError(f"{key} names what is not among its {most}")
         if (photos < -1).any() or arrays["exemplar_value"].shape[1] < places:
             raise ValueError("exemplars do not fit")
@@ -171,7 +184,7 @@ class Insight:
         if arrays["sprites"].ndim != 1 or arrays["sprites"].dtype != np.uint8:
             raise ValueError("sprites are not bytes in a row")
         ends = arrays["sprite_ends"]
-        sizes = np.diff(ends.astype(np.int64), prepend=0) if ends.dtype.kind in "iu" else [-1]
+        sizes = np.diff(ends.astype(np.int64), prepend=0)
         if np.min(sizes, initial=0) < 0 or (channels and ends[-1] > arrays["sprites"].size):
             raise ValueError("sprite_ends do not lie in its sprites")
 

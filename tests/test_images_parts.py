@@ -99,6 +99,22 @@ def test_tiles_that_hang_over_a_small_picture_are_read():
     assert (decode_image(tiff(2000, 9, grey, *tile(1024, 1024)), SMALL, ALL_FORMATS) == 7).all()
 
 
+def test_tiles_may_decode_to_no_more_than_ten_bytes_for_each_pixel_allowed():
+    limits = Limits(pixels=1_000_000, formats=FORMATS + MORE_FORMATS)
+    deep = {"samples": 4, "bits": 16}
+    photo = zlib.compress(bytes(8 * 1000 * 1000))
+    assert decode_image(tiff(1000, 1000, photo, **deep), SMALL, limits).shape == (16, 16, 3)
+    with pytest.raises(ImageTooLarge, match=r"31,744,512 bytes in its strips or tiles; .*10,000,0"):
+        decode_image(tiff(997, 997, photo, *tile(996, 996), **deep), SMALL, limits)
+
+
+@pytest.mark.parametrize("compression", [34925, 50001, 32809])  # LZMA, WebP and older ones
+def test_a_tiff_of_a_rare_compression_is_refused_with_advice(compression):
+    data = tiff(16, 16, b"x" * 256, compression=compression)
+    with pytest.raises(ImageUnsupported, match=f"compression {compression}: .* LZW or Deflate"):
+        decode_image(data, SMALL, ALL_FORMATS)
+
+
 def test_strips_and_tiles_are_counted_from_the_size_of_one():
     with pytest.raises(ImageTooLarge, match="300,000 strips or tiles; the limit is 100,000"):
         decode_image(_few_listed(), SMALL, ALL_FORMATS)

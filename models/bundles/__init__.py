@@ -9,5 +9,5 @@
 - nameless.py   a file that nobody else can open
 - pinned.py     a copy of a bundle that nobody can change
 - signature.py  who made a bundle
-- arrays.py     plain arrays out of a file
+- arrays.py     plain arrays out of a file; json_text.py what is JSON in one
 """

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-MOST_BYTES = 1 << 30  # unpacked: a small file may hold zeros without end
+MOST_BYTES = 500_000_000  # unpacked: a small file may hold zeros without end
 _BROKEN = (OSError, EOFError, KeyError, RuntimeError, zlib.error, zipfile.BadZipFile)
 
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from models.decoding.decode_cost import BYTES_A_COEFFICIENT
 from models.decoding.jpeg_stream import refuse_arithmetic
 from models.decoding.limits import Limits, check_limit, check_pixels
-from models.errors import ImageUnreadable
+from models.errors import ImageUnreadable, ImageUnsupported
 
 PARTS = 100_000  # of one picture; 25 Mpx in tiles of 16 x 16 px have 97,657
 LAYERS = 6  # colours that lie in a file one after the other
 OVERHANG = 4  # times the picture: tiles no larger than it are never more
+BYTES_A_PIXEL = 10  # of the most pixels that a photo may have: those of 16-bit RGBA have 8
 SMALL = 16_000_000  # px that may be decoded for any picture, however small
 MOST_SCANS = 100  # of a JPEG, beyond which libtiff gives up
 BYTES_A_COLUMN = 32  # fax codes keep 16 for a row of a part; a turned picture has a row for each
@@ -23,6 +24,9 @@ BYTES_A_COLUMN = 32  # fax codes keep 16 for a row of a part; a turned picture h
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANES = 256, 257, 258, 259, 277, 278, 284
 _TILE_WIDTH, _TILE_HEIGHT, _DEPTH, _TILE_DEPTH = 322, 323, 32997, 32998
 _JPEGS = (6, 7)
+# None, fax, LZW, JPEG, Deflate, PackBits, Zstandard. A stream that is made for it keeps LZMA busy for
+# many times as long as these; the rest is rare, and nobody has measured it.
+_COMPRESSIONS = {1, 2, 3, 4, 5, *_JPEGS, 8, 32946, 32773, 50000}
 SIZES = {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANES, _TILE_WIDTH,
          _TILE_HEIGHT, _DEPTH, _TILE_DEPTH}  # fmt: skip
 # A frame and a scan of a JPEG (ITU-T T.81, B.2.2 and B.2.3), with how many colours each has.
@@ -52,6 +56,10 @@ def check_parts(image: Any, data: bytes, limits: Limits) -> int:
     Raises:
         ImageTooLarge, ImageUnreadable, ImageUnsupported.
     """
+    kind = image.tag_v2.get(_COMPRESSION, 1)
+    if kind not in _COMPRESSIONS:
+        known = "LZW or Deflate"
+        raise ImageUnsupported(f"a TIFF of the compression {str(kind)[:20]}: save it with {known}")
     shown = image.width * image.height
     boxes = [tile.extents for tile in image.tile]
     listed = sum(max(0, right - x) * max(0, bottom - y) for x, y, right, bottom in boxes)
@@ -60,8 +68,10 @@ def check_parts(image: Any, data: bytes, limits: Limits) -> int:
     check_pixels(parts.width, parts.height, limits)
     check_limit(parts.number, PARTS, "strips or tiles")
     check_limit(parts.covered, max(OVERHANG * shown, SMALL), "pixels in its strips or tiles")
+    most = BYTES_A_PIXEL * limits.pixels
+    check_limit(parts.covered * parts.bits // 8, most, "bytes in its strips or tiles")
     each = parts.width * parts.height * parts.bits // 8
-    if image.tag_v2.get(_COMPRESSION) in _JPEGS and (scans := _scans(data)) > 1:
+    if kind in _JPEGS and (scans := _scans(data)) > 1:
         unit = f"pixels in the {scans} scans of its JPEGs"
         check_limit(scans * parts.covered, limits.scan_pixels, unit)
         each += int(each * BYTES_A_COEFFICIENT)

@@ -1,0 +1,29 @@
+"""JSON of a bundle, read only if it will not take far more memory than its text."""
+
+import json
+import math
+from typing import Any
+
+MOST_LISTS, MOST_VALUES = 200_000, 5_000_000  # a matrix of 2,000 x 2,000 has 4 million values
+
+
+def read_json(content: bytes) -> Any:
+    """Read what `content` says; numbers in it are finite.
+
+    Raises:
+        ValueError: it is no JSON, or has too many values. RecursionError: it is nested too deep.
+    """
+    lists = content.count(b"[") + content.count(b"{")
+    values = content.count(b",") + content.count(b":")
+    if lists > MOST_LISTS or values > MOST_VALUES:
+        most = f"expected at most {MOST_LISTS:,} and {MOST_VALUES:,}"
+        raise ValueError(f"it holds {lists:,} lists and {values:,} values; {most}")
+    return json.loads(content, parse_float=_finite, parse_constant=_finite)
+
+
+def _finite(text: str) -> float:
+    """A number; JSON has neither NaN nor infinity, and 1e999 is one."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is not a finite number")
+    return number
