@@ -7,8 +7,10 @@ pixels could be harmless with these, and take all memory with another.
 from collections import defaultdict, deque
 from typing import Any
 
+_REDUCING = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
 # Operator -> which inputs say how large its answer is. Where none is named, all of them.
 SIZED: dict[str, tuple[int, ...]] = {
+    "AffineGrid": (1,),
     "CenterCropPad": (1,),
     "ConstantOfShape": (0,),
     "DFT": (1,),
@@ -20,17 +22,26 @@ SIZED: dict[str, tuple[int, ...]] = {
     "Reshape": (1,),
     "Resize": (1, 2, 3),
     "Slice": (1, 2, 3, 4),
+    "Squeeze": (1,),
     "Split": (1,),
-    "SplitToSequence": (1,),
     "STFT": (1, 3),
     "Tile": (1,),
     "TopK": (1,),
     "Unsqueeze": (1,),
     "Upsample": (1,),
+    **{f"Reduce{kind}": (1,) for kind in _REDUCING},
     **dict.fromkeys(("BlackmanWindow", "HammingWindow", "HannWindow"), (0,)),
     **dict.fromkeys(("MelWeightMatrix", "Range"), ()),
 }
-UNSIZED = ("Compress", "NonMaxSuppression", "NonZero", "StringSplit", "Unique")  # photos decide
+UNSIZED = (  # photos decide
+    *("Compress", "ImageDecoder", "NonMaxSuppression", "NonZero"),
+    *("StringNormalizer", "StringSplit", "Unique"),
+)
+LISTS = (  # of tensors: which one is taken could follow from pixels, and its size with it
+    *("SplitToSequence", "ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceEmpty"),
+    *("SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap"),
+    *("Optional", "OptionalGetElement", "OptionalHasElement"),
+)
 KNOWN_BEFORE = ("Shape", "Size")  # of photos of one size they always say the same
 
 
@@ -45,6 +56,8 @@ def check_sizes(graph: Any) -> None:
     """
     from_pixels = _names_from_pixels(graph)
     for node in graph.node:
+        if node.op_type in LISTS:
+            raise ValueError(f"operator {node.op_type!r} works on lists; expected tensors alone")
         if node.op_type in UNSIZED and from_pixels.intersection(node.input):
             raise ValueError(f"how much operator {node.op_type!r} answers depends on the photo")
         if node.op_type in SIZED:

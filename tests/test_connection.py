@@ -286,3 +286,11 @@ def test_an_answer_without_a_body_has_left_when_the_system_has_its_head(connect,
     assert not left.done()
     one.resume_writing()
     worker.loop.run_until_complete(left)
+
+
+def test_small_pieces_are_counted_for_each_request_alone(connect):
+    one = connect(HEAD)
+    one.data_received(b"Content-Length: 1\r\n\r\n")
+    assert one.drips == 2
+    one.data_received(b"x")
+    assert one.drips == 0

@@ -91,6 +91,11 @@ GRAPHS = {
     ),
     "a size of operator 'Tile' is computed": lambda: sized("Tile", "size"),
     "a size of operator 'Resize' is computed": lambda: sized("Resize", "", "", "size"),
+    "a size of operator 'ReduceSum' is computed": lambda: sized("ReduceSum", "size"),
+    "a size of operator 'Squeeze' is computed": lambda: sized("Squeeze", "size"),
+    "operator 'SequenceAt' works on lists": lambda: with_node(
+        helper.make_node("SequenceAt", ["features", "image"], ["x"])
+    ),
     "a size of operator 'Slice' is computed": lambda: sized("Slice", "zero", "size"),
     "a setting of operator 'Elu' is not finite": lambda: with_node(
         helper.make_node("Elu", ["features"], ["x"], alpha=float("inf"))

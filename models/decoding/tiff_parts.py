@@ -24,8 +24,8 @@ BYTES_A_COLUMN = 32  # fax codes keep 16 for a row of a part; a turned picture h
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANES = 256, 257, 258, 259, 277, 278, 284
 _TILE_WIDTH, _TILE_HEIGHT, _DEPTH, _TILE_DEPTH = 322, 323, 32997, 32998
 _JPEGS = (6, 7)
-# None, fax, LZW, JPEG, Deflate, PackBits, Zstandard. A stream that is made for it keeps LZMA busy for
-# many times as long as these; the rest is rare, and nobody has measured it.
+# None, fax, LZW, JPEG, Deflate, PackBits, Zstandard. A stream that is made for it keeps LZMA busy
+# for many times as long as these; the rest is rare, and nobody has measured it.
 _COMPRESSIONS = {1, 2, 3, 4, 5, *_JPEGS, 8, 32946, 32773, 50000}
 SIZES = {_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANES, _TILE_WIDTH,
          _TILE_HEIGHT, _DEPTH, _TILE_DEPTH}  # fmt: skip

@@ -8,25 +8,32 @@ need not wait for a core: those of heavy requests do.
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import current_app
 from pydantic_core import from_json
 
 from service.errors import BadRequestBody
 from service.incoming.decode_memory import DecodeMemory
+from service.incoming.rest import Rest
+
+T = TypeVar("T")
 
 KEYS = 10_000  # of all objects
 MARKS = 4 * KEYS  # quotation marks: two a text, which takes 90 bytes beside its characters
 FEW_LISTS = 1_000  # that may be nearly empty: shapes, and what nests others
 LARGE_BYTES = 100_000  # a text from here on is parsed so
+DIGITS = 1_000  # of a number in a row: to read ten times as many takes a hundred times as long
+JSON_REST_S = 1.0  # at most
 OBJECTS = 500  # in a body: one for each photo and tensor, and a few more
 # Of memory, measured with pydantic-core 2.50 and CPython 3.11: a float in a list 32 + 8,
 # a list of three 96, an object 250, a key in it 150 to 200; lists grow ahead.
 NUMBER_BYTES, LIST_BYTES, OBJECT_BYTES, KEY_BYTES = 48, 120, 400, 200
+
+_AS_DIGITS = bytes(48 if 48 <= byte < 58 else 0 for byte in range(256))  # each digit as 0
 
 HEADER_LENGTH = "HTTP_INFERENCE_HEADER_CONTENT_LENGTH"  # in the WSGI environment
 
@@ -61,6 +68,40 @@ def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
     Raises:
         BadRequestBody: no JSON, or more in it than may be. Busy: no memory is free.
     """
+    large = len(text) >= LARGE_BYTES
+    _in_turn(_check, text, most_numbers) if large else _check(text, most_numbers)
+    memory: DecodeMemory = current_app.extensions["decode_memory"]
+    with memory.room(memory_of(text)):
+        yield _in_turn(_parse_large, text) if large else _parse(text)
+
+
+_parser = ThreadPoolExecutor(1, "json")
+_rest = Rest()
+
+
+def start_parser(gives_way: Callable[[], bool]) -> None:
+    """Start the thread that parses; it is as nice as the one that calls this.
+
+    Args:
+        gives_way: whether it rests after each text, so that others get on.
+    """
+    global _rest
+    _rest = Rest(gives_way, JSON_REST_S)
+    _parser.submit(int).result()
+
+
+def _in_turn(work: Callable[..., T], *arguments: Any) -> T:
+    """Do something with a large text, one after the other."""
+
+    def rested() -> T:
+        with _rest:
+            return work(*arguments)
+
+    return _parser.submit(rested).result()
+
+
+def _check(text: bytes, most_numbers: int) -> None:
+    """Raise BadRequestBody if there is more in it than may be."""
     counts: dict[bytes, int] = {}
     for sign, most, words in (
         (b",", most_numbers, "values"),
@@ -80,20 +121,8 @@ def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
         raise BadRequestBody(
             f"the JSON has {lists:,} lists with {values:,} commas; expected pixels of three values"
         )
-    memory: DecodeMemory = current_app.extensions["decode_memory"]
-    with memory.room(memory_of(text)):
-        if len(text) < LARGE_BYTES:
-            yield _parse(text)
-        else:
-            yield _parser.submit(_parse_large, text).result()
-
-
-_parser = ThreadPoolExecutor(1, "json")
-
-
-def start_parser() -> None:
-    """Start the thread that parses; it is as nice as the one that calls this."""
-    _parser.submit(int).result()
+    if b"0" * DIGITS in text.translate(_AS_DIGITS):
+        raise BadRequestBody(f"the JSON has a number of over {DIGITS:,} digits")
 
 
 def _parse_large(text: bytes) -> Any:

@@ -23,6 +23,8 @@ FIELD = "image"
 BOUNDARY = 70  # characters (RFC 2046, section 5.1.1); Werkzeug looks for a long one slowly
 PART_HEAD_BYTES = 8_192  # of the headers of a part, each of which Werkzeug takes apart slowly
 PARAMETERS = 20  # in them
+# Behind a boundary: some spaces and the end of the line; more of them are no client's.
+_PADDING = rb"[^\S\r\n]{0,99}+(?:[\r\n]|([^\S\r\n]))"
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 SEND = "send it as the multipart field `image` or as the raw body"
 RAW = "post the bytes of the photo themselves, as `curl --data-binary @photo.jpg` does"
@@ -108,12 +110,12 @@ def _check_parts(data: bytes, boundary: str) -> None:
         BadUpload: they are longer than any client's. RequestEntityTooLarge: too many parts.
     """
     most = current_app.config["MAX_FORM_PARTS"]
-    delimiter = re.compile(
-        b"--" + re.escape(boundary.encode("latin-1", "replace")) + rb"[^\S\r\n]*[\r\n]"
-    )
+    delimiter = re.compile(b"--" + re.escape(boundary.encode("latin-1", "replace")) + _PADDING)
     for number, found in enumerate(delimiter.finditer(data), start=1):
         if number > most:
             raise RequestEntityTooLarge  # as Werkzeug does
+        if found[1]:
+            raise BadUpload("a boundary is followed by 100 spaces; expected the end of its line")
         start = found.end() - 1
         blank = blank_line(data, start)
         if blank is None or data.count(b";", start, blank.start()) > PARAMETERS:

@@ -141,6 +141,7 @@ class Connection(Readable):
         """Feed the parser; the first byte after an answer starts a new clock."""
         with self.worker.rounds.part(self, self.worker.loop) as most:
             self.transport.max_size = most
+            self.note_piece(len(data))
             if self.phase is Phase.LINGERING:
                 return
             if self._callback_parser.fresh:
@@ -230,6 +231,7 @@ class Connection(Readable):
     def _on_message_complete(self) -> None:
         self._check_framing()
         super()._on_message_complete()
+        self.drips = 0
         if not self._closed:  # else it was cut for its last bytes
             self.enter(Phase.ANSWERING)
 

@@ -68,8 +68,9 @@ class Front:
         self._turns_ahead = Turns(AHEAD_S, self._is_busy)
         self._turns_refused = Turns(REFUSED_S, self._is_busy)
         self._turns_live = Turns(LIVE_S, self._is_busy)
+        self._turns_live_again = Turns(LIVE_S, self._is_busy)  # of who asks on and on
         self._turns_shed = Turns(SHED_S, self._is_busy)
-        start_parser()
+        start_parser(self._has_photos)
         self._shed = 0
         self._shed_logged = 0.0
 
@@ -134,7 +135,8 @@ class Front:
         environ[ADMITTED] = True
         environ[STOPPING] = connection.worker.stopping
         if environ["PATH_INFO"] == LIVE:
-            await self._turns_live.take()
+            again = connection.req_count > 1
+            await (self._turns_live_again if again else self._turns_live).take()
             return run_wsgi(self._app.wsgi_app, environ)  # at once, whatever the threads do
         if (length := len(environ.get("CONTENT_TYPE", ""))) > KIND_CHARACTERS:
             raise BadRequestBody(
@@ -171,7 +173,7 @@ class Front:
         return self.busy > 0
 
     def _has_photos(self) -> bool:
-        return self._photos.taken > 0
+        return self._photos.in_use
 
     def _lane(self, environ: dict[str, Any]) -> Lane:
         if environ["PATH_INFO"].startswith(HEALTH):

@@ -10,11 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from service.errors import Busy
+from service.incoming.rest import Rest
 
 T = TypeVar("T")
+LATELY_S = 0.5  # since the last work: clients who wait for an answer are about to ask again
 NICENESS = 5  # of threads that work, more than that of the event loop
-REST = 2.0  # times as long as it has worked, a thread rests that gives way
-LEAST_REST_S, MOST_REST_S = 0.005, 0.2  # Python runs one thread at a time, of whatever niceness
 
 
 class Turns:
@@ -28,12 +28,13 @@ class Turns:
             needed: whether that much must lie between them.
         """
         self._seconds, self._needed = seconds, needed
-        self._turn = asyncio.Lock()
+        self._last = 0.0  # when the last turn is that was given away
 
     async def take(self) -> None:
-        """Wait for a turn, first come first served."""
-        async with self._turn:
-            await asyncio.sleep(self._seconds if self._needed() else 0)
+        """Wait for a turn, first come first served; after a long round of the loop, all due."""
+        now = time.monotonic()
+        self._last = max(self._last, now) + (self._seconds if self._needed() else 0)
+        await asyncio.sleep(self._last - now)
 
 
 class Lane:
@@ -57,12 +58,12 @@ class Lane:
         """
         self.name = name
         self.threads = threads
-        self._gives_way = gives_way
-        self._rested = threading.local()  # `at` which time a thread has
+        self._rest = Rest(gives_way)
         self._pool = ThreadPoolExecutor(threads, name, _step_back, (niceness,))
         self._turns = asyncio.Semaphore(threads)
         self._places = threads + waiting
         self.taken = 0
+        self._left = -LATELY_S  # when work ended last
 
     def check(self) -> None:
         """Raise Busy if no place is free."""
@@ -71,6 +72,11 @@ class Lane:
                 f"{self.taken} requests are in work or waiting, which is the limit; "
                 "try again in a second"
             )
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there is work, or was until a moment ago."""
+        return self.taken > 0 or time.monotonic() - self._left < LATELY_S
 
     @property
     def waiting(self) -> int:
@@ -108,20 +114,17 @@ class Lane:
     ) -> None:
         """Work in a thread, and wake the loop once: for the result, or the error, and the place."""
         future: Future[T] = Future()
-        if self._gives_way():
-            time.sleep(max(0, getattr(self._rested, "at", 0) - time.monotonic()))
-        began = time.thread_time()
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-        rest_s = min(MOST_REST_S, max(LEAST_REST_S, REST * (time.thread_time() - began)))
-        self._rested.at = time.monotonic() + rest_s
+        with self._rest:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
         if not loop.is_closed():  # one that has ended no longer counts places
             loop.call_soon_threadsafe(leave, future.result)
 
     def _leave(self, done: asyncio.Future[T], end: Callable[[], T]) -> None:
         self.taken -= 1
+        self._left = time.monotonic()
         self._turns.release()
         if done.done():  # nobody waits any more
             return

@@ -6,6 +6,10 @@ from gunicorn.asgi.protocol import ASGIProtocol
 
 from service.network.phase import Phase
 
+FEW_BYTES = 4_096  # a piece of a request; after
+DRIPS = 16  # so small ones a connection is read
+DRIP_S = 0.1  # apart, so that several arrive at once
+
 
 class Readable(ASGIProtocol):
     """gunicorn's own HTTP/1.1 protocol, whose reading rests and goes on as ours must."""
@@ -13,7 +17,15 @@ class Readable(ASGIProtocol):
     def __init__(self, worker: Any):
         super().__init__(worker)
         self.phase = Phase.ARRIVING
+        self.drips = 0  # small pieces of the request that arrives
         self._resting = False
+
+    def note_piece(self, size: int) -> None:
+        """Read what comes in small pieces less often: each costs as much as a large one."""
+        self.drips += size < FEW_BYTES
+        if self.drips > DRIPS:
+            self.rest(True)
+            self.worker.loop.call_later(DRIP_S, self.rest, False)
 
     def rest(self, resting: bool) -> None:
         """Read nothing for a while, or go on."""
