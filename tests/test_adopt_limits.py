@@ -52,12 +52,12 @@ def test_an_activation_inside_an_activation_without_end_is_refused(depth, good, 
     refused(path)
 
 
-def test_lists_of_a_million_are_read_in_one_pass(good, tmp_path):
+def test_lists_of_hundreds_of_thousands_are_read_in_one_pass(good, tmp_path):
     def outputs(config):
         last = config["config"]["layers"][-1]["config"]["name"]
-        config["config"]["output_layers"] = [[last, 0, 0]] * 1_000_000
+        config["config"]["output_layers"] = [[last, 0, 0]] * 200_000
 
-    refused(edit_archive(good, tmp_path / "m.keras", outputs), "1000000 outputs")
+    refused(edit_archive(good, tmp_path / "m.keras", outputs), "200000 outputs")
 
 
 def test_a_layer_that_is_called_without_end_is_refused(good, tmp_path):

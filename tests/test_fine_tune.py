@@ -21,7 +21,6 @@ from training.fit import fit
 from training.photos.find import find_photos
 from training.settings.config import FitConfig
 from training.settings.console import Stages
-from training.settings.hyperparameters import FEW_STEPS
 
 OPTIONS: dict[str, Any] = {"backbone": "tiny", "fine_tune": "yes", "cut": "block1_relu",
            "insight": False, "learning_rate": 0.0003, "epochs": 4,
@@ -200,18 +199,19 @@ def test_minutes_choose_views_and_epochs_and_leave_no_plan_behind(run, tmp_path)
     assert not list(config.cache.glob("run-*"))
 
 
-@pytest.mark.parametrize("steps", [FEW_STEPS, FEW_STEPS - 1])
+@pytest.mark.parametrize("steps", [30, 29])
 def test_where_training_makes_many_steps_the_head_begins_at_zero_and_the_last_epoch_is_kept(
-    run, tmp_path, steps
+    run, tmp_path, steps, monkeypatch
 ):
+    monkeypatch.setattr("training.fine_tuning.fine_tune.FEW_STEPS", 30)
     folder, config, _ = run
     # one step an epoch, so small that nothing moves: what training began with is what is kept
     settings = OPTIONS | {"epochs": steps, "batch": 4096, "learning_rate": 1e-7}
     config = FitConfig(cache=config.cache, **settings)
     tuned = fit(folder / "photos", tmp_path / "out", config, Stages(quiet=True)).training
     starts_even = tuned["fine_tuning"]["start_loss"] == pytest.approx(np.log(3), abs=1e-6)
-    assert starts_even == (steps == FEW_STEPS)
-    if steps == FEW_STEPS:
+    assert starts_even == (steps == 30)
+    if steps == 30:
         assert tuned["fine_tuning"]["best"] == steps - 1
 
 

@@ -69,22 +69,19 @@ class _Run:
         self.order = Order(reference, software(), os.getcwd(), "", shards.mark)
 
     def results(self, cut: Iterator[list[Any]]) -> Iterator[Any]:
-        """Yield all results in order; leave no file of them when the last one is taken."""
+        """Yield all results in order; leave no file of them when the last one is taken.
+
+        What is in flight at an error or Ctrl-C ends with the connection. Ray 2.60 aborts the whole
+        process, now and then, where a task is cancelled that has just ended.
+        """
         flying: deque[_Flying] = deque()
         done: list[str] = []
-        try:
-            for items in cut:
-                flying.append(self._send(items))
-                if len(flying) >= AHEAD * self._cores():
-                    yield from self._take(flying[0], done)
-                    flying.popleft()
-            while flying:
-                yield from self._take(flying[0], done)
-                flying.popleft()
-        finally:  # also after Ctrl-C
-            for shard in flying:
-                if shard.reference is not None:
-                    self.ray.cancel(shard.reference)
+        for items in cut:
+            flying.append(self._send(items))
+            if len(flying) >= AHEAD * self._cores():
+                yield from self._take(flying.popleft(), done)
+        while flying:
+            yield from self._take(flying.popleft(), done)
         for name in done:
             self.shards.forget(name)
 
