@@ -122,6 +122,7 @@ def test_a_request_that_does_not_fit_is_refused_in_words(client, fields, words):
         (b'{"a": [' + b"1," * 2_000_001 + b"1]}", "2,000,001 values"),
         (b'{"a": ' + b"[" * 1_000_001, "lists"),
         (b'{"a": [' + b"[0,0],[],[]," * 1_000 + b"0]}", "3,001 lists with 4,000 commas"),
+        (b'{"a": ' + b"7" * 1_000 + b"}", "a number of 1,000 digits or more"),
     ],
 )
 def test_what_is_no_json_or_too_much_of_it_is_refused(client, body, words):

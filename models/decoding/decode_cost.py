@@ -16,7 +16,9 @@ BYTES_A_ROW = 32  # Pillow keeps a pointer to each row, of each picture that it 
 MOST_GROUPS, BYTES_A_GROUP = 65_536, 20_000  # of Huffman codes, in a lossless WebP
 NEAR = 1_000_000  # bytes, in which a guess looks for lossless parts: it must be quick
 STEPS = 1_000  # through a file, to find its size: beyond it the size counts as unknown
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; those three mean others
+# Markers of a JPEG's frame, SOF0 to SOF15 (ITU-T T.81, table B.1); those three mean others.
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+PROGRESSIVE = {0xC2, 0xC6}  # of those that are read: from SOF9 on the coding is arithmetic
 
 
 class Header(NamedTuple):
@@ -120,9 +122,8 @@ def _jpeg(data: bytes, at: int) -> Header:
         marker = data[at + 1]
         if marker == 0xDA:
             return found if data[at + 4] == colours else found._replace(kind="PROGRESSIVE")
-        if marker in _FRAMES:
-            progressive = marker in (0xC2, 0xC6, 0xCA, 0xCE)
-            kind = "PROGRESSIVE" if progressive else "JPEG"
+        if marker in FRAMES:
+            kind = "PROGRESSIVE" if marker in PROGRESSIVE else "JPEG"
             found = Header(kind, _big(data[at + 7 : at + 9]), _big(data[at + 5 : at + 7]))
             colours = data[at + 9] if at + 9 < len(data) else -1
         if marker in (0x00, 0x01, 0xFF) or 0xD0 <= marker <= 0xD9:  # they have no length

@@ -6,13 +6,12 @@ in a preview, in EXIF or behind the end only look like scans.
 
 import re
 
+from models.decoding.decode_cost import FRAMES, PROGRESSIVE
 from models.decoding.image_stream import ENOUGH, Stream, big_endian
 from models.decoding.limits import Limits, check_limit
 from models.errors import ImageUnsupported
 
-_FRAMES = [marker for marker in range(0xC0, 0xD0) if marker not in (0xC4, 0xC8, 0xCC)]
-_PROGRESSIVE, _LOSSLESS = (0xC2, 0xC6), (0xC3, 0xC7)
-ARITHMETIC = (0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+_LOSSLESS = (0xC3, 0xC7)
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # not stuffed, no filler, no restart
 _NOISE = bytes(range(254, 0, -1))  # begins with ones: a decoder without data goes on with zeros
 # Bytes that change every picture whose data does not end before them, restart markers or not.
@@ -48,7 +47,7 @@ def jpeg_stream(data: bytes, limits: Limits) -> Stream:
             end = at + 2 + max(2, big_endian(data, at + 2, 2))
             if _decides(marker, data[at + 4 : end], stream):
                 kept.append(data[at:end])
-            if marker in _FRAMES:
+            if marker in FRAMES:
                 frame = data[at + 1 : end]
                 stream.lossless = marker in _LOSSLESS
                 refuse_arithmetic(marker)
@@ -69,9 +68,9 @@ def jpeg_stream(data: bytes, limits: Limits) -> Stream:
 def refuse_arithmetic(marker: int) -> None:
     """Refuse a frame of arithmetic coding: 45 kB of it keep a core busy for a minute.
 
-    Cameras and browsers know Huffman's alone. Raises ImageUnsupported.
+    Cameras and browsers know Huffman's alone. `marker` is one of FRAMES. Raises ImageUnsupported.
     """
-    if marker in ARITHMETIC:
+    if marker > 0xC8:
         raise ImageUnsupported("a JPEG of arithmetic coding: save it as a usual JPEG, or as PNG")
 
 
@@ -94,7 +93,7 @@ def _scans(data: bytes, at: int, frame: bytes, stream: Stream, limits: Limits) -
     """
     stream.endless = True
     components = [tuple(frame[start : start + 2]) for start in range(9, len(frame), 3)]
-    if frame[0] not in _PROGRESSIVE and data[at + 4 : at + 5] == bytes([len(components)]):
+    if frame[0] not in PROGRESSIVE and data[at + 4 : at + 5] == bytes([len(components)]):
         stream.endless = data.find(_END, at) < 0
         return len(data)
     areas = [(pair[1] >> 4) * (pair[1] & 15) for pair in components if len(pair) == 2]

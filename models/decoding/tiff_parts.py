@@ -8,7 +8,7 @@ counted here as libtiff does it, from the tags that give their size.
 import re
 from typing import Any, NamedTuple
 
-from models.decoding.decode_cost import BYTES_A_COEFFICIENT
+from models.decoding.decode_cost import BYTES_A_COEFFICIENT, PROGRESSIVE
 from models.decoding.jpeg_stream import refuse_arithmetic
 from models.decoding.limits import Limits, check_limit, check_pixels
 from models.errors import ImageUnreadable, ImageUnsupported
@@ -16,7 +16,7 @@ from models.errors import ImageUnreadable, ImageUnsupported
 PARTS = 100_000  # of one picture; 25 Mpx in tiles of 16 x 16 px have 97,657
 LAYERS = 6  # colours that lie in a file one after the other
 OVERHANG = 4  # times the picture: tiles no larger than it are never more
-BYTES_A_PIXEL = 10  # of the most pixels that a photo may have: those of 16-bit RGBA have 8
+DECODED_BYTES = 10  # for each of the most pixels that a photo may have: those of 16-bit RGBA have 8
 SMALL = 16_000_000  # px that may be decoded for any picture, however small
 MOST_SCANS = 100  # of a JPEG, beyond which libtiff gives up
 BYTES_A_COLUMN = 32  # fax codes keep 16 for a row of a part; a turned picture has a row for each
@@ -34,7 +34,6 @@ _FRAME = re.compile(
     rb"\xff([\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf])\x00[\x0b\x0e\x11\x14].{5}([\x01-\x04])", re.S
 )
 _SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e]([\x01-\x04])")
-_PROGRESSIVE = {b"\xc2", b"\xc6"}
 
 
 class Parts(NamedTuple):
@@ -58,8 +57,8 @@ def check_parts(image: Any, data: bytes, limits: Limits) -> int:
     """
     kind = image.tag_v2.get(_COMPRESSION, 1)
     if kind not in _COMPRESSIONS:
-        known = "LZW or Deflate"
-        raise ImageUnsupported(f"a TIFF of the compression {str(kind)[:20]}: save it with {known}")
+        number = str(kind)[:20]
+        raise ImageUnsupported(f"a TIFF of the compression {number}: save it with LZW or Deflate")
     shown = image.width * image.height
     boxes = [tile.extents for tile in image.tile]
     listed = sum(max(0, right - x) * max(0, bottom - y) for x, y, right, bottom in boxes)
@@ -68,7 +67,7 @@ def check_parts(image: Any, data: bytes, limits: Limits) -> int:
     check_pixels(parts.width, parts.height, limits)
     check_limit(parts.number, PARTS, "strips or tiles")
     check_limit(parts.covered, max(OVERHANG * shown, SMALL), "pixels in its strips or tiles")
-    most = BYTES_A_PIXEL * limits.pixels
+    most = DECODED_BYTES * limits.pixels
     check_limit(parts.covered * parts.bits // 8, most, "bytes in its strips or tiles")
     each = parts.width * parts.height * parts.bits // 8
     if kind in _JPEGS and (scans := _scans(data)) > 1:
@@ -110,9 +109,10 @@ def _scans(data: bytes) -> int:
     not asked: a thousand parts may share their bytes. Raises ImageUnsupported.
     """
     frames, scans = _FRAME.findall(data), _SCAN.findall(data)
-    for kind, _ in frames:
-        refuse_arithmetic(kind[0])
+    kinds = {marker[0] for marker, _ in frames}
+    for kind in kinds:
+        refuse_arithmetic(kind)
     colours = {one for _, one in frames} | set(scans)
-    if len(colours) < 2 and not _PROGRESSIVE & {kind for kind, _ in frames}:
+    if len(colours) < 2 and not PROGRESSIVE & kinds:
         return 1
     return min(MOST_SCANS, len(scans))

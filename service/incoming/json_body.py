@@ -8,7 +8,7 @@ need not wait for a core: those of heavy requests do.
 """
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -52,8 +52,13 @@ def split_binary(declared: str | None, size: int) -> int | None:
 
 def memory_of(text: bytes) -> int:
     """Estimate the bytes that a JSON text takes when parsed, rather too many than too few."""
-    lists, objects = text.count(b"["), text.count(b"{")
-    values = text.count(b",") * NUMBER_BYTES + text.count(b":") * KEY_BYTES
+    return _memory(text, {sign: text.count(sign) for sign in (b",", b":", b"[", b"{")})
+
+
+def _memory(text: bytes, counts: Mapping[bytes, int]) -> int:
+    """Likewise, of a text whose signs have been counted."""
+    values = counts[b","] * NUMBER_BYTES + counts[b":"] * KEY_BYTES
+    lists, objects = counts[b"["], counts[b"{"]
     plain = text.isascii() and b"\\u" not in text  # else each character may take four bytes
     return (2 if plain else 6) * len(text) + values + lists * LIST_BYTES + objects * OBJECT_BYTES
 
@@ -69,9 +74,9 @@ def parsed(text: bytes, most_numbers: int) -> Iterator[Any]:
         BadRequestBody: no JSON, or more in it than may be. Busy: no memory is free.
     """
     large = len(text) >= LARGE_BYTES
-    _in_turn(_check, text, most_numbers) if large else _check(text, most_numbers)
+    size = _in_turn(_check, text, most_numbers) if large else _check(text, most_numbers)
     memory: DecodeMemory = current_app.extensions["decode_memory"]
-    with memory.room(memory_of(text)):
+    with memory.room(size):
         yield _in_turn(_parse_large, text) if large else _parse(text)
 
 
@@ -100,8 +105,8 @@ def _in_turn(work: Callable[..., T], *arguments: Any) -> T:
     return _parser.submit(rested).result()
 
 
-def _check(text: bytes, most_numbers: int) -> None:
-    """Raise BadRequestBody if there is more in it than may be."""
+def _check(text: bytes, most_numbers: int) -> int:
+    """Estimate its memory as `memory_of` does; BadRequestBody if more is in it than may be."""
     counts: dict[bytes, int] = {}
     for sign, most, words in (
         (b",", most_numbers, "values"),
@@ -122,7 +127,8 @@ def _check(text: bytes, most_numbers: int) -> None:
             f"the JSON has {lists:,} lists with {values:,} commas; expected pixels of three values"
         )
     if b"0" * DIGITS in text.translate(_AS_DIGITS):
-        raise BadRequestBody(f"the JSON has a number of over {DIGITS:,} digits")
+        raise BadRequestBody(f"the JSON has a number of {DIGITS:,} digits or more")
+    return _memory(text, counts)
 
 
 def _parse_large(text: bytes) -> Any:
