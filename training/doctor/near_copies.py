@@ -117,8 +117,8 @@ def _stream(
 
     def read(step: int) -> Iterator[tuple[int, np.ndarray]]:
         for place, block in blocks_of(chosen):
-            centred = _unit(block[-place.start % step :: step] - centre)
-            yield place.start, centred if projection is None else _unit(centred @ projection)
+            centred = block[-place.start % step :: step] - centre
+            yield place.start, _unit(centred if projection is None else centred @ projection)
 
     near = np.concatenate(
         [*neighbours(read, len(chosen), CANDIDATE - MARGIN, exact_up_to), np.zeros((0, 2), int)]

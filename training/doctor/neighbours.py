@@ -42,10 +42,10 @@ def neighbours(
         yield from exact_neighbours(np.concatenate([block for _, block in read(1)]), least)
         return
     require_index(count, exact_up_to)
-    index = _build(read, count)
+    index, cells = _build(read, count)
     nearest = min(NEAREST, count - 1)
-    for start, block in read(1):
-        cosines, found = index.search(block, nearest + 1)
+    for (start, block), known in zip(read(1), cells, strict=True):
+        cosines, found = index.search_preassigned(block, nearest + 1, *known)
         own = np.arange(start, start + len(block))[:, None]
         line, place = np.nonzero((cosines > least) & (found >= 0) & (found != own))
         yield np.stack([start + line, found[line, place]], axis=1)
@@ -74,8 +74,13 @@ def exact_neighbours(rows: np.ndarray, least: float) -> Iterator[np.ndarray]:
         yield np.stack([start + busy[line], nearest[line, place]], axis=1)
 
 
-def _build(read: Read, count: int) -> Any:
-    """Build an index of all rows: cells learnt on some of them, then filled block by block."""
+def _build(read: Read, count: int) -> tuple[Any, list[tuple[np.ndarray, np.ndarray]]]:
+    """Build an index of all rows: cells learnt on some of them, then filled block by block.
+
+    Returns:
+        The index, and for each block the cells to look into, (n, PROBED) int32, with the cosines
+        (n, PROBED) of their centres: finding them takes longer than looking into them.
+    """
     faiss = _faiss()
     cells = max(1, int(CELLS * math.sqrt(count)))
     step = max(1, count // (TRAINED_ON * cells))
@@ -87,10 +92,15 @@ def _build(read: Read, count: int) -> Any:
     index = faiss.IndexIVFScalarQuantizer(coarse, width, cells, kind, metric)
     index.cp.niter, index.cp.min_points_per_centroid = 8, 1  # more steps find no more pairs
     index.train(sample)
-    for _, block in read(1):
-        index.add(block)
     index.nprobe = min(PROBED, cells)
-    return index
+    probed = []
+    for _, block in read(1):
+        cosines, nearest = coarse.search(block, index.nprobe)
+        own = np.ascontiguousarray(nearest[:, 0])
+        rows = np.ascontiguousarray(block)
+        index.add_core(len(rows), faiss.swig_ptr(rows), None, faiss.swig_ptr(own))
+        probed.append((nearest.astype(np.int32), cosines))
+    return index, probed
 
 
 def _faiss() -> Any:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from models.runtime import Graph
+from training.heads.out_of_core import class_sums
 
 DUPLICATE = 0.95  # correlation over photos above which two channels count as one
 
@@ -25,7 +26,7 @@ class ChannelFacts:
             summaries: (N, C) of SUMMARY; labels: (N,) int, 0 to classes - 1.
         """
         self._counts += np.bincount(labels, minlength=len(self._counts))
-        np.add.at(self._sums, labels, summaries["strength"].astype(np.float64))
+        self._sums += class_sums(summaries["strength"], labels, len(self._counts))
         self._means += summaries["mean"].sum(axis=0, dtype=np.float64)
         peak = summaries["peak"].astype(np.float32)
         self._alive += (peak > 0).sum(axis=0)

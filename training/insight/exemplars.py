@@ -23,6 +23,7 @@ from training.features.summaries import SUMMARY
 from training.places.reading import read_photo
 
 COUNT = 9  # a channel
+COMPETING = 4096  # photos sorted at once: of those after them, few are ahead of the ones kept
 TILE = 48  # px
 COLUMNS = 3  # tiles in a row of a sprite
 _BYTES = TILE * TILE * 3
@@ -55,18 +56,28 @@ class TopPhotos:
         self._rows = np.zeros((0, channels), SUMMARY)  # (up to 9, C), strongest first
         self._photos = np.zeros((0, channels), np.int32)
 
-    def add(self, summaries: np.ndarray, photos: np.ndarray) -> None:
+    def add(
+        self, summaries: np.ndarray, photos: np.ndarray, compete: np.ndarray | None = None
+    ) -> None:
         """Let more photos compete; of equals, those stay that came first.
 
         Args:
             summaries: (N, C) of SUMMARY.
-            photos: (N,) indices of the rows' photos, no content twice.
+            photos: (N,) indices of the rows' photos.
+            compete: (N,) bool, which rows do, no content twice; None: all.
         """
-        ahead = np.flatnonzero(self._may_enter(summaries))
-        if not len(ahead):
-            return
-        rows = np.concatenate([self._rows, summaries[ahead]])
-        named = np.broadcast_to(photos[ahead, None], (len(ahead), rows.shape[1]))
+        for start in range(0, len(summaries), COMPETING):
+            some = slice(start, start + COMPETING)
+            ahead = self._may_enter(summaries[some])
+            if compete is not None:
+                ahead &= compete[some]
+            if ahead.any():
+                self._enter(summaries[some][ahead], photos[some][ahead])
+
+    def _enter(self, summaries: np.ndarray, photos: np.ndarray) -> None:
+        """Keep the first of these and of those that were kept."""
+        rows = np.concatenate([self._rows, summaries])
+        named = np.broadcast_to(photos[:, None], summaries.shape)
         known = np.concatenate([self._photos, named.astype(np.int32)])
         peaks, strengths = (rows[name].astype(np.float32) for name in ("peak", "strength"))
         order = np.lexsort((-strengths, -peaks), axis=0)  # a ReLU6 often ends at 6: then the mean

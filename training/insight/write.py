@@ -182,7 +182,7 @@ def describe_layer(
             found = cache.summaries(record, layer.name, digests, channels)
             gathered.add(found, labels[rows])
             first, seen = distinct[rows], np.isin(rows, probed)
-            top.add(found[first], rows[first])
+            top.add(found, rows, first)
             places = np.searchsorted(probed, rows[seen])
             pooled[places, channels.start : channels.stop] = found["mean"][seen]
         facts.append(gathered.as_arrays())
