@@ -38,11 +38,15 @@ setup: $(DEV) ## create .venv with everything that demo, test, check and bench n
 demo: $(RUNTIME) out/things/manifest.json out/imagenet/manifest.json ## build two models and serve them with their page
 	$(PY) -m service out/things out/imagenet --host $(HOST) --port $(PORT)
 
-# Two calls: tests marked `alone` start several processes, or measure, and would disturb the rest.
-# Both run, whatever the first one says. Exit code 5, no test found, is a failure here too.
+# Three calls: tests marked `nodes`, all of them slow, mostly wait, so they run beside the most; those
+# marked `alone` measure, and come last. All run, whatever the others say. Exit code 5, no test found,
+# is a failure here too.
 test: $(DEV) ## run every test
-	@status=0; \
-	$(PY) -m pytest -n auto --dist worksteal -m "not alone $(FAST)" || status=$$?; \
+	@status=0; said=$$(mktemp); \
+	[ "$(SLOW)" = 0 ] || $(PY) -m pytest -m "nodes $(FAST)" >"$$said" 2>&1 & nodes=$$!; \
+	$(PY) -m pytest -n auto --dist worksteal -m "not nodes and not alone $(FAST)" || status=$$?; \
+	echo "waiting for the tests of several nodes, which ran beside these"; \
+	wait $$nodes || status=$$?; cat "$$said"; rm -f "$$said"; \
 	$(PY) -m pytest -m "alone $(FAST)" || status=$$?; \
 	exit $$status
 

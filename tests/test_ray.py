@@ -24,7 +24,7 @@ from training.scale.cluster import Cluster
 from training.scale.portable import PortableGraph
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install -r requirements-scale.txt")
-pytestmark = [pytest.mark.alone, pytest.mark.slow]
+pytestmark = [pytest.mark.nodes, pytest.mark.slow]
 
 SHARD = 4  # photos
 COUNT = 48

@@ -14,7 +14,7 @@ from tests.ray_cluster import run_command, running
 from tests.serving import ROOT
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install -r requirements-scale.txt")
-pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.nodes, pytest.mark.slow, pytest.mark.long]
 
 TINY = ["--backbone", "tiny"]
 COUNTS = {"train": 10, "validation": 10, "test": 5}  # of each of three colours

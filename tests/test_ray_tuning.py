@@ -23,7 +23,7 @@ from tests.test_workers import (
 )
 
 pytest.importorskip("ray", reason="Ray is an extra: pip install -r requirements-scale.txt")
-pytestmark = [pytest.mark.alone, pytest.mark.slow]
+pytestmark = [pytest.mark.nodes, pytest.mark.slow]
 
 SLOWLY = TUNE | {"--batch": 1}  # several hundred steps: time to interfere
 TITLE = b"ray::NodeWorker"

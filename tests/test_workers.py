@@ -123,7 +123,7 @@ def single(photos, tmp_path_factory):
     return alone(photos, folder / "out", folder / "cache")
 
 
-@pytest.mark.alone
+@pytest.mark.nodes
 @pytest.mark.slow
 def test_two_workers_make_the_network_that_one_makes_each_from_its_share(photos, single, tmp_path):
     caches = [tmp_path / "one", tmp_path / "two"]
@@ -143,7 +143,7 @@ def test_two_workers_make_the_network_that_one_makes_each_from_its_share(photos,
     assert not list(caches[1].glob("run-*"))  # and the chief alone had one
 
 
-@pytest.mark.alone
+@pytest.mark.nodes
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1], ids=["the chief", "another"])
@@ -173,7 +173,7 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_go_on_when_started_agai
     assert len(tuned["epochs"]) == 6
 
 
-@pytest.mark.alone
+@pytest.mark.nodes
 @pytest.mark.long
 @pytest.mark.slow
 def test_workers_with_different_settings_all_end_with_what_differs(photos, tmp_path):
@@ -223,7 +223,7 @@ def frozen_run(photos, config, folder):
     )  # fmt: skip
 
 
-@pytest.mark.alone
+@pytest.mark.nodes
 @pytest.mark.long
 @pytest.mark.slow
 def test_workers_that_are_sent_the_features_return_the_same_network(photos, single, tmp_path):
