@@ -45,13 +45,34 @@ def post(client, data: bytes, kind: str = "multipart/form-data; boundary=b", **h
         (part("a", b"x", "") + part("image", PHOTO, ";" + "a" * 8_200), 400, "part 2 of the form"),
         (b"--b\r\n" + b"a" * 10_000, 400, "part 1 of the form"),
         (part("image", PHOTO, "") + b"--b" + b" " * 10_000 + b"a", 400, "followed by 100 spaces"),
-        (part("image", b"x--b\r\n\r\n" * 40), 413, "11 fields"),
+        (part("image", b"\r\n--bx" * 40), 413, "11 fields"),
+        (part("image", b"\r--b\r\n\r\n" * 40), 413, "11 fields"),
+        (b"-" * 1_000_000, 400, "does not begin with its boundary"),
+        (b"--bx" + b"-" * 1_000_000, 400, "does not begin with its boundary"),
+        (b"a" * 1_025 + part("image", PHOTO), 400, "does not begin with its boundary"),
     ],
 )
 def test_parts_that_take_long_to_take_apart_are_refused_before(client, data, status, words):
     answer = post(client, data + b"--b--\r\n")
     assert answer.status_code == status
     assert words in answer.json["error"]["message"]
+
+
+def test_what_forms_may_have_around_their_parts_is_passed_over(client):
+    expected = client.post("/predict", data=PHOTO).json
+    form = part("image", PHOTO) + b"--b--"
+    for around in (form, b"\r\n" + form, b"a form\n" + form, form + b"  \r\nthe end of it --b"):
+        assert post(client, around).json == expected, around[:20]
+    eleven = b"".join(part(f"field{i}", b"x", "") for i in range(10)) + form
+    assert post(client, eleven).json == expected  # 3 photos and 8 others
+
+
+def test_a_file_of_dashes_between_boundaries_of_dashes_is_no_photo(client):
+    boundary = "-" * 70
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    body = head.encode() + b"x" + b"-" * 1_000_000 + f"\r\n--{boundary}--\r\n".encode()
+    answer = post(client, body, f"multipart/form-data; boundary={boundary}")
+    assert (answer.status_code, answer.json["error"]["code"]) == (415, "image_unsupported")
 
 
 def test_a_file_in_any_single_field_is_taken(client):

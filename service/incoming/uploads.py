@@ -23,8 +23,10 @@ FIELD = "image"
 BOUNDARY = 70  # characters (RFC 2046, section 5.1.1); Werkzeug looks for a long one slowly
 PART_HEAD_BYTES = 8_192  # of the headers of a part, each of which Werkzeug takes apart slowly
 PARAMETERS = 20  # in them
-# Behind a boundary: some spaces and the end of the line; more of them are no client's.
-_PADDING = rb"[^\S\r\n]{0,99}+(?:[\r\n]|([^\S\r\n]))"
+PREAMBLE_BYTES = 1_024  # before the first boundary; those who post forms send none
+# Behind a boundary: the sign of the last one, or some spaces and the end of the line; more of them
+# are no client's.
+_PADDING = re.compile(rb"--|[^\S\r\n]{0,99}+(?:[\r\n]|([^\S\r\n]))")
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\r\r|\n\n")  # the three that Werkzeug takes for one
 SEND = "send it as the multipart field `image` or as the raw body"
 RAW = "post the bytes of the photo themselves, as `curl --data-binary @photo.jpg` does"
@@ -106,23 +108,48 @@ def blank_line(data: bytes, start: int) -> re.Match[bytes] | None:
 def _check_parts(data: bytes, boundary: str) -> None:
     """Look at the headers of all parts, before Werkzeug takes them apart in quadratic time.
 
+    What looks like a boundary at the beginning of a line counts as a part. No pattern is searched
+    for in the whole body: one of dashes in a body of dashes would hold all threads for seconds.
+
     Raises:
-        BadUpload: they are longer than any client's. RequestEntityTooLarge: too many parts.
+        BadUpload: they are longer than any client's, or the form does not begin with its boundary.
+        RequestEntityTooLarge: too many parts.
     """
-    most = current_app.config["MAX_FORM_PARTS"]
-    delimiter = re.compile(b"--" + re.escape(boundary.encode("latin-1", "replace")) + _PADDING)
-    for number, found in enumerate(delimiter.finditer(data), start=1):
+    most = current_app.config["MAX_FORM_PARTS"] + 1  # one is the end
+    for number, end in enumerate(_boundaries(data, boundary), start=1):
         if number > most:
             raise RequestEntityTooLarge  # as Werkzeug does
-        if found[1]:
+        padding = _PADDING.match(data, end)
+        if padding is None and number == 1:
+            raise BadUpload(_NO_BOUNDARY)
+        if padding is None or padding[0] == b"--":
+            continue
+        if padding[1]:
             raise BadUpload("a boundary is followed by 100 spaces; expected the end of its line")
-        start = found.end() - 1
+        start = padding.end() - 1
         blank = blank_line(data, start)
         if blank is None or data.count(b";", start, blank.start()) > PARAMETERS:
             raise BadUpload(
                 f"part {number} of the form has headers of over {PART_HEAD_BYTES:,} bytes or over "
                 f"{PARAMETERS} parameters, or no end: expected a name, a file's name and its kind"
             )
+
+
+_NO_BOUNDARY = "the form does not begin with its boundary: let your client set the Content-Type"
+
+
+def _boundaries(data: bytes, boundary: str) -> Iterator[int]:
+    """Where the first boundary ends, and every other one that begins a line."""
+    delimiter = b"--" + boundary.encode("latin-1", "replace")
+    first = data.find(delimiter, 0, PREAMBLE_BYTES + len(delimiter))
+    if first < 0:
+        raise BadUpload(_NO_BOUNDARY)
+    yield first + len(delimiter)
+    for begin in (b"\n" + delimiter, b"\r" + delimiter):
+        place = first
+        while (place := data.find(begin, place)) >= 0:
+            place += len(begin)
+            yield place
 
 
 def _why_no_file(request: Request) -> str:
