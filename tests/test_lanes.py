@@ -107,6 +107,21 @@ def test_requests_of_a_kind_take_turns_while_photos_are_in_work():
     assert asyncio.run(scenario(False)) < 0.1
 
 
+def test_nobody_waits_for_the_turns_of_those_who_have_gone():
+    async def scenario() -> float:
+        turns = Turns(0.05, lambda: True)
+        gone = [asyncio.create_task(turns.take()) for _ in range(200)]  # ten seconds of turns
+        await asyncio.sleep(0)
+        for one in gone:
+            one.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        began = time.monotonic()
+        await turns.take()
+        return time.monotonic() - began
+
+    assert 0.05 <= asyncio.run(scenario()) < 5
+
+
 def test_turns_that_are_due_after_a_long_round_of_the_loop_come_at_once():
     async def scenario() -> float:
         turns = Turns(0.01, lambda: True)

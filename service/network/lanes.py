@@ -31,10 +31,18 @@ class Turns:
         self._last = 0.0  # when the last turn is that was given away
 
     async def take(self) -> None:
-        """Wait for a turn, first come first served; after a long round of the loop, all due."""
+        """Wait for a turn, first come first served; after a long round of the loop, all due.
+
+        Who is cancelled while waiting has taken none: later ones do not wait for it.
+        """
         now = time.monotonic()
-        self._last = max(self._last, now) + (self._seconds if self._needed() else 0)
-        await asyncio.sleep(self._last - now)
+        own = self._seconds if self._needed() else 0
+        self._last = max(self._last, now) + own
+        try:
+            await asyncio.sleep(self._last - now)
+        except asyncio.CancelledError:
+            self._last -= own
+            raise
 
 
 class Lane:
