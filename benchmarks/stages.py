@@ -26,7 +26,7 @@ from service.app import create_app
 from service.network.connection import CONNECTION
 from service.network.environ import Scope, make_environ, put_body, run_wsgi
 from service.network.front import Front
-from service.network.phase import Phase
+from service.network.readable import Phase
 
 PHOTOS = 32
 Layer = Callable[[Sequence[bytes]], None]

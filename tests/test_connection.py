@@ -8,7 +8,7 @@ import pytest
 from gunicorn.config import Config
 
 from service.network.connection import Connection
-from service.network.phase import Phase
+from service.network.readable import Phase
 from service.network.rounds import Rounds
 from service.network.worker import NetworkWorker
 from service.settings import Settings

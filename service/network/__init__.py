@@ -4,10 +4,10 @@ One thread per worker runs an event loop that accepts, reads and writes without 
 Only a request that has arrived whole is given to a thread, so slow or silent clients cost a
 socket and nothing else.
 
-- worker.py       the gunicorn worker: accepts, cuts what is overdue, stops in order
+- worker.py       the gunicorn worker: cuts what is overdue, stops in order
+- acceptor.py     takes new connections, evenly, and not too many of them
 - connection.py   one client: which phase it is in, how many bytes it holds
-- phase.py        which phases there are
-- readable.py     when it is read
+- readable.py     which phases there are, and when it is read
 - rounds.py       how much of each connection is read before others have a turn
 - parser.py       gunicorn's HTTP parser, with what it does for each byte made fast
 - front.py        reads a request whole, admits or refuses it, has it answered, sends the answer

@@ -14,8 +14,7 @@ from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
 from service.errors import answer_bytes
 from service.headers import new_request_id
 from service.network.parser import AHEAD, EMPTY_LINES, Parser, size_of, take_target
-from service.network.phase import Phase
-from service.network.readable import Readable
+from service.network.readable import Phase, Readable
 
 log = logging.getLogger(__name__)
 

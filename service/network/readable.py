@@ -1,14 +1,32 @@
-"""When a connection is read: not while what came waits, nor while others have their turn."""
+"""What a connection is doing, and when it is read.
 
+A connection is ARRIVING from the moment it is accepted, or from the first byte of a further
+request, until its request is whole; then ANSWERING, then SENDING until the last byte has left,
+then IDLE. A connection whose last answer has left is LINGERING: what the client still sends,
+the rest of a request or further ones, is dropped for a moment, because closing at once would
+reset the connection and take the answer from it.
+
+It is not read while what came waits, nor while others have their turn.
+"""
+
+from enum import Enum, auto
 from typing import Any
 
 from gunicorn.asgi.protocol import ASGIProtocol
 
-from service.network.phase import Phase
-
 FEW_BYTES = 4_096  # a piece of a request; after
 DRIPS = 16  # so small ones a connection is read
 DRIP_S = 0.1  # apart, so that several arrive at once
+
+
+class Phase(Enum):
+    """What a connection is doing."""
+
+    ARRIVING = auto()
+    ANSWERING = auto()
+    SENDING = auto()
+    IDLE = auto()
+    LINGERING = auto()
 
 
 class Readable(ASGIProtocol):

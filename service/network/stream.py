@@ -13,7 +13,7 @@ from service.errors import Busy, error_body
 from service.network.connection import Connection
 from service.network.environ import Answer, run_wsgi, start_message
 from service.network.lanes import Lane
-from service.network.phase import Phase
+from service.network.readable import Phase
 from service.watching.record import record_in
 
 

@@ -1,4 +1,4 @@
-"""The gunicorn worker: accepts, cuts what is overdue, and stops in order.
+"""The gunicorn worker: cuts what is overdue, and stops in order.
 
 gunicorn's own threads read and write in a blocking way, so whoever sends half a request keeps
 one. Its ASGI worker reads and writes in an event loop, but limits neither the time that a
@@ -9,8 +9,6 @@ a connection is accepted.
 import asyncio
 import contextlib
 import ctypes
-import errno
-import math
 import os
 import resource
 import signal
@@ -21,8 +19,9 @@ from typing import Any
 from gunicorn.workers.gasgi import ASGIWorker
 
 from service.memory import give_back_memory, resident_bytes
+from service.network.acceptor import Acceptor
 from service.network.connection import LINGER_S, Connection
-from service.network.phase import Phase
+from service.network.readable import Phase
 from service.network.rounds import Rounds
 from service.settings import Settings
 
@@ -33,11 +32,6 @@ FLOOD_BYTES = 32_000_000  # held at once: afterwards the system gets its memory 
 CALM_BYTES = 2_000_000  # held: the flood is over
 CALM_TICKS = 8  # in a row
 TICK_S = 0.25  # between two looks at what is overdue
-STEP_BACK_S = 0.005  # for a worker that has less to do to take the next connection
-LOAD = ("layerscope_load",)  # a metric; each worker sees those of the others
-ACCEPT_PAUSE_S = 0.05  # when no descriptor is left
-FEW_ROUNDS = 16  # of one connection each, in which the queue did not get empty: then it is a flood
-NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)  # what accept says of it
 SPARE_DESCRIPTORS = 30  # for files, the event loop, what the worker was born with, and a swap
 MODELS = 1_000  # that are reckoned with: each keeps a descriptor, and more may come later
 HALF_S = 2.0  # that a stop waits for a request to arrive whole
@@ -71,11 +65,9 @@ class NetworkWorker(ASGIWorker):
         self.connections: set[Connection] = set()
         self.rounds = Rounds()
         self.held = 0  # bytes that requests which arrive and answers which leave keep in memory
-        self._accepting: set[asyncio.Task[Any]] = set()
+        self.acceptor = Acceptor(self)
         self._descriptors = 0  # that this process may have
         self._told_to_stop = asyncio.Event()
-        self._lately = 0.0  # connections taken, of which each tick forgets half
-        self._rounds = 0  # in which connections were taken, since none was left to take
 
     def init_process(self) -> None:
         """Take fewer connections if there are fewer descriptors than are wanted."""
@@ -95,6 +87,11 @@ class NetworkWorker(ASGIWorker):
         """How many connections may be open, beside the models that are served now."""
         free = self._descriptors - SPARE_DESCRIPTORS - self.app.follower.held
         return max(8, min(self.settings.connections, free))
+
+    @property
+    def quick(self) -> bool:
+        """Whether it stops at once."""
+        return bool(self._quick_shutdown)
 
     @property
     def stopping(self) -> bool:
@@ -139,7 +136,7 @@ class NetworkWorker(ASGIWorker):
     async def _serve(self) -> None:
         for listener in self.sockets:
             listener.setblocking(False)
-            self.loop.add_reader(listener.fileno(), self._accept_soon, listener)
+            self.acceptor.listen(listener)
         while not self.stopping and self.ppid == os.getppid():
             self.notify()
             self._cut_overdue()
@@ -161,91 +158,15 @@ class NetworkWorker(ASGIWorker):
         """Set this worker's gauges."""
         metrics, row = self.asgi.watch.metrics, str(self.asgi.watch.metrics.values.row)
         metrics.set("layerscope_connections", len(self.connections))
-        self._lately /= 2
-        self._tell_load()
+        self.acceptor.lately /= 2
+        self.acceptor.tell_load()
         metrics.set("layerscope_held_bytes", self.held, row)
         metrics.set("layerscope_memory_bytes", resident_bytes(), row)
         for lane in self.asgi.lanes:
             metrics.set("layerscope_requests_waiting", lane.waiting, lane.name)
             metrics.set("layerscope_requests_running", lane.taken - lane.waiting, lane.name)
 
-    def _tell_load(self) -> float:
-        """Tell the other workers how much this one has to do: idle connections are nothing."""
-        load = self._lately + self.asgi.busy
-        self.asgi.watch.metrics.set(*LOAD, load)
-        return load
-
-    def _accept_soon(self, listener: Any) -> None:
-        """Take what waits; first leave it for a moment to workers that have less to do."""
-        others = self.asgi.watch.metrics.values.of_others(LOAD)
-        if self._rounds > FEW_ROUNDS or self._tell_load() <= min(others, default=math.inf):
-            self._accept_some(listener)
-            return
-        self.loop.remove_reader(listener.fileno())
-        self.loop.call_later(STEP_BACK_S, self._accept_late, listener)
-
-    def _accept_late(self, listener: Any) -> None:
-        self._listen_again(listener)
-        if not self.stopping:
-            self._accept_some(listener)
-
-    def _accept_some(self, listener: Any) -> None:
-        """Take one connection, so that workers share them; more at a time in a flood."""
-        self._rounds += 1
-        at_once = 1 + len(self.connections) // 50
-        for _ in range(1 + self._rounds // FEW_ROUNDS * at_once):
-            try:
-                self._accept(listener)
-            except BlockingIOError:
-                self._rounds = 0
-                break
-            except OSError as error:
-                if error.errno in NO_ROOM:
-                    self._evict()
-                    self.loop.remove_reader(listener.fileno())
-                    self.loop.call_later(ACCEPT_PAUSE_S, self._listen_again, listener)
-                    break
-
-    def _accept(self, listener: Any) -> None:
-        """Take one connection. Raises OSError: none waits, it has left, or there is no room."""
-        client, _ = listener.accept()
-        client.setblocking(False)
-        if len(self.connections) >= self.most:
-            self._evict()
-        task = self.loop.create_task(self._connect(client))
-        self._accepting.add(task)
-        task.add_done_callback(self._accepting.discard)
-        self._lately += 1
-        self._tell_load()
-
-    async def _accept_all(self, listener: Any) -> None:
-        """Take all that wait: closing the listener would reset them, and what they have sent."""
-        ends = time.monotonic() + self.cfg.graceful_timeout / 2
-        while time.monotonic() < ends and not self._quick_shutdown:
-            full = len(self.connections) + len(self._accepting) >= self.most
-            try:
-                if not full:
-                    self._accept(listener)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                full = error.errno in NO_ROOM
-            if full:
-                self._evict(Phase.LINGERING)  # they have their answers; the others get theirs
-                self.notify()
-                await asyncio.sleep(ACCEPT_PAUSE_S)
-
-    async def _connect(self, client: Any) -> None:
-        try:
-            await self.loop.connect_accepted_socket(lambda: Connection(self), client)
-        except OSError:  # it left at once
-            client.close()
-
-    def _listen_again(self, listener: Any) -> None:
-        if not self.stopping:
-            self.loop.add_reader(listener.fileno(), self._accept_soon, listener)
-
-    def _evict(self, *able: Phase) -> None:
+    def evict(self, *able: Phase) -> None:
         """Cut the connections that have waited longest for their clients: one in twenty."""
         able = able or (Phase.LINGERING, Phase.IDLE, Phase.ARRIVING, Phase.SENDING)
         waiting = [one for one in self.connections if one.phase in able]
@@ -271,10 +192,10 @@ class NetworkWorker(ASGIWorker):
         self._told_to_stop.set()  # also where the parent is gone
         for listener in self.sockets:
             self.loop.remove_reader(listener.fileno())
-            await self._accept_all(listener)
+            await self.acceptor.take_all(listener)
             listener.close()
         began = time.monotonic()
-        while (self.connections or self._accepting) and not self._quick_shutdown:
+        while (self.connections or self.acceptor.opening) and not self.quick:
             now = time.monotonic()
             if now - began > self.cfg.graceful_timeout - 1:
                 break
