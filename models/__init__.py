@@ -9,7 +9,7 @@ bytes -> pixels -> network -> answer, and the folder a trained network is kept i
                    bundles/ has its parts: manifest, signature, a copy that nobody can change
 - examine.py       all that a request can ask of a bundle, asked once before it may serve;
                    trial.py does it in a process of its own
-- runtime.py       one ONNX graph, ready to run;  onnx_weights.py and onnx_sizes.py look at it
+- runtime.py       one ONNX graph, ready to run;  onnx_weights.py and onnx_operators.py look at it
                    first, probe_graph.py asks it three pictures
 - device.py        the processor or a GPU, if that answers alike
 - classifier.py    a bundle that answers: probabilities, feature maps

@@ -24,8 +24,8 @@ from models.images import Limits, Room, decode_image
 from models.insight import INDEX, Insight
 from models.onnx_weights import check_graph
 from models.precision import int8_of
-from models.probe_graph import UnusableGraph, probe_graph
-from models.runtime import Graph
+from models.probe_graph import probe_graph
+from models.runtime import Graph, UnusableGraph
 from models.terms import CPU, GRAPHS, PROCESSOR, Device, Precision
 
 
@@ -184,12 +184,12 @@ class Classifier:
         return MappedReading(reading, dict(zip(layers, pictures, strict=True)))
 
     def _run(self, name: str, photos: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """What a graph answers. Raises BundleError: something that is no number."""
-        answers = self._graph(name).run(photos, outputs)
-        if not all(np.isfinite(answer).all() for answer in answers):
-            reason = f"{name} answers this photo with numbers that are not finite"
-            raise BundleError(self.bundle.path, reason)
-        return answers
+        """What a graph answers. Raises BundleError: nothing, or something that is no number."""
+        graph = self._graph(name)
+        try:
+            return graph.answer(photos, outputs)
+        except UnusableGraph as error:
+            raise BundleError(self.bundle.path, f"{name} {error}") from error
 
     def layer(self, name: str) -> LayerEntry:
         """Return the layer called `name`. Raises UnknownLayer, with the nearest names."""

@@ -12,6 +12,7 @@ from models.device import choose_device
 from models.errors import BundleError
 from models.inside import look_inside
 from models.precision import has_int8
+from models.saliency import BATCH
 from models.terms import Device
 
 NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
@@ -40,6 +41,7 @@ def examine(bundle: Bundle, precision: str = "fp32", device: str = "cpu") -> Cla
     if classifier.layers:
         _check_maps(classifier, photo)
         look_inside(classifier, photo)
+    _check_together(classifier, photo)
     return classifier
 
 
@@ -80,6 +82,25 @@ def _check_maps(classifier: Classifier, photo: np.ndarray) -> None:
             if found.shape != expected:
                 reason = f"layer {name!r} has maps of {found.shape}; its manifest says {expected}"
                 raise BundleError(classifier.bundle.path, reason)
+
+
+def _check_together(classifier: Classifier, photo: np.ndarray) -> None:
+    """See that a photo is answered alike alone and among others: saliency asks about several."""
+    photos = np.stack([np.roll(photo, rows, axis=0) for rows in range(BATCH)])
+    cut = classifier.cut if classifier.layers else None
+    asked = [("the network", classifier.predictor, photos)]
+    if cut:
+        maps = [classifier.look(one, [cut.layer]).maps[cut.layer] for one in (photo, photos[-1])]
+        several = np.stack([maps[0], *[maps[1]] * (BATCH - 1)]).transpose(0, 3, 1, 2)
+        asked.append((f"the network above {cut.layer}", cut.upper, several))
+    for name, graph, inputs in asked:
+        try:
+            together = graph.run(inputs, ["logits"])[0]
+            alone = [graph.run(one, ["logits"])[0] for one in (inputs[:1], inputs[-1:])]
+            np.testing.assert_allclose(together[[0, -1]], np.concatenate(alone), 1e-3, 1e-3)
+        except Exception as error:  # the runtime's own exceptions have no common base
+            reason = f"{name} does not answer {BATCH} photos at once as each alone: {error}"
+            raise BundleError(classifier.bundle.path, " ".join(reason.split())) from error
 
 
 def _batches(layers: Sequence[LayerEntry]) -> Iterator[list[str]]:

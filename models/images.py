@@ -235,6 +235,9 @@ def _load(
         _check_header(image, stream, limits)
         picture = Picture(image, image.width, image.height, image.format or "")
         picture.deep = deep_pixels.is_deep(image)
+        if twice := deep and picture.deep and image.mode in ("RGB", "RGBA"):
+            each = image.width * image.height
+            check_limit(2 * each, limits.pixels, "pixels in 16-bit colours, decoded twice")
         if image.format in ("JPEG", "MPO"):
             (left, top, right, bottom), size = place(target, image.width, image.height)
             shrink = min((right - left) / size[0], (bottom - top) / size[1]) / DRAFT_GAP
@@ -244,7 +247,7 @@ def _load(
         parts = check_parts(image, data, limits) if image.format == "TIFF" else 0
         held.take(_bytes_to_load(picture, stream) + parts)
         image.load()
-    if deep and picture.deep and image.mode in ("RGB", "RGBA"):
+    if twice:
         with Image.open(io.BytesIO(data), formats=openable(data, limits)) as lower:
             if deep_pixels.take_lower_bytes(lower):
                 lower.load()

@@ -13,7 +13,7 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
-from models.onnx_sizes import check_sizes
+from models.onnx_operators import check_operators
 
 EXTERNAL = 1  # TensorProto.DataLocation
 FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}  # TensorProto.DataType -> how `raw_data` holds it
@@ -66,7 +66,7 @@ _MESSAGES: dict[str, dict[str, tuple[int, Any, bool]]] = {
 def check_graph(model: bytes) -> None:
     """See that a graph has no graph inside, that its weights are finite and in this file.
 
-    And that no photo decides on sizes (onnx_sizes.py).
+    And that its operators are known, and no photo decides on sizes (onnx_operators.py).
 
     Raises:
         ValueError: it is not so; the message names the tensor or the operator.
@@ -80,7 +80,7 @@ def check_graph(model: bytes) -> None:
         raise ValueError("it has sparse weights; expected dense ones")
     for tensor in [*graph.initializer, *_checked_attributes(graph)]:
         _check_tensor(tensor)
-    check_sizes(graph)
+    check_operators(graph)
 
 
 def parse_model(model: bytes) -> Any:

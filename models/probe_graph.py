@@ -3,11 +3,7 @@
 import numpy as np
 
 from models.device import made_up
-from models.runtime import Graph
-
-
-class UnusableGraph(ValueError):
-    """A graph that does not answer as logits do; the text follows its name."""
+from models.runtime import Graph, UnusableGraph
 
 
 def probe_graph(graph: Graph, shape: tuple[int, ...], classes: int) -> list[np.ndarray]:

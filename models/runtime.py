@@ -29,6 +29,10 @@ def built_for() -> list[str]:
     return [device for device, (provider, _) in PROVIDERS.items() if provider in there]
 
 
+class UnusableGraph(ValueError):
+    """A graph that does not answer as it must; the text follows its name."""
+
+
 class Graph:
     """An ONNX graph with one float32 input, most often (N, S, S, 3) raw RGB, and named outputs.
 
@@ -60,6 +64,21 @@ class Graph:
         """Compute the named outputs for photos, 0 to 255, or vectors; maps are (N, C, h, w)."""
         batch = np.ascontiguousarray(inputs, np.float32)
         return self._session.run(list(outputs), {self._input: batch})
+
+    def answer(self, inputs: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
+        """Compute the same, for what somebody has sent.
+
+        Raises:
+            UnusableGraph: the runtime fails, or answers with something that is no number.
+        """
+        try:
+            answers = self.run(inputs, outputs)
+        except Exception as error:  # the runtime's own exceptions have no common base
+            reason = f"does not answer this photo: {' '.join(str(error).split())}"
+            raise UnusableGraph(reason) from error
+        if not all(np.isfinite(one).all() for one in answers):
+            raise UnusableGraph("answers this photo with numbers that are not finite")
+        return answers
 
 
 def _start(model: bytes, options: ort.SessionOptions, device: str) -> ort.InferenceSession:

@@ -11,7 +11,7 @@ from models.bundle import Bundle
 from models.classifier import Classifier
 from models.errors import BundleError
 from models.examine import examine
-from models.onnx_weights import check_graph
+from models.onnx_operators import OPERATORS
 from tests.crafting import change_weights, endless_loop, replace, with_node
 from tests.making import believe_colours, colour_bundle, colour_graph
 
@@ -49,24 +49,14 @@ def outside(value):
     return with_node(helper.make_node("Constant", [], ["more"], **{value: tensor}))
 
 
-def sized(operator, *sizes, by=("image",), first=("features",), **attributes):
-    """An operator whose size the nodes before it compute from `by`."""
-    nodes = [helper.make_node("Cast", list(by), ["whole"], to=TensorProto.INT64)]
+def sized(operator, *sizes, first=("features",), **attributes):
+    """An operator whose size the nodes before it compute from the photo, in whole numbers."""
+    nodes = [helper.make_node("GreaterOrEqual", ["image", "grey"], ["light"])]
+    nodes.append(helper.make_node("Where", ["light", "one", "many"], ["whole"]))
     nodes.append(helper.make_node("ReduceMax", ["whole"], ["size"], keepdims=0))
     nodes.append(helper.make_node(operator, [*first, *sizes], ["more"], **attributes))
     model = onnx.load_from_string(colour_graph())
     model.graph.node.extend(reversed(nodes))  # in any order
-    return model.SerializeToString()
-
-
-def many_more():
-    """A mask from the photo, and as many numbers as it lets through."""
-    model = onnx.load_from_string(colour_graph())
-    model.graph.node.extend([
-        helper.make_node("NonZero", ["image"], ["places"]),
-        helper.make_node("Shape", ["places"], ["count"]),
-        helper.make_node("ConstantOfShape", ["count"], ["more"]),
-    ])  # fmt: skip
     return model.SerializeToString()
 
 
@@ -82,20 +72,11 @@ GRAPHS = {
             "Constant", [], ["x"], value=helper.make_tensor("more", 1, [1], [float("nan")])
         )
     ),
-    "how much operator 'NonZero' answers depends on the photo": many_more,
-    "a size of operator 'ConstantOfShape' is computed": lambda: sized(
-        "ConstantOfShape", "size", first=()
-    ),
-    "a size of operator 'Range' is computed": lambda: sized(
-        "Range", "zero", "size", "one", first=()
-    ),
     "a size of operator 'Tile' is computed": lambda: sized("Tile", "size"),
     "a size of operator 'Resize' is computed": lambda: sized("Resize", "", "", "size"),
-    "a size of operator 'ReduceSum' is computed": lambda: sized("ReduceSum", "size"),
-    "a size of operator 'Squeeze' is computed": lambda: sized("Squeeze", "size"),
-    "operator 'SequenceAt' works on lists": lambda: with_node(
-        helper.make_node("SequenceAt", ["features", "image"], ["x"])
-    ),
+    "a size of operator 'ReduceMean' is computed": lambda: sized("ReduceMean", "size"),
+    "a size of operator 'Reshape' is computed": lambda: sized("Reshape", "size"),
+    "a size of operator 'Pad' is computed": lambda: sized("Pad", "size"),
     "a size of operator 'Slice' is computed": lambda: sized("Slice", "zero", "size"),
     "a setting of operator 'Elu' is not finite": lambda: with_node(
         helper.make_node("Elu", ["features"], ["x"], alpha=float("inf"))
@@ -115,11 +96,52 @@ def test_a_graph_that_could_do_harm_is_refused_before_it_runs(reason, copied):
         Classifier(Bundle(copied))
 
 
-def test_sizes_that_follow_from_the_size_of_the_photo_are_no_harm():
-    for size in ("Shape", "Size"):
-        model = onnx.load_from_string(sized("Tile", "size", by=("extent",)))
-        model.graph.node.append(helper.make_node(size, ["image"], ["extent"]))
-        check_graph(model.SerializeToString())
+# What they could do: numbers drawn at each run, lists, sizes from pixels or from how many photos
+# there are, whole numbers that the processor cannot divide.
+@pytest.mark.parametrize(
+    "operator",
+    [
+        "RandomUniform",
+        "SequenceAt",
+        "NonZero",
+        "Shape",
+        "ConstantOfShape",
+        "Range",
+        "Cast",
+        "Gather",
+    ],
+)
+def test_an_operator_that_layerscope_does_not_write_is_refused(operator, copied):
+    replace(copied, "predict.onnx", with_node(helper.make_node(operator, ["features"], ["more"])))
+    words = f"predict.onnx does not load: .*operator '{operator}' is none of those"
+    with pytest.raises(BundleError, match=words):
+        Classifier(Bundle(copied))
+
+
+def test_every_operator_that_is_allowed_is_one_of_onnx():
+    assert {name for name in OPERATORS if not onnx.defs.has(name)} == set()
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ([1, 3], "does not answer 8 photos at once as each alone: .*Reshape"),  # of one photo
+        ([3, -1], "does not answer 8 photos at once as each alone: "),  # photos mixed
+    ],
+)
+def test_a_network_that_answers_photos_together_otherwise_is_refused(shape, words, copied):
+    model = onnx.load_from_string(colour_graph())
+    (last,) = [node for node in model.graph.node if node.output[0] == "logits"]
+    last.output[0] = "separate"
+    target = onnx.numpy_helper.from_array(np.array(shape), "target")
+    model.graph.initializer.append(target)
+    model.graph.node.append(helper.make_node("Reshape", ["separate", "target"], ["turned"]))
+    perm = [0, 1] if shape[0] == 1 else [1, 0]
+    model.graph.node.append(helper.make_node("Transpose", ["turned"], ["logits"], perm=perm))
+    replace(copied, "predict.onnx", model.SerializeToString())
+    Classifier(Bundle(copied))
+    with pytest.raises(BundleError, match=words):
+        examine(Bundle(copied))
 
 
 @pytest.mark.parametrize("name", ["predict.onnx", "layers.onnx", "head.onnx"])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from models.decoding.deep_pixels import join, measure, to_bytes
-from models.errors import ImageUnreadable, SettingError
+from models.errors import ImageTooLarge, ImageUnreadable, SettingError
 from models.images import FORMATS, Framing, Limits, decode_image, decode_photo, measure_levels
 
 AS_IT_IS = Framing(16, fraction=1.0)
@@ -119,6 +119,14 @@ def test_fewer_bits_than_sixteen_are_stretched_by_the_levels(bits, channels):
     expected = (values[..., :3] if channels else values[..., None]) * 255 / most
     assert np.abs(found - expected).max() <= 0.501
     assert len(np.unique(found)) > 150  # of 16 levels that are left at 12 bits without
+
+
+def test_colours_that_are_decoded_twice_for_their_levels_count_twice():
+    values, many = np.zeros((16, 16, 3), int), Limits(pixels=511)
+    assert decode_image(deep_png(values), AS_IT_IS, many).shape == (16, 16, 3)
+    with pytest.raises(ImageTooLarge, match="512 pixels in 16-bit colours"):
+        decode_image(deep_png(values), framing((0, 99)), many)
+    assert decode_image(deep_png(values), framing((0, 99)), Limits(pixels=512)).max() == 0
 
 
 def test_without_levels_all_sixteen_bits_are_the_range():

@@ -166,6 +166,14 @@ def test_pictures_that_share_their_bytes_again_and_again_are_refused():
     assert time.process_time() - began < 2
 
 
+def test_tiles_that_are_one_and_the_same_count_as_often_as_they_are_decoded():
+    tiles = [(one, [100_000]) for one in range(1, 200)]
+    kinds = [infe(one, b"hvc1") for one in range(1, 200)]
+    data = container(*kinds, iloc(tiles)) + bytes(100_000)
+    with pytest.raises(ImageTooLarge, match="bytes of coded pictures"):
+        check_items(data, limits(1_000_000))
+
+
 @pytest.mark.parametrize("name", [b"iloc", b"ipma", b"ipco"])
 def test_tables_that_overlap_are_stepped_through_only_so_often(name):
     body = {

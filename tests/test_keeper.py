@@ -270,16 +270,16 @@ def test_of_a_folder_with_very_many_files_some_are_looked_at(tmp_path, monkeypat
     assert len(stamp_of(tmp_path)) == 5
 
 
-def numbers_like_photos(count):
-    """A graph that sets aside `count` numbers when it runs: only then is it known how many."""
+def numbers_for_a_photo(count):
+    """A graph that sets aside `count` numbers for each photo when it runs."""
     model = onnx.load_from_string(colour_graph())
-    model.graph.initializer.append(numpy_helper.from_array(np.array([count]), "count"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, count // 3]), "times"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "across"))
     model.graph.node.extend(
         [
-            helper.make_node("Shape", ["image"], ["batch"], start=0, end=1),  # 1 photo
-            helper.make_node("Mul", ["batch", "count"], ["all"]),
-            helper.make_node("ConstantOfShape", ["all"], ["zeros"]),
-            helper.make_node("ReduceMax", ["zeros"], ["nothing"], keepdims=0),
+            helper.make_node("Tile", ["features", "times"], ["many"]),
+            helper.make_node("ReduceMax", ["many", "across"], ["most"]),
+            helper.make_node("Sub", ["most", "most"], ["nothing"]),
             helper.make_node("Add", ["logits", "nothing"], ["sum"]),
         ]
     )
@@ -291,10 +291,13 @@ def numbers_like_photos(count):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts all memory of a process")
 def test_a_graph_that_takes_all_memory_is_refused_and_a_modest_one_is_not(tmp_path):
-    for name, size_bytes in (("modest", 1_000_000_000), ("greedy", MEMORY + 100_000_000)):
+    sizes = {"modest": 100_000_000, "many": 500_000_000, "greedy": MEMORY + 100_000_000}
+    for name, size_bytes in sizes.items():
         bundle = colour_bundle(tmp_path / name)
-        replace(bundle, "predict.onnx", numbers_like_photos(size_bytes // 4))
+        replace(bundle, "predict.onnx", numbers_for_a_photo(size_bytes // 4))
     keeper = started(ModelFolder(tmp_path))
     assert served(keeper) == {"modest": "1"}
-    reason = r"predict.onnx does not run: to try it takes more than 3,000,0\d\d,\d\d\d bytes"
-    assert re.match(reason, refused(keeper)["greedy"])
+    limit = r"to try it takes more than 3,000,0\d\d,\d\d\d bytes"
+    assert re.match(f"predict.onnx does not run: {limit}", refused(keeper)["greedy"])
+    together = f"the network does not answer 8 photos at once as each alone: {limit}"
+    assert re.match(together, refused(keeper)["many"])

@@ -23,6 +23,7 @@ ALL_PICTURES = 4  # times the pixels of the largest photo: with alpha, depth, ga
 BLOCK = 64 * 64  # pixels
 OPTION = "--max-megapixels sets it"
 SHARED = 2  # times the bytes of the file: pictures do not share theirs
+CODED_BYTES = 16_000_000  # of all pictures, a shared one for each: a quarter of a second a million
 GRID_BYTES = 12  # in which a grid states its size
 TURNS = 4  # of a picture, each of which makes it anew: it is cut, mirrored and turned once
 
@@ -44,6 +45,7 @@ class _File:
     references: dict[tuple[bytes, int], list[int]]
     seen: dict[tuple[Piece, ...], Coded] = field(default_factory=dict)
     shared: int = 0  # bytes of all that was seen
+    coded: int = 0  # bytes that are decoded, also those that were seen before
 
 
 def check_items(data: bytes, limits: Limits) -> int:
@@ -155,6 +157,8 @@ def _pictures(file: _File) -> Iterator[Coded]:
 
 def _coded(file: _File, pieces: tuple[Piece, ...], of: set[bytes]) -> Coded:
     """What the bytes of a picture come to. Raises ImageTooLarge."""
+    file.coded += sum(piece.length or len(file.data) for piece in pieces)  # 0: to the end
+    check_limit(file.coded, CODED_BYTES, "bytes of coded pictures")
     if pieces not in file.seen:
         most = Coded(0, 0)
         for content in file.boxes.contents(pieces):
