@@ -128,11 +128,12 @@ def test_sums_never_fall_while_workers_are_killed_and_replaced(tiny_bundle: Path
 
 def test_a_request_that_is_cut_and_one_whose_client_leaves_count_once(tiny_bundle: Path):
     told = "layerscope_requests_total"
-    options = ("--read-seconds", "0.5")
+    options = ("--read-seconds", "2")
     with serving(tiny_bundle, workers=1, options=options) as server:
         with server.connect(post_head("/predict", len(PHOTO)) + PHOTO[:50]) as half:
             assert read_answer(half)[0] == 408
         with server.connect(post_head("/predict", len(PHOTO)) + PHOTO[:50]) as leaving:
+            wait_for(lambda: total(metrics_of(server), "layerscope_held_bytes"), "its half")
             leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         found = wait_for(
             lambda: (
