@@ -273,8 +273,8 @@ def test_of_a_folder_with_very_many_files_some_are_looked_at(tmp_path, monkeypat
 def numbers_for_a_photo(count):
     """A graph that sets aside `count` numbers for each photo when it runs."""
     model = onnx.load_from_string(colour_graph())
-    model.graph.initializer.append(numpy_helper.from_array(np.array([1, count // 3]), "times"))
-    model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "across"))
+    for name, numbers in {"times": [1, count // 3], "across": [1]}.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(numbers), name))
     model.graph.node.extend(
         [
             helper.make_node("Tile", ["features", "times"], ["many"]),
@@ -283,8 +283,7 @@ def numbers_for_a_photo(count):
             helper.make_node("Add", ["logits", "nothing"], ["sum"]),
         ]
     )
-    model.graph.node[1].output[0] = "inner"
-    model.graph.node[-1].input[0] = "inner"
+    model.graph.node[1].output[0] = model.graph.node[-1].input[0] = "inner"
     model.graph.node[-1].output[0] = "logits"
     return model.SerializeToString()
 
@@ -292,12 +291,10 @@ def numbers_for_a_photo(count):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts all memory of a process")
 def test_a_graph_that_takes_all_memory_is_refused_and_a_modest_one_is_not(tmp_path):
     sizes = {"modest": 100_000_000, "many": 500_000_000, "greedy": MEMORY + 100_000_000}
-    for name, size_bytes in sizes.items():
-        bundle = colour_bundle(tmp_path / name)
-        replace(bundle, "predict.onnx", numbers_for_a_photo(size_bytes // 4))
+    for name, size in sizes.items():
+        replace(colour_bundle(tmp_path / name), "predict.onnx", numbers_for_a_photo(size // 4))
     keeper = started(ModelFolder(tmp_path))
     assert served(keeper) == {"modest": "1"}
-    limit = r"to try it takes more than 3,000,0\d\d,\d\d\d bytes"
-    assert re.match(f"predict.onnx does not run: {limit}", refused(keeper)["greedy"])
-    together = f"the network does not answer 8 photos at once as each alone: {limit}"
-    assert re.match(together, refused(keeper)["many"])
+    limit, why = r"to try it takes more than 3,000,0\d\d,\d\d\d bytes", refused(keeper)
+    assert re.match(f"predict.onnx does not run: {limit}", why["greedy"])
+    assert re.match(f"the network does not answer 8 photos .* alone: {limit}", why["many"])
