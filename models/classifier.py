@@ -18,14 +18,14 @@ from models.bundles.calibration import Thresholds
 from models.bundles.manifest import LayerEntry, pick_blocks, spread
 from models.cut import Cut, open_cut
 from models.device import compare
-from models.errors import BundleError, DeviceUnusable, UnknownLayer
+from models.errors import BundleError, DeviceUnusable, UnknownLayer, UnusableGraph
 from models.familiarity import Familiarity, read_familiarity
 from models.images import Limits, Room, decode_image
 from models.insight import INDEX, Insight
 from models.onnx_weights import check_graph
 from models.precision import int8_of
 from models.probe_graph import probe_graph
-from models.runtime import Graph, UnusableGraph
+from models.runtime import Graph
 from models.terms import CPU, GRAPHS, PROCESSOR, Device, Precision
 
 
@@ -187,9 +187,9 @@ class Classifier:
         """What a graph answers. Raises BundleError: nothing, or something that is no number."""
         graph = self._graph(name)
         try:
-            return graph.answer(photos, outputs)
+            return graph.run(photos, outputs)
         except UnusableGraph as error:
-            raise BundleError(self.bundle.path, f"{name} {error}") from error
+            raise BundleError(self.bundle.path, f"{name} {error.reason}") from error
 
     def layer(self, name: str) -> LayerEntry:
         """Return the layer called `name`. Raises UnknownLayer, with the nearest names."""
@@ -288,7 +288,7 @@ class Classifier:
             expected = probe_graph(plain, shape, classes)
             answers = [] if graph is plain else probe_graph(graph, shape, classes)
         except UnusableGraph as error:
-            raise BundleError(self.bundle.path, f"{name} {error}") from error
+            raise BundleError(self.bundle.path, f"{name} {error.reason}") from error
         for answer, wanted in zip(answers, expected, strict=False):
             compare(answer, wanted, self.device.used)
 

@@ -20,6 +20,7 @@ LayerscopeError
 ├── FormatError           a saved model that cannot be had in another format
 ├── BundleError           a saved model that is missing, damaged or of another schema
 ├── PhotosError           a folder or list of photos nothing can be learnt from
+├── UnusableGraph         a graph that does not answer as it must
 ├── DeviceUnusable        a device that does not start, or answers otherwise than the processor
 ├── SettingError          a setting out of its range, or two that contradict each other
 ├── Diverged              training whose loss is no longer a number
@@ -210,6 +211,16 @@ class PhotosError(LayerscopeError):
     """A folder or list of photos nothing can be learnt from."""
 
     code = "photos_unusable"
+
+
+class UnusableGraph(LayerscopeError):
+    """A graph that does not run, or answers otherwise than with a row of numbers for each photo."""
+
+    code = "bundle_unusable"
+
+    def __init__(self, reason: str):
+        super().__init__(f"a graph of the bundle {reason}")
+        self.reason = reason
 
 
 class DeviceUnusable(LayerscopeError):

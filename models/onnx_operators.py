@@ -2,7 +2,8 @@
 
 A graph is tried with a few photos before it is served. One that draws numbers, counts in whole
 ones, works on lists, or computes sizes from pixels could be harmless with these, and stop the
-process or take all memory with another. So what is not known here is refused.
+process or take all memory with another. So what is not known here is refused. A division of
+whole numbers that follow from pixels is one that a processor may not be able to do.
 """
 
 from collections import defaultdict, deque
@@ -31,6 +32,7 @@ SIZED: dict[str, tuple[int, ...]] = {
     "Slice": (1, 2, 3, 4),
     "Tile": (1,),
 }
+FLOATS = (1, 10, 11)  # TensorProto.DataType
 
 
 def check_operators(graph: Any) -> None:
@@ -40,7 +42,8 @@ def check_operators(graph: Any) -> None:
         graph: a parsed GraphProto.
 
     Raises:
-        ValueError: an operator is not known, or a size follows from pixels; the message names it.
+        ValueError: an operator is not known, or a size or a whole number follows from pixels; the
+            message names it.
     """
     from_pixels = _names_from_pixels(graph)
     for node in graph.node:
@@ -49,6 +52,29 @@ def check_operators(graph: Any) -> None:
         sizes = [node.input[at] for at in SIZED.get(node.op_type, ()) if at < len(node.input)]
         if from_pixels.intersection(sizes):
             raise ValueError(f"a size of operator {node.op_type!r} is computed from the photo")
+    _check_whole_numbers(graph, from_pixels)
+
+
+def _check_whole_numbers(graph: Any, from_pixels: set[str]) -> None:
+    """See that nothing computes with whole numbers made of pixels; raise ValueError if it does.
+
+    Of the operators above three make them: places of maxima, a choice between two, quantisation.
+    """
+    floats = {tensor.name for tensor in graph.initializer if tensor.data_type in FLOATS}
+    for node in graph.node:
+        if any(one.t.data_type in FLOATS for one in node.attribute):
+            floats.update(node.output)
+    quantised = {
+        name for node in graph.node if node.op_type == "QuantizeLinear" for name in node.output
+    }
+    for node in graph.node:
+        kind = node.op_type
+        if (
+            (kind == "MaxPool" and len(node.output) > 1)
+            or (kind == "Where" and not from_pixels.union(floats).issuperset(node.input[1:]))
+            or (kind != "DequantizeLinear" and quantised.intersection(node.input))
+        ):
+            raise ValueError(f"operator {kind!r} computes with whole numbers from the photo")
 
 
 def _names_from_pixels(graph: Any) -> set[str]:

@@ -10,7 +10,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when it is imp
 
 import onnxruntime as ort
 
-from models.errors import DeviceUnusable
+from models.errors import DeviceUnusable, UnusableGraph
 from models.terms import CPU
 
 LEFT_OUT = ["Pad_Fusion"]  # an optimiser: ONNX Runtime 1.32 leaves a dangling input
@@ -27,10 +27,6 @@ def built_for() -> list[str]:
     """List the devices that the installed ONNX Runtime was built for, whether or not they exist."""
     there = ort.get_available_providers()
     return [device for device, (provider, _) in PROVIDERS.items() if provider in there]
-
-
-class UnusableGraph(ValueError):
-    """A graph that does not answer as it must; the text follows its name."""
 
 
 class Graph:
@@ -61,23 +57,22 @@ class Graph:
         self.outputs = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """Compute the named outputs for photos, 0 to 255, or vectors; maps are (N, C, h, w)."""
-        batch = np.ascontiguousarray(inputs, np.float32)
-        return self._session.run(list(outputs), {self._input: batch})
-
-    def answer(self, inputs: np.ndarray, outputs: Sequence[str]) -> list[np.ndarray]:
-        """Compute the same, for what somebody has sent.
+        """Compute the named outputs for photos, 0 to 255, or vectors; maps are (N, C, h, w).
 
         Raises:
-            UnusableGraph: the runtime fails, or answers with something that is no number.
+            UnusableGraph: the runtime fails, or does not answer each photo with finite numbers.
         """
+        batch = np.ascontiguousarray(inputs, np.float32)
         try:
-            answers = self.run(inputs, outputs)
+            answers: list[np.ndarray] = self._session.run(list(outputs), {self._input: batch})
         except Exception as error:  # the runtime's own exceptions have no common base
-            reason = f"does not answer this photo: {' '.join(str(error).split())}"
-            raise UnusableGraph(reason) from error
-        if not all(np.isfinite(one).all() for one in answers):
-            raise UnusableGraph("answers this photo with numbers that are not finite")
+            raise UnusableGraph(f"does not run: {' '.join(str(error).split())}") from error
+        for one in answers:
+            if one.shape[:1] != batch.shape[:1]:
+                reason = f"answers {len(batch)} photos with numbers of shape {one.shape}"
+                raise UnusableGraph(reason)
+            if not np.isfinite(one).all():
+                raise UnusableGraph("answers with numbers that are not all finite")
         return answers
 
 

@@ -156,7 +156,7 @@ def test_a_file_that_is_no_graph_is_refused_by_name(content, copied):
 
 def test_a_class_too_many_is_refused_with_both_numbers(copied):
     edit(copied, lambda fields: fields["class_names"].append("quince"))
-    with pytest.raises(BundleError, match="with 3 numbers; expected 4 finite logits"):
+    with pytest.raises(BundleError, match="with 3 numbers; expected 4 logits"):
         Classifier(Bundle(copied))
 
 

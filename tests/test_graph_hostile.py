@@ -12,6 +12,8 @@ from models.classifier import Classifier
 from models.errors import BundleError
 from models.examine import examine
 from models.onnx_operators import OPERATORS
+from service.app import create_app
+from tests.conftest import encode_photo
 from tests.crafting import change_weights, endless_loop, replace, with_node
 from tests.making import believe_colours, colour_bundle, colour_graph
 
@@ -118,6 +120,68 @@ def test_an_operator_that_layerscope_does_not_write_is_refused(operator, copied)
         Classifier(Bundle(copied))
 
 
+MAXIMA = helper.make_node("MaxPool", ["image"], ["most", "where"], kernel_shape=[1, 3])
+LIGHT = helper.make_node("GreaterOrEqual", ["image", "sharpness"], ["light"])
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [MAXIMA],
+        [LIGHT, helper.make_node("Where", ["light", "axes", "axes"], ["whole"])],
+        [
+            helper.make_node("Neg", ["axes"], ["computed"]),
+            LIGHT,
+            helper.make_node("Where", ["light", "computed", "image"], ["whole"]),
+        ],
+        [
+            helper.make_node("QuantizeLinear", ["image", "sharpness"], ["bytes"]),
+            helper.make_node("Max", ["bytes", "bytes"], ["whole"]),
+        ],
+    ],
+    ids=["places", "choice", "computed", "bytes"],
+)
+def test_no_whole_number_is_made_of_pixels(nodes, copied):
+    """One that a processor cannot divide by, as -1, would stop the process."""
+    model = onnx.load_from_string(colour_graph())
+    model.graph.node.extend(reversed(nodes))
+    replace(copied, "predict.onnx", model.SerializeToString())
+    words = f"operator '{nodes[-1].op_type}' computes with whole numbers from the photo"
+    with pytest.raises(BundleError, match=words):
+        Classifier(Bundle(copied))
+
+
+def test_a_network_that_fails_on_four_photos_alone_is_unusable_and_no_bug(copied):
+    """Its trial asks about one photo and about eight; the last that occlusion covers are four."""
+    model = onnx.load_from_string(colour_graph())
+    model.graph.node[1].output[0] = "separate"
+    numbers = {
+        "zero": np.array([0]),
+        "one": np.array([1]),
+        "many": np.array([99]),
+        "sevens": np.array([-1, 7]),
+        "row": np.zeros((1, 7), np.float32),
+    }
+    for name, value in numbers.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    for operator, inputs, output, settings in (
+        ("ReduceMax", ["features", "one"], "largest", {"keepdims": 1}),
+        ("Slice", ["largest", "one", "many", "zero"], "others", {}),
+        ("Reshape", ["others", "sevens"], "in_sevens", {"allowzero": 0}),
+        ("Concat", ["row", "in_sevens"], "rows", {"axis": 0}),
+        ("Slice", ["rows", "zero", "one", "zero"], "first", {}),
+        ("Slice", ["first", "zero", "one", "one"], "nothing", {}),
+        ("Add", ["separate", "nothing"], "logits", {}),
+    ):
+        model.graph.node.append(helper.make_node(operator, inputs, [output], **settings))
+    replace(copied, "predict.onnx", model.SerializeToString())
+    client = create_app([copied]).test_client()
+    photo = encode_photo(np.full((8, 8, 3), 200, np.uint8))
+    assert client.post("/predict", data=photo).status_code == 200
+    refused = client.post("/saliency?method=occlusion", data=photo)
+    assert (refused.status_code, refused.json["error"]["code"]) == (503, "bundle_unusable")
+
+
 def test_every_operator_that_is_allowed_is_one_of_onnx():
     assert {name for name in OPERATORS if not onnx.defs.has(name)} == set()
 
@@ -159,7 +223,7 @@ def test_logits_that_overflow_on_a_photo_are_an_error_and_no_nan(copied):
 
     change_weights(copied, "predict.onnx", grow)
     opened = Classifier(Bundle(copied))
-    with pytest.raises(BundleError, match="answers this photo with numbers that are not finite"):
+    with pytest.raises(BundleError, match="answers with numbers that are not all finite"):
         opened.read(np.full((8, 8, 3), 255, np.uint8))
 
 

@@ -90,14 +90,14 @@ def test_the_rule_does_not_ask_which_part_is_looked_at(encode):
     assert not found.alpha_ignored
 
 
-def raw_png(depth, colour, rows, size=16):
-    """A square PNG written by hand, of kinds that Pillow reads and cannot write."""
+def raw_png(depth, colour, rows, size=(16, 16)):
+    """A PNG written by hand, of kinds that Pillow reads and cannot write."""
 
     def chunk(kind, content=b""):
         body = kind + content
         return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, depth, colour, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(rows))
     return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND")
 
@@ -105,7 +105,8 @@ def raw_png(depth, colour, rows, size=16):
 def deep_png(values):
     """(16, 16) or (16, 16, 3 or 4) of uint16 as a PNG of 16 bits."""
     colour = {2: 0, 3: {3: 2, 4: 6}.get(values.shape[-1])}[values.ndim]
-    return raw_png(16, colour, b"".join(b"\0" + row.astype(">u2").tobytes() for row in values))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return raw_png(16, colour, rows, values.shape[1::-1])
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
@@ -127,6 +128,25 @@ def test_colours_that_are_decoded_twice_for_their_levels_count_twice():
     with pytest.raises(ImageTooLarge, match="512 pixels in 16-bit colours"):
         decode_image(deep_png(values), framing((0, 99)), many)
     assert decode_image(deep_png(values), framing((0, 99)), Limits(pixels=512)).max() == 0
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 300_000, 3), (300_000, 1, 3), (3, 200_000, 3), (600, 700, 3)]
+)
+def test_a_photo_of_any_shape_is_stretched_in_a_few_blocks(shape, monkeypatch):
+    """One pixel wide it would be thousands, if a block had a side of so many pixels."""
+    blocks = []
+
+    def counted(values, levels):
+        blocks.append(values.shape)
+        return to_bytes(values, levels)
+
+    monkeypatch.setattr("models.decoding.deep_pixels.to_bytes", counted)
+    values = np.broadcast_to(np.array([4095, 0, 2048], np.uint16), shape)
+    found = decode_image(deep_png(values), framing((0, 4095)))
+    assert len(blocks) <= 4
+    assert sum(high * wide for high, wide, _ in blocks) == shape[0] * shape[1]
+    assert (np.abs(found.astype(int) - [255, 0, 128]) <= 1).all()
 
 
 def test_without_levels_all_sixteen_bits_are_the_range():

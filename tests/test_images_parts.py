@@ -227,7 +227,7 @@ print(json.dumps([asked[0], status("VmHWM") - before]))
 def deep(kind, side):
     if kind.startswith("PNG"):
         colour, samples = (2, 3) if kind == "PNG RGB" else (6, 4)
-        return raw_png(16, colour, bytes(1 + side * samples * 2) * side, side)
+        return raw_png(16, colour, bytes(1 + side * samples * 2) * side, (side, side))
     turned = (274, SHORT, [6])
     if kind == "TIFF grey of 32 bits, turned":
         return tiff(side, side, zeros(side * side * 4), turned, (339, SHORT, [3]), bits=32)
@@ -257,5 +257,5 @@ def test_colours_are_stretched_alike_in_every_block():
     values = np.random.default_rng(0).integers(0, 4096, (side, side, 3)).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in values)
     whole = Framing(side, fraction=1.0, levels=(0.0, 4095.0))
-    found = decode_image(raw_png(16, 2, rows, side), whole).astype(int)
+    found = decode_image(raw_png(16, 2, rows, (side, side)), whole).astype(int)
     assert np.abs(found - values * (255 / 4095)).max() <= 0.501

@@ -221,27 +221,6 @@ def test_no_photo_and_no_image_are_refused_on_every_route(client):
         assert client.post(path, data=b"text").json["error"]["code"] == "image_unsupported"
 
 
-def test_a_map_with_nan_is_drawn_as_nothing(client, monkeypatch, classifier):
-    (model,) = client.application.extensions["shelf"]()
-    look = model.look
-
-    def broken(photo, layers):
-        answer = look(photo, layers)
-        for maps in answer.maps.values():
-            maps.setflags(write=True)
-            maps[0, 0] = np.nan
-        return answer
-
-    monkeypatch.setattr(model, "look", broken)
-    body = client.post("/activations", data=PHOTO)
-    assert body.status_code == 200
-    assert b"NaN" not in body.data
-    assert levels(body.json["layers"][0])[:, 0, 0].max() == 0
-    numbers = client.post("/activations/block2_relu", data=PHOTO, headers=JSON).json["channels"]
-    assert {row["map"][0][0] for row in numbers} == {None}
-    assert all(isinstance(row["map"][1][1], float) for row in numbers)
-
-
 def test_channels_can_be_ranked_by_effect_and_drawn_over_the_photo(client):
     path = "/activations/block2_relu?channels=top:4&by=effect&label=red"
     rows = client.post(path, data=PHOTO, headers=JSON).json["channels"]

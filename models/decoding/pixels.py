@@ -15,7 +15,7 @@ FILTER = Image.Resampling.BILINEAR  # a triangle over all pixels; bicubic is no 
 ORIENTATION = 0x0112  # the EXIF tag
 OwnLevels = Literal["own"] | None
 OPAQUE = 128  # of 255: at least half
-BLOCK = 512  # px, the side of what is stretched at a time: whole pictures would take thrice as much
+BLOCK = 512 * 512  # px stretched at a time: whole pictures would take thrice the memory
 HIDDEN = 1000  # an alpha channel hides nearly all where fewer than one pixel in so many is opaque
 
 # What turns a photo upright, by its EXIF orientation (Exif 2.32, section 4.6.4, tag 0x0112).
@@ -113,9 +113,11 @@ def _sixteen_bits(upper: Image.Image, lower: Image.Image | None) -> np.ndarray:
 
 def _stretch(upper: Image.Image, lower: Image.Image, levels: Levels) -> None:
     """Have the image of the upper bytes show both by the levels: block by block, in its place."""
-    for top in range(0, upper.height, BLOCK):
-        for left in range(0, upper.width, BLOCK):
-            right, bottom = min(left + BLOCK, upper.width), min(top + BLOCK, upper.height)
+    wide = min(upper.width, BLOCK)
+    high = BLOCK // wide
+    for top in range(0, upper.height, high):
+        for left in range(0, upper.width, wide):
+            right, bottom = min(left + wide, upper.width), min(top + high, upper.height)
             box = (left, top, right, bottom)
             part = upper.crop(box)
             values = _sixteen_bits(part, lower.crop(box))
