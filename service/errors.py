@@ -11,7 +11,6 @@ of the Open Inference Protocol show their users. The id is in the header X-Reque
 import json
 import logging
 import re
-from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, request
@@ -202,21 +201,6 @@ def public_message(error: LayerscopeError, request_id: str) -> str:
         log.error("request %s: %s", request_id, error)
         return "the model cannot answer now; the log of the service says why"
     return str(error)
-
-
-def answer_bytes(status: int, code: str, message: str, request_id: str) -> tuple[bytes, bytes]:
-    """Head and body of an error where there is no request yet."""
-    error = {"code": code, "message": message, "request_id": request_id}
-    body = json.dumps({"error": error}).encode() + b"\n"
-    lines = [
-        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        f"X-Request-ID: {request_id}",
-        *([f"Retry-After: {RETRY_S}"] if status == 503 else []),
-        "Connection: close",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode(), body
 
 
 def register(app: Flask) -> None:

@@ -1,10 +1,13 @@
 """The headers of every answer: an id, what a browser may do with it, who may read it."""
 
+import json
 import re
 import secrets
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 
-from service.errors import REQUEST_ID
+from service.errors import REQUEST_ID, RETRY_S
 from service.settings import Settings
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -51,3 +54,20 @@ def common_headers(environ: dict[str, Any], settings: Settings) -> list[tuple[st
                 ("Access-Control-Max-Age", str(PREFLIGHT_S)),
             ]
     return headers
+
+
+def answer_bytes(status: int, code: str, message: str, request_id: str) -> tuple[bytes, bytes]:
+    """Head and body of an error where there is no request yet."""
+    error = {"code": code, "message": message, "request_id": request_id}
+    body = json.dumps({"error": error}).encode() + b"\n"
+    headers = [
+        ("Date", formatdate(usegmt=True)),
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        *SECURITY,
+        ("X-Request-ID", request_id),
+        *([("Retry-After", str(RETRY_S))] if status == 503 else []),
+        ("Connection", "close"),
+    ]
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *map(": ".join, headers)]
+    return "\r\n".join([*lines, "", ""]).encode(), body

@@ -230,7 +230,8 @@ def _kept(classifier: Classifier, picture: bytes) -> Response:
     response = Response(picture, mimetype="image/webp")
     response.add_etag()
     same = request.args.get("v") == classifier.bundle.fingerprint[:16]
+    readers = "private" if settings().api_keys else "public"
     response.headers["Cache-Control"] = (
-        "public, max-age=31536000, immutable" if same else "no-cache"
+        f"{readers}, max-age=31536000, immutable" if same else "no-cache"
     )
     return response.make_conditional(request)  # type: ignore[return-value]

@@ -140,6 +140,9 @@ def test_a_few_empty_lines_are_passed_over_and_a_flood_is_refused(connect):
     one = connect(b"\r\n" * 2_000)
     assert one.transport.written.startswith(b"HTTP/1.1 400")
 
+    one = connect(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + b"\r\n" * 3)  # behind one
+    assert (one.phase, one.unparsed, one._callback_parser.remaining()) == (Phase.ANSWERING, 0, b"")
+
 
 def test_of_a_connection_so_much_is_read_as_the_last_round_allows(connect, worker):
     one = connect()

@@ -55,6 +55,15 @@ def test_each_key_opens_in_three_ways(tiny_bundle, keys, key):
         assert asked.post("/predict", data=PHOTO, headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("letters", ["utf-8", "latin-1"])
+def test_a_key_with_other_letters_opens_however_they_are_sent(tiny_bundle, tmp_path, letters):
+    (tmp_path / "keys").write_text("schlüssel-für-größere\n", encoding="utf-8")
+    sent = "schlüssel-für-größere".encode(letters).decode("latin-1")
+    asked = client(tiny_bundle, api_keys=tmp_path / "keys")
+    assert asked.get("/models", headers={"X-API-Key": sent}).status_code == 200
+    assert asked.get("/models", headers={"Authorization": f"Bearer {sent}"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [

@@ -1,6 +1,7 @@
 """What HTTP allows is answered, and what it does not is refused, in the one shape of an error."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -176,6 +177,48 @@ def test_empty_lines_after_a_body_leave_the_connection_idle(server):
         time.sleep(0.2)
         one.sendall(POST)
         assert read_answer(one)[0] == 200
+
+
+@pytest.mark.parametrize("lines", [1, 2, 9])
+def test_empty_lines_between_two_requests_are_passed_over_however_they_arrive(server, lines):
+    empty = b"\r\n" * lines
+    with server.connect(POST + empty + POST + empty) as one:
+        assert [read_answer(one)[0] for _ in range(2)] == [200, 200]
+        one.settimeout(0.5)
+        with pytest.raises(TimeoutError):  # and nothing that nobody has asked for
+            one.recv(1)
+        one.settimeout(10)
+        one.sendall(POST)
+        assert read_answer(one)[0] == 200
+
+
+def test_what_stands_behind_a_stream_is_answered_though_the_client_has_closed_its_side(server):
+    part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n%b\r\n'
+    form = part % encode_photo(paint_photo(1500, 1500), "JPEG") * 8 + b"--b--"
+    form_head = ("Content-Type: multipart/form-data; boundary=b", "Accept: application/x-ndjson")
+    live = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+    for end in (b"", live[:20]):
+        with server.connect(post_head("/predict", len(form), *form_head) + form) as one:
+            one.sendall(live + end)
+            said = one.recv(1)
+            one.shutdown(socket.SHUT_WR)
+            with one.makefile("rb") as file:
+                said += file.read()
+        assert said.count(b'"photo"') == 8
+        assert b"Connection: close" not in said.partition(b"\r\n\r\n")[0]
+        assert said.count(b"HTTP/1.1 200") == 2
+        assert said.count(b'"live"') == 1
+
+
+@pytest.mark.parametrize("line", ["X: " + "a" * 9_000, "Transfer-Encoding: gzip", "A b: c"])
+def test_a_broken_request_has_the_headers_of_every_error_and_head_no_body(server, line):
+    for method in ("GET", "HEAD"):
+        asked = f"{method} / HTTP/1.1\r\nHost: x\r\n{line}\r\n\r\n".encode()
+        head, _, body = server.raw(asked).partition(b"\r\n\r\n")
+        assert head[:10] == b"HTTP/1.1 4"
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in head
+        assert b"\r\nDate: " in head
+        assert (method == "HEAD") == (body == b"")
 
 
 def test_a_stream_for_http_1_0_ends_with_its_connection(server):

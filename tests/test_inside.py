@@ -12,6 +12,7 @@ from models.classifier import Classifier
 from models.inside import look_inside
 from service import inside
 from service.app import create_app
+from service.settings import Settings
 from tests.conftest import encode_photo, paint_photo
 
 PHOTO = encode_photo(paint_photo(48, 40))
@@ -152,6 +153,16 @@ def test_exemplars_are_kept_for_good_by_whoever_asks(client):
     assert other.headers["Cache-Control"] == "no-cache"
     again = client.get(address.partition("?")[0], headers={"If-None-Match": other.headers["ETag"]})
     assert again.status_code == 304
+
+
+def test_where_keys_are_asked_for_no_shared_cache_keeps_exemplars(insight_bundle, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text("0123456789abcdef-secret\n")
+    key = {"X-API-Key": "0123456789abcdef-secret"}
+    client = create_app([insight_bundle], Settings(api_keys=keys)).test_client()
+    address = client.get("/layers/block2_relu/channels/1", headers=key).json["image"]
+    kept = client.get(address, headers=key).headers["Cache-Control"]
+    assert kept == "private, max-age=31536000, immutable"
 
 
 def test_a_bundle_without_insight_says_how_to_add_it(plain_client):

@@ -118,14 +118,23 @@ def check_request() -> None:
 
 
 def sent_key(environ: dict[str, Any]) -> str:
-    """The key in a request's headers, or nothing: a bearer's, or a browser's password."""
+    """The key in a request's headers, or nothing: a bearer's, or a browser's password.
+
+    Letters beyond ASCII may come as UTF-8 or as Latin-1, in which WSGI hands over both.
+    """
     kind, _, value = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     if kind.lower() == "bearer":
-        return str(value.strip())
+        return _letters(value)
     if kind.lower() == "basic":
         with contextlib.suppress(ValueError):  # no base64, or no UTF-8 in it
             return base64.b64decode(value, validate=True).decode().partition(":")[2]
-    return str(environ.get("HTTP_X_API_KEY", "").strip())
+    return _letters(environ.get("HTTP_X_API_KEY", ""))
+
+
+def _letters(value: str) -> str:
+    with contextlib.suppress(UnicodeError):
+        return value.encode("latin-1").decode().strip()
+    return value.strip()
 
 
 def plain_host(host: str) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 
 from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
 
-from service.errors import answer_bytes
-from service.headers import new_request_id
+from service.headers import answer_bytes, new_request_id
 from service.network.parser import AHEAD, EMPTY_LINES, Parser, size_of, take_target
 from service.network.readable import Phase, Readable
 
@@ -184,8 +183,11 @@ class Connection(Readable):
         parser, before = self._callback_parser, self.unparsed
         self.unparsed = 0
         if not self._closed:
+            parser.skip_empty_lines()
             self.unparsed = len(parser._buffer)
-            if not parser.is_complete:
+            if not parser.is_complete and self._fed_ahead and self.ended:
+                self.transport.close()  # the rest of this request will never come
+            elif not parser.is_complete:
                 self.unparsed += size_of(parser._headers_list)
                 self.read_on()  # the rest of this request is still to come
         self.worker.hold(self.unparsed - before)
@@ -263,6 +265,8 @@ class Connection(Readable):
         given = dict(self._callback_parser.headers).get(b"x-request-id", b"")
         request_id = new_request_id({"HTTP_X_REQUEST_ID": given.decode("latin-1")})
         head, body = answer_bytes(status, code, message, request_id)
+        if self._callback_parser.method == b"HEAD":
+            body = b""
         self.worker.asgi.watch.broken(request_id, status, len(body))
         self.told = True
         self._safe_write(head + body)

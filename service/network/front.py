@@ -248,7 +248,7 @@ class Front:
         connection.release()
         if connection.phase is Phase.SENDING:
             connection.enter(Phase.IDLE)
-        if connection.ended:
+        if connection.ended and not connection.unparsed:  # else the next answer says that it closes
             connection.transport.close()
 
     def _refuse(self, error: LayerscopeError, environ: dict[str, Any]) -> Answer:

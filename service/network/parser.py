@@ -54,6 +54,11 @@ class Parser(PythonProtocol):
         """Return AHEAD if requests that came ahead wait: all of them copied for each takes long."""
         return AHEAD if self.is_complete and self._buffer else b""
 
+    def skip_empty_lines(self) -> None:
+        """Pass over a few that have come behind a request, as some clients send."""
+        if self.is_complete and (found := EMPTY_LINES.match(self._buffer)):
+            del self._buffer[: found.end()]
+
     def reset(self) -> None:
         """Forget the request, and keep what came after it."""
         kept, self._buffer = self._buffer, bytearray()
