@@ -130,9 +130,7 @@ def test_colours_that_are_decoded_twice_for_their_levels_count_twice():
     assert decode_image(deep_png(values), framing((0, 99)), Limits(pixels=512)).max() == 0
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 300_000, 3), (300_000, 1, 3), (3, 200_000, 3), (600, 700, 3)]
-)
+@pytest.mark.parametrize("shape", [(1, 60_000, 3), (60_000, 1, 3), (9, 60_000, 3), (600, 700, 3)])
 def test_a_photo_of_any_shape_is_stretched_in_a_few_blocks(shape, monkeypatch):
     """One pixel wide it would be thousands, if a block had a side of so many pixels."""
     blocks = []

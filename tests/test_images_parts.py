@@ -23,6 +23,12 @@ DEFLATE, JPEG, FAX = 8, 7, 3
 LETTERS = {SHORT: "H", LONG: "L", LONG8: "Q", SLONG8: "q"}
 
 
+@pytest.fixture
+def any_side(monkeypatch):
+    """What a long side is refused for comes before what is tested."""
+    monkeypatch.setattr("models.decoding.limits.SIDE", 2_000_000)
+
+
 def tiff(width, height, content, *more, samples=1, bits=8, large=False, compression=DEFLATE):
     """A TIFF whose strips or tiles all share their bytes; `more` are (tag, type, numbers)."""
     extra = {int(tag): numbers for tag, _, numbers in more}
@@ -85,7 +91,7 @@ def test_a_tile_far_larger_than_its_picture_is_reckoned(large, planar):
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["TIFF", "BigTIFF"])
-def test_tiles_may_decode_to_no_more_than_four_pictures_or_16_megapixels(large):
+def test_tiles_may_decode_to_no_more_than_four_pictures_or_16_megapixels(large, any_side):
     side = 4992
     with pytest.raises(ImageTooLarge, match=r"24,920,064 pixels in its strips or tiles; .*16,000"):
         decode_image(tiff(1, 1, b"x", *tile(side, side), large=large), SMALL, ALL_FORMATS)
@@ -115,7 +121,14 @@ def test_a_tiff_of_a_rare_compression_is_refused_with_advice(compression):
         decode_image(data, SMALL, ALL_FORMATS)
 
 
-def test_strips_and_tiles_are_counted_from_the_size_of_one():
+def test_a_side_may_have_as_many_pixels_as_that_of_a_jpeg():
+    assert decode_image(tiff(1, 65_535, zeros(65_535)), SMALL, ALL_FORMATS).max() == 0
+    for width, height in ((1, 65_536), (65_536, 1)):
+        with pytest.raises(ImageTooLarge, match="65,536 pixels along a side; the limit is 65,535"):
+            decode_image(tiff(width, height, zeros(65_536)), SMALL, ALL_FORMATS)
+
+
+def test_strips_and_tiles_are_counted_from_the_size_of_one(any_side):
     with pytest.raises(ImageTooLarge, match="300,000 strips or tiles; the limit is 100,000"):
         decode_image(_few_listed(), SMALL, ALL_FORMATS)
 
@@ -201,7 +214,7 @@ def test_what_programs_write_is_read(codec, mode):
     assert decode_image(buffer.getvalue(), SMALL, ALL_FORMATS).shape == (16, 16, 3)
 
 
-def test_a_row_that_a_fax_code_keeps_is_reckoned():
+def test_a_row_that_a_fax_code_keeps_is_reckoned(any_side):
     data = tiff(1_000_000, 1, bytes(64), bits=1, compression=FAX)
     assert asked_for(data) >= 1_000_000 * (12.5 + 16)
 

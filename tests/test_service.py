@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -228,7 +229,8 @@ def test_live_and_ready_answer(client, classifier):
 def test_ready_says_what_is_wrong(tiny_bundle, monkeypatch):
     app = create_app([tiny_bundle])
     (model,) = app.extensions["shelf"]()
-    monkeypatch.setattr(model.predictor, "run", lambda *_: [np.full((1, 1), np.nan)])
+    broken = SimpleNamespace(run=lambda *_: [np.full((1, 1), np.nan)])
+    monkeypatch.setattr(model.predictor, "_session", broken)
     answer = app.test_client().get("/v2/health/ready")
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "not_ready")
     assert answer.headers["Retry-After"] == "1"

@@ -6,6 +6,7 @@ from models.errors import ImageTooLarge
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MORE_FORMATS = ("TIFF", "AVIF", "HEIF")  # by a setting: large decoders few photo services need
+SIDE = 65_535  # px, as a JPEG may have: one pixel wide, each would cost what a row costs
 DRAFTED = 4  # times as many pixels may a JPEG have as are decoded of it, at half its size or less
 
 
@@ -34,7 +35,8 @@ def check_limit(found: int, limit: int, unit: str) -> None:
 
 
 def check_pixels(width: int, height: int, limits: Limits, drafted: bool = False) -> None:
-    """Refuse too many pixels, and name the option. Raises ImageTooLarge."""
+    """Refuse too many pixels, and name the option; or a side too long. Raises ImageTooLarge."""
+    check_limit(max(width, height), SIDE, "pixels along a side")
     most = limits.pixels * (DRAFTED if drafted else 1)
     if width * height > most:
         unit = f"pixels ({width} x {height})"
