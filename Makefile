@@ -10,7 +10,8 @@ LONG ?= 0
 export ORT_DISABLE_TELEMETRY = 1
 
 PY := .venv/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# Python compiles what is used when it is first used: a tenth of what is installed.
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile
 RUNTIME := .venv/.installed
 DEV := .venv/.installed-dev
 
@@ -38,8 +39,8 @@ setup: $(DEV) ## create .venv with everything that demo, test, check and bench n
 demo: $(RUNTIME) out/things/manifest.json out/imagenet/manifest.json ## build two models and serve them with their page
 	$(PY) -m service out/things out/imagenet --host $(HOST) --port $(PORT)
 
-# Three calls: tests marked `nodes`, all of them slow, mostly wait, so they run beside the most; those
-# marked `alone` measure, and come last. All run, whatever the others say. Exit code 5, no test found,
+# Three calls: tests marked `nodes`, all of them slow, mostly wait for each other or for what is made
+# once for many, so they run beside the most; those marked `alone` measure, and come last. All run, whatever the others say. Exit code 5, no test found,
 # is a failure here too.
 test: $(DEV) ## run every test
 	@status=0; said=$$(mktemp); \

@@ -28,7 +28,7 @@ from training.prepare import features_of, open_cache
 from training.settings.config import FitConfig
 from training.settings.console import Stages
 
-pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.nodes]
 
 SIZE = 224  # px
 Side = tuple[np.ndarray, np.ndarray]  # features (N, F), labels (N,)

@@ -13,7 +13,7 @@ import pytest
 from tests.real import command, dataset
 from tests.seeding import Seeded, seed_defects
 
-pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.nodes]
 NEAR = ("near", "near-sides", "near-classes")
 
 

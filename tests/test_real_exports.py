@@ -24,7 +24,7 @@ def test_each_format_gives_the_same_answers_to_100_photos(imagenet, tmp_path, fo
     assert proof["largest_difference"] < 1e-4
 
 
-@pytest.mark.alone  # with the others that need the bundle of clothing: it is trained once for them
+@pytest.mark.nodes  # with the others that need the bundle of clothing: it is trained once for them
 def test_whole_numbers_lose_little_accuracy(clothing, tmp_path):
     words = ("--format", "litert", "--int8")
     proof = proof_of(clothing, tmp_path / "out", dataset("clothing") / "test", *words)

@@ -15,7 +15,7 @@ from tests.conftest import encode_photo
 from tests.real import dataset
 from training.evaluation.evaluate import evaluate_bundle
 
-pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.nodes]
 
 
 @pytest.fixture(scope="module")

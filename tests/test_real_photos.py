@@ -16,7 +16,7 @@ from models.insight import Insight
 from tests.real import command, dataset
 from tests.serving import Server, serving
 
-pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.photos, pytest.mark.slow, pytest.mark.nodes]
 
 
 @pytest.fixture(scope="module")
