@@ -71,6 +71,8 @@ class Graph:
             if one.shape[:1] != batch.shape[:1]:
                 reason = f"answers {len(batch)} photos with numbers of shape {one.shape}"
                 raise UnusableGraph(reason)
+            if one.dtype != np.float32:
+                raise UnusableGraph(f"answers with numbers of type {one.dtype}, not float32")
             if not np.isfinite(one).all():
                 raise UnusableGraph("answers with numbers that are not all finite")
         return answers

@@ -97,10 +97,10 @@ def occlusion(predict: Graph, photo: np.ndarray, label: int, cells: int = 14) ->
     lost = []
     for start in range(0, len(places), BATCH):
         some = places[start : start + BATCH]
-        covered = np.repeat(photo[None], len(some), axis=0)
-        for one, (row, column) in zip(covered, some, strict=True):
+        covered = np.repeat(photo[None], BATCH, axis=0)  # the last ones, too: as it was tried
+        for one, (row, column) in zip(covered, some, strict=False):
             one[low[row] : high[row], low[column] : high[column]] = colour
-        lost.append(whole - predict.run(covered, ["logits"])[0][:, label])
+        lost.append(whole - predict.run(covered, ["logits"])[0][: len(some), label])
     return np.concatenate(lost).reshape(cells, cells)
 
 

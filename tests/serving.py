@@ -89,8 +89,11 @@ def post_head(path: str, length: int, *headers: str) -> bytes:
 
 
 def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
-    """One answer from a connection: status, headers, body. Status 0: closed without one."""
-    with connection.makefile("rb") as file:
+    """One answer from a connection: status, headers, body. Status 0: closed without one.
+
+    Nothing behind it is taken: the next answer may be there, too.
+    """
+    with connection.makefile("rb", buffering=0) as file:
         first = file.readline()
         if not first:
             return 0, {}, b""
@@ -98,7 +101,10 @@ def read_answer(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
         while (line := file.readline()) not in (b"\r\n", b""):
             name, _, value = line.decode().partition(":")
             headers[name.lower()] = value.strip()
-        return int(first.split()[1]), headers, file.read(int(headers.get("content-length", 0)))
+        body, size = b"", int(headers.get("content-length", 0))
+        while len(body) < size and (part := file.read(size - len(body))):
+            body += part
+        return int(first.split()[1]), headers, body
 
 
 def memory_kb(server: Server, name: str) -> int:

@@ -90,6 +90,7 @@ FILE = {"size": 1, "sha256": "0" * 64}
         ({"name": "a\n"}, "name: "),
         ({"class_names": []}, "class_names: "),
         ({"class_names": ["rose", "rose"]}, "a name twice"),
+        ({"class_names": [f"{one:0999}" for one in range(1002)]}, "1,000,000 letters together"),
         ({"surprise": 1}, "surprise: "),
         ({"layers": [{"name": "conv"}]}, r"layers\.0\.kind: "),
         ({"image": {"size": 4, "resize": "crop", "fraction": 1}}, "size is 4 px"),

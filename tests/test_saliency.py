@@ -100,6 +100,21 @@ def test_occlusion_finds_the_part_that_matters():
     assert heat[2:, 2:].max() == 0
 
 
+def test_occlusion_asks_about_as_many_photos_at_once_as_the_trial_did():
+    asked = []
+
+    class Counting:
+        def run(self, photos: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+            asked.append(len(photos))
+            return BRIGHTEST.run(photos, outputs)
+
+    counting: Any = Counting()
+    photo = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    found = saliency.occlusion(counting, photo, label=0, cells=6)  # 36 places: four remain
+    assert found.shape == (6, 6)
+    assert set(asked) == {1, saliency.BATCH}
+
+
 def test_occlusion_leaves_the_photo_as_it_was():
     photo = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     before = photo.copy()

@@ -34,6 +34,7 @@ MOST_BLOCKS = 24  # shown at once; deeper networks are thinned evenly
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a path inside a bundle
 DEPTH = 5  # parts of such a path
 MOST_FILES = 10_000
+MOST_LETTERS = 1_000_000  # of all class names: a prediction set may hold them all, for each photo
 MOST_BYTES = 8_000_000_000  # of all files: the service keeps them in memory
 
 _OPEN = ConfigDict(extra="allow")  # further fields are for people
@@ -158,6 +159,8 @@ class Manifest(Strict):
     @model_validator(mode="after")
     def _names(self) -> "Manifest":
         _all_different("class_names", self.class_names)
+        if sum(map(len, self.class_names)) > MOST_LETTERS:
+            raise ValueError(f"class_names have more than {MOST_LETTERS:,} letters together")
         _all_different("layers", [entry.name for entry in self.layers])
         if sum(entry.size for entry in self.files.values()) > MOST_BYTES:
             raise ValueError(f"files are of more than {MOST_BYTES:,} bytes together")

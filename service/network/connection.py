@@ -9,28 +9,27 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from gunicorn.asgi.parser import LimitRequestHeaders, ParseError
+from gunicorn.asgi.parser import LimitRequestHeaders
 
 from service.headers import answer_bytes, new_request_id
-from service.network.parser import AHEAD, EMPTY_LINES, Parser, size_of, take_target
+from service.network.parser import AHEAD, EMPTY_LINES, Parser, check_framing, size_of, take_target
 from service.network.readable import Phase, Readable
 
 log = logging.getLogger(__name__)
 
 LINGER_S = 1.0
 HALF_CLOSED_S = 1.0  # a client that has closed its side is taken for gone after this long
-FRAMING_BYTES = 1_000  # sizes of chunks and trailers: that many, and one for
-FRAMED_BYTES = 32  # so many bytes of content; smaller chunks cost more than they carry
 FAR_AHEAD_BYTES = 65_536  # of requests sent before the answer to an earlier one
 HEAD_BYTES = 65_536  # of all headers together: each is looked at in Python, while others wait
 CONNECTION = "layerscope.connection"  # in the scope of a request
 
-_TOO_SMALL = "the body comes in chunks of a few bytes each, or with much beside them"
 _TOO_LONG = f"all headers together are longer than {HEAD_BYTES:,} bytes"
 
 
 class Connection(Readable):
     """gunicorn's own HTTP/1.1 protocol, with phases, a count of bytes, and our errors."""
+
+    _response_buffer: bytes | None
 
     def __init__(self, worker: Any):
         super().__init__(worker)
@@ -70,6 +69,9 @@ class Connection(Readable):
 
     async def sent(self) -> None:
         """Wait until the system has all that was written: of an answer without a body, too."""
+        if self._response_buffer:  # its head, which gunicorn keeps for the body
+            self._safe_write(self._response_buffer)
+            self._response_buffer = None
         if self._flow_control is not None:
             await self._flow_control.drain()
 
@@ -202,11 +204,6 @@ class Connection(Readable):
         self._close_transport()
         return False
 
-    def _check_framing(self) -> None:
-        """Raise ParseError if what stands between the content of a body is too much of it."""
-        if self.taken - self.received > FRAMING_BYTES + self.received // FRAMED_BYTES:
-            raise ParseError(_TOO_SMALL)
-
     def _setup_callback_parser(self) -> None:
         super()._setup_callback_parser()
         self._callback_parser.__class__ = Parser  # gunicorn names its own
@@ -223,14 +220,14 @@ class Connection(Readable):
 
     def _on_body(self, chunk: bytes) -> None:
         self.received += len(chunk)
-        self._check_framing()
+        check_framing(self.taken, self.received)
         if self._wanted:
             self.hold(len(chunk))  # which may cut this very connection
         if self._wanted:
             super()._on_body(chunk)
 
     def _on_message_complete(self) -> None:
-        self._check_framing()
+        check_framing(self.taken, self.received)
         super()._on_message_complete()
         self.drips = 0
         if not self._closed:  # else it was cut for its last bytes

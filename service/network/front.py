@@ -239,9 +239,11 @@ class Front:
         connection.drop_body()
         connection.hold(ANSWER_HEAD_BYTES + len(body))
         await send(start_message(status, headers))
-        await send({"type": "http.response.body", "body": body})
+        if body:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
         await connection.sent()
-        self._finish(connection)
+        self._finish(connection)  # before the next request may begin, which ends this one
+        await send({"type": "http.response.body", "body": b""})
 
     def _finish(self, connection: Connection) -> None:
         """The last byte has left."""

@@ -22,6 +22,8 @@ _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:%b)\r\n" % CHUNK_EXT_RE.pattern
 SIZE_LINE_BYTES = 128  # the size of a chunk, with its extensions
 EMPTY_LINES = re.compile(rb"\A(?:\r\n){1,8}")  # in front of a request; more is no HTTP
 PARTS = 100  # that are handed over at once, and looked at whether they are too small
+FRAMING_BYTES = 1_000  # sizes of chunks and trailers: that many, and one for
+FRAMED_BYTES = 32  # so many bytes of content; smaller chunks cost more than they carry
 AHEAD = b"what is in the buffer already"
 
 
@@ -110,6 +112,12 @@ def _check_begun(line: bytes) -> None:
         raise InvalidChunkSize("the size of a chunk is not hexadecimal, or what follows is wrong")
     if len(line) == SIZE_LINE_BYTES:
         raise InvalidChunkSize(f"the size of a chunk takes over {SIZE_LINE_BYTES} bytes")
+
+
+def check_framing(taken: int, content: int) -> None:
+    """See that not too much of a body, in bytes, stands between its content. Raises ParseError."""
+    if taken - content > FRAMING_BYTES + content // FRAMED_BYTES:
+        raise ParseError("the body comes in chunks of a few bytes each, or with much beside them")
 
 
 def size_of(headers: list[tuple[bytes, bytes]]) -> int:
