@@ -16,6 +16,7 @@ from models.saliency import BATCH
 from models.terms import Device
 
 CLOSE = 0.02  # of the largest logit: one step of whole numbers may fall otherwise
+SERVED_BYTES = 64_000_000  # of a file that is sent as it is: a worker cuts who holds 128 MB
 NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
 
 
@@ -72,6 +73,10 @@ def _check_samples(bundle: Bundle) -> None:
     for sample in bundle.manifest.data.get("samples", []):
         if f"samples/{sample['name']}" not in bundle.manifest.files:
             reason = f"data.samples names {sample['name']!r}, which is not among its files"
+            raise BundleError(bundle.path, reason)
+    for name, entry in bundle.manifest.files.items():
+        if name.startswith(("samples/", "report")) and entry.size > SERVED_BYTES:
+            reason = f"{name} has {entry.size:,} bytes; a file that is sent has {SERVED_BYTES:,}"
             raise BundleError(bundle.path, reason)
 
 
