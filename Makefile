@@ -40,8 +40,8 @@ demo: $(RUNTIME) out/things/manifest.json out/imagenet/manifest.json ## build tw
 	$(PY) -m service out/things out/imagenet --host $(HOST) --port $(PORT)
 
 # Three calls: tests marked `nodes`, all of them slow, mostly wait for each other or for what is made
-# once for many, so they run beside the most; those marked `alone` measure, and come last. All run, whatever the others say. Exit code 5, no test found,
-# is a failure here too.
+# once for many, so they run beside the most; those marked `alone` measure, and come last. All run,
+# whatever the others say. Exit code 5, no test found, is a failure here too.
 test: $(DEV) ## run every test
 	@status=0; said=$$(mktemp); \
 	[ "$(SLOW)" = 0 ] || $(PY) -m pytest -m "nodes $(FAST)" >"$$said" 2>&1 & nodes=$$!; \
