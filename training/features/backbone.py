@@ -118,8 +118,8 @@ def attach(compiled: Compiled, head: Head, photos: np.ndarray) -> tuple[dict[str
         photos: (P, S, S, 3) uint8 of this run.
 
     Raises:
-        ParityError: either differs by more than its size allows (`parity_limit`), or is not
-            finite.
+        UnusableGraph: a number is not finite.
+        ParityError: either differs by more than its size allows (`parity_limit`).
     """
     files = {
         "model.keras": attach_to_keras(compiled.keras, head),
