@@ -16,7 +16,7 @@ from models.saliency import BATCH
 from models.terms import Device
 
 CLOSE = 0.02  # of the largest logit: one step of whole numbers may fall otherwise
-SERVED_BYTES = 64_000_000  # of a file that is sent as it is: a worker cuts who holds 128 MB
+SENT_BYTES = 64_000_000  # of a file that is sent as it is: a worker cuts who holds 128 MB
 NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
 
 
@@ -32,7 +32,7 @@ def examine(bundle: Bundle, precision: str = "fp32", device: str = "cpu") -> Cla
         BundleError: something would have failed later; the message says what.
     """
     bundle.verify()
-    _check_samples(bundle)
+    _check_sent(bundle)
     chosen = choose_device(device, lambda one: _attempt(bundle, precision, one))
     classifier = open_fastest(bundle, precision, chosen)
     size = classifier.framing.size
@@ -69,14 +69,15 @@ def _attempt(bundle: Bundle, precision: str, device: str) -> None:
         classifier.look(np.zeros((size, size, 3), np.uint8), [])
 
 
-def _check_samples(bundle: Bundle) -> None:
+def _check_sent(bundle: Bundle) -> None:
+    """See that samples and report, which are sent as they are, are there and not too large."""
     for sample in bundle.manifest.data.get("samples", []):
         if f"samples/{sample['name']}" not in bundle.manifest.files:
             reason = f"data.samples names {sample['name']!r}, which is not among its files"
             raise BundleError(bundle.path, reason)
     for name, entry in bundle.manifest.files.items():
-        if name.startswith(("samples/", "report")) and entry.size > SERVED_BYTES:
-            reason = f"{name} has {entry.size:,} bytes; a file that is sent has {SERVED_BYTES:,}"
+        if name.startswith(("samples/", "report")) and entry.size > SENT_BYTES:
+            reason = f"{name} has {entry.size:,} bytes; of what is sent the limit is {SENT_BYTES:,}"
             raise BundleError(bundle.path, reason)
 
 

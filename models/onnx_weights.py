@@ -13,10 +13,9 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
-from models.onnx_operators import check_operators
+from models.onnx_operators import FLOATS, check_operators
 
 EXTERNAL = 1  # TensorProto.DataLocation
-FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}  # TensorProto.DataType -> how `raw_data` holds it
 WHOLE = (2, 3, 4, 5, 6, 7, 9, 12, 13)  # whole numbers and bool; nothing else is needed
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _BYTES, _FLOAT, _DOUBLE = _FIELD.TYPE_BYTES, _FIELD.TYPE_FLOAT, _FIELD.TYPE_DOUBLE
@@ -78,6 +77,8 @@ def check_graph(model: bytes) -> None:
         raise ValueError("it has functions of its own; expected operators of ONNX alone")
     if graph.sparse_initializer:
         raise ValueError("it has sparse weights; expected dense ones")
+    if len({tensor.name for tensor in graph.initializer}) < len(graph.initializer):
+        raise ValueError("two tensors have one name")  # and may be of two types
     for tensor in [*graph.initializer, *_checked_attributes(graph)]:
         _check_tensor(tensor)
     check_operators(graph)

@@ -192,7 +192,7 @@ def test_what_would_fail_a_request_later_is_found_when_it_is_examined(change, re
 
 
 def test_a_report_too_large_to_be_sent_is_refused(deep, monkeypatch):
-    monkeypatch.setattr("models.examine.SERVED_BYTES", 1_000)
+    monkeypatch.setattr("models.examine.SENT_BYTES", 1_000)
     replace(deep, "report.html", b"a" * 1_001)
     with pytest.raises(BundleError, match=r"report\.html has 1,001 bytes"):
         examine(Bundle(deep))

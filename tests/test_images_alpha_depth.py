@@ -1,7 +1,6 @@
 """Alpha that is not alpha, and numbers that use fewer bits than their file stores."""
 
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image
 from models.decoding.deep_pixels import join, measure, to_bytes
 from models.errors import ImageTooLarge, ImageUnreadable, SettingError
 from models.images import FORMATS, Framing, Limits, decode_image, decode_photo, measure_levels
+from tests.test_images import raw_png
 
 AS_IT_IS = Framing(16, fraction=1.0)
 TIFF = Limits(formats=(*FORMATS, "TIFF"))
@@ -59,7 +59,7 @@ def test_a_palette_is_kept_where_all_its_colours_are_hidden(encode):
 
 def test_an_alpha_of_sixteen_bits_of_which_twelve_are_used_hides_nothing():
     rows = (b"\0" + struct.pack(">HHHH", 65535, 0, 0, 4095) * 16) * 16
-    found = decode_photo(raw_png(16, 6, rows), AS_IT_IS)
+    found = decode_photo(raw_png(16, 16, 16, 6, rows), AS_IT_IS)
     assert (found.pixels == RED).all()
     assert found.alpha_ignored
 
@@ -90,23 +90,12 @@ def test_the_rule_does_not_ask_which_part_is_looked_at(encode):
     assert not found.alpha_ignored
 
 
-def raw_png(depth, colour, rows, size=(16, 16)):
-    """A PNG written by hand, of kinds that Pillow reads and cannot write."""
-
-    def chunk(kind, content=b""):
-        body = kind + content
-        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, 0))
-    pixels = chunk(b"IDAT", zlib.compress(rows))
-    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND")
-
-
 def deep_png(values):
-    """(16, 16) or (16, 16, 3 or 4) of uint16 as a PNG of 16 bits."""
+    """(H, W) or (H, W, 3 or 4) of uint16 as a PNG of 16 bits."""
     colour = {2: 0, 3: {3: 2, 4: 6}.get(values.shape[-1])}[values.ndim]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    return raw_png(16, colour, rows, values.shape[1::-1])
+    height, width = values.shape[:2]
+    return raw_png(width, height, 16, colour, rows)
 
 
 @pytest.mark.parametrize("bits", [10, 12, 14])

@@ -14,7 +14,7 @@ from PIL import Image
 
 from models.errors import ImageTooLarge, ImageUnreadable, ImageUnsupported
 from models.images import FORMATS, MORE_FORMATS, Framing, Limits, decode_image
-from tests.test_images_alpha_depth import raw_png
+from tests.test_images import raw_png
 
 SMALL = Framing(16, fraction=1.0)
 ALL_FORMATS = Limits(formats=FORMATS + MORE_FORMATS)
@@ -240,7 +240,7 @@ print(json.dumps([asked[0], status("VmHWM") - before]))
 def deep(kind, side):
     if kind.startswith("PNG"):
         colour, samples = (2, 3) if kind == "PNG RGB" else (6, 4)
-        return raw_png(16, colour, bytes(1 + side * samples * 2) * side, (side, side))
+        return raw_png(side, side, 16, colour, bytes(1 + side * samples * 2) * side)
     turned = (274, SHORT, [6])
     if kind == "TIFF grey of 32 bits, turned":
         return tiff(side, side, zeros(side * side * 4), turned, (339, SHORT, [3]), bits=32)
@@ -270,5 +270,5 @@ def test_colours_are_stretched_alike_in_every_block():
     values = np.random.default_rng(0).integers(0, 4096, (side, side, 3)).astype(">u2")
     rows = b"".join(b"\0" + row.tobytes() for row in values)
     whole = Framing(side, fraction=1.0, levels=(0.0, 4095.0))
-    found = decode_image(raw_png(16, 2, rows, (side, side)), whole).astype(int)
+    found = decode_image(raw_png(side, side, 16, 2, rows), whole).astype(int)
     assert np.abs(found - values * (255 / 4095)).max() <= 0.501

@@ -160,21 +160,21 @@ def _pictures(file: _File) -> Iterator[Coded]:
 def _coded(file: _File, pieces: tuple[Piece, ...], of: set[bytes]) -> Coded:
     """What the bytes of a picture come to. Raises ImageTooLarge."""
     file.coded += sum(piece.length or len(file.data) for piece in pieces)  # 0: to the end
-    most = CODED_BYTES["HEVC" if of & _HEVC else "AV1"]
-    check_limit(file.coded, most, "bytes of coded pictures")
+    allowed = CODED_BYTES["HEVC" if of & _HEVC else "AV1"]
+    check_limit(file.coded, allowed, "bytes of coded pictures")
     if pieces not in file.seen:
-        found = Coded(0, 0)
+        most = Coded(0, 0)
         for content in file.boxes.contents(pieces):
             file.shared += len(content)
             check_limit(file.shared, SHARED * len(file.data), "bytes that its pictures share")
             one = coded_size(content, file.limits.parts) if b"av01" in of else Coded(0, 0)
             slices = count_slices(content, file.limits.parts) if of & _HEVC else 0
-            found = Coded(
-                max(found.stated, one.stated),
-                max(found.most, one.most),
-                max(found.frames, one.frames, slices),
+            most = Coded(
+                max(most.stated, one.stated),
+                max(most.most, one.most),
+                max(most.frames, one.frames, slices),
             )
-        file.seen[pieces] = found
+        file.seen[pieces] = most
     return file.seen[pieces]
 
 
