@@ -72,8 +72,8 @@ def test_what_is_opened_late_belongs_to_the_version_that_was_loaded(copied):
 def test_ready_is_false_where_a_graph_of_layers_fails(copied, monkeypatch):
     app = create_app([copied])
     (model,) = app.extensions["shelf"]()
-    graph = model._graphs["layers.onnx"]
-    monkeypatch.setattr(graph, "run", lambda *_: [np.full((1, 3), np.nan)])
+    session = model._graphs["layers.onnx"]._session
+    monkeypatch.setattr(session, "run", lambda *_: [np.full((1, 3), np.nan, np.float32)])
     assert app.test_client().get("/v2/health/ready").status_code == 503
 
 
