@@ -97,7 +97,7 @@ def test_large_requests_that_wait_leave_room_for_answers_and_uploads(server):
 
 def test_connections_are_shared_evenly(tiny_bundle):
     with serving(tiny_bundle) as it, ExitStack() as open_ones:
-        time.sleep(1)  # until those that asked whether it is ready have left
+        time.sleep(3)  # until those that asked whether it is ready are forgotten
         before = [sockets_of(pid) for pid in it.workers()]
         for _ in range(120):
             open_ones.enter_context(it.connect())
@@ -105,7 +105,7 @@ def test_connections_are_shared_evenly(tiny_bundle):
         time.sleep(0.1)
         shares = [sockets_of(pid) - had for pid, had in zip(it.workers(), before, strict=True)]
     assert sum(shares) == 120
-    assert min(shares) >= 58  # by chance alone it is less, more often than not
+    assert min(shares) >= 57  # by chance alone it is less, every other time
 
 
 def sockets_of(pid: int) -> int:
