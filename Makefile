@@ -21,6 +21,7 @@ endif
 ifeq ($(LONG),0)
 FAST += and not long
 endif
+FAST += and not longest
 
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test check bench image
@@ -39,13 +40,15 @@ setup: $(DEV) ## create .venv with everything that demo, test, check and bench n
 demo: $(RUNTIME) out/things/manifest.json out/imagenet/manifest.json ## build two models and serve them with their page
 	$(PY) -m service out/things out/imagenet --host $(HOST) --port $(PORT)
 
-# Three calls: tests marked `nodes`, all of them slow, mostly wait for each other or for what is made
-# once for many, so they run beside the most; those marked `alone` measure, and come last. All run,
-# whatever the others say. Exit code 5, no test found, is a failure here too.
+# Four calls: tests marked `nodes`, all of them slow, mostly wait for each other or for what is made
+# once for many, so they run beside the most; of those marked `pairs` two run at a time; those marked
+# `alone` measure, and come last. All run, whatever the others say. Exit code 5, no test found, is a
+# failure here too.
 test: $(DEV) ## run every test
 	@status=0; said=$$(mktemp); \
 	[ "$(SLOW)" = 0 ] || $(PY) -m pytest -m "nodes $(FAST)" >"$$said" 2>&1 & nodes=$$!; \
-	$(PY) -m pytest -n auto --dist worksteal -m "not nodes and not alone $(FAST)" || status=$$?; \
+	$(PY) -m pytest -n auto --dist worksteal -m "not nodes and not pairs and not alone $(FAST)" || status=$$?; \
+	$(PY) -m pytest -n 2 --dist worksteal -m "pairs $(FAST)" || status=$$?; \
 	echo "waiting for the tests of several nodes, which ran beside these"; \
 	wait $$nodes || status=$$?; cat "$$said"; rm -f "$$said"; \
 	$(PY) -m pytest -m "alone $(FAST)" || status=$$?; \
@@ -61,6 +64,7 @@ check: $(DEV) ## lint, format, types, Dockerfile
 bench: $(DEV) out/imagenet/manifest.json ## measure serving, and training on PHOTOS=folder, beside the usual way
 	$(PY) -m benchmarks.serving out/imagenet
 	$(PY) -m benchmarks.overload out/imagenet
+	$(PY) -m pytest -m longest
 	$(if $(PHOTOS),$(PY) -m benchmarks.training $(PHOTOS) --quick)
 
 image: ## build the images of the service and of training with Docker

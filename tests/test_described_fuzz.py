@@ -19,7 +19,7 @@ from tests.browsing import SAMPLES, with_samples
 from tests.posting import BROKEN
 from tests.serving import ROOT, Server, serving
 
-pytestmark = [pytest.mark.alone, pytest.mark.slow]
+pytestmark = [pytest.mark.pairs, pytest.mark.slow]
 
 KEY = "a-key-of-enough-characters"
 EXAMPLES = 12  # of each operation, kind of data and phase that has no fixed number

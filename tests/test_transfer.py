@@ -248,7 +248,7 @@ def test_the_command_trains_each_row_in_a_process_of_its_own(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.pairs
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_command_and_the_training_of_a_row(tmp_path, monkeypatch, ending):
     monkeypatch.setenv("LAYERSCOPE_CACHE", str(tmp_path / "cache"))

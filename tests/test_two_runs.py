@@ -16,7 +16,7 @@ from training.features.backbone import CompiledStore
 from training.features.cache import FeatureCache
 from training.settings.config import FitConfig
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.pairs
 
 
 def run(*words: object, cache: str) -> tuple[int, str]:

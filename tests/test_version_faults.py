@@ -24,7 +24,7 @@ def without_rights() -> None:
         ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, right, 0, 0, 0)
 
 
-@pytest.mark.alone
+@pytest.mark.pairs
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux sets another process's limits")
 def test_a_worker_that_has_no_descriptor_for_a_version_makes_way_for_another(tmp_path):
     bundle = make(tmp_path / "colours", 1)
@@ -40,9 +40,10 @@ def test_a_worker_that_has_no_descriptor_for_a_version_makes_way_for_another(tmp
         assert server.ask("/models")[1]["refused"] == []
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize("closed", [".", "colours", "colours/1"])
-@pytest.mark.parametrize("mode", [0o000, 0o444])
+@pytest.mark.pairs
+@pytest.mark.parametrize(
+    ("closed", "mode"), [(".", 0o000), (".", 0o444), ("colours", 0o444), ("colours/1", 0o000)]
+)
 def test_a_folder_that_is_closed_for_a_while_changes_nothing(closed, mode, tmp_path):
     folder = tmp_path / "models"
     (folder / "colours").mkdir(parents=True)
@@ -67,7 +68,7 @@ def test_a_folder_that_is_closed_for_a_while_changes_nothing(closed, mode, tmp_p
         wait_for_version(server, "2")
 
 
-@pytest.mark.alone
+@pytest.mark.pairs
 def test_a_link_that_leads_nowhere_stops_no_other_model(tmp_path):
     folder = tmp_path / "models"
     folder.mkdir()
@@ -117,7 +118,7 @@ def test_a_worker_that_lost_its_parents_line_still_answers_its_last_requests(fol
     assert follower.current() is served_before
 
 
-@pytest.mark.alone
+@pytest.mark.pairs
 def test_models_are_counted_where_descriptors_are_few(tmp_path):
     bundles = [colour_bundle(tmp_path / f"m{number}") for number in range(30)]
 
@@ -137,7 +138,7 @@ def test_models_are_counted_where_descriptors_are_few(tmp_path):
                 one.close()
 
 
-@pytest.mark.alone
+@pytest.mark.pairs
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux sets another process's limits")
 def test_as_many_models_are_served_as_the_hard_limit_on_descriptors_allows(tmp_path):
     folder = tmp_path / "models"

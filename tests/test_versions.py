@@ -29,7 +29,7 @@ from tests.watching import (
     wait_until_said,
 )
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.pairs
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def put(folder: Path, number: int, made: Path | None = None) -> Path:
     return target
 
 
-@pytest.mark.parametrize("swaps", [6, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("swaps", [6, pytest.param(50, marks=pytest.mark.longest)])
 def test_no_request_fails_while_versions_are_swapped_and_each_names_its_own(swaps, tmp_path):
     bundle = make(tmp_path / "colours", 1)
     with serving(bundle) as server, asking(server, 4) as said:

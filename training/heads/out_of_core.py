@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy import sparse
 
 from models.building.head import DenseLayer, Head
 from models.classifier import softmax
@@ -58,11 +59,9 @@ def fit_on_all(head: FittedHead, sides: Sides) -> FittedHead:
 
 def class_sums(rows: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """Sum the rows (n, F) of each class: (K, F) float64."""
-    sums = np.zeros((classes, rows.shape[1]))
-    order = np.argsort(labels, kind="stable")
-    present, starts = np.unique(labels[order], return_index=True)
-    if len(order):
-        sums[present] = np.add.reduceat(rows[order], starts, axis=0, dtype=np.float64)
+    places = labels, np.arange(len(rows))
+    members = sparse.csr_array((np.ones(len(rows)), places), shape=(classes, len(rows)))
+    sums: np.ndarray = members @ rows.astype(np.float64)
     return sums
 
 

@@ -90,9 +90,10 @@ class TopPhotos:
         if len(self._rows) < COUNT:
             return np.ones(len(summaries), bool)
         last = self._rows[-1]
-        peaks, strengths = summaries["peak"], summaries["strength"]
-        tied = (peaks == last["peak"]) & (strengths > last["strength"])
-        entering: np.ndarray = ((peaks > last["peak"]) | tied).any(axis=1)
+        entering = (summaries["peak"] >= last["peak"]).any(axis=1)
+        near = summaries[entering]  # few, where a ReLU6 does not end many at 6
+        tied = (near["peak"] == last["peak"]) & (near["strength"] > last["strength"])
+        entering[entering] = ((near["peak"] > last["peak"]) | tied).any(axis=1)
         return entering
 
     def exemplars(self, layer: LayerEntry, size: int) -> Exemplars:
