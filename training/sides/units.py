@@ -7,8 +7,11 @@ trained on one of them is not tested by the other.
 from array import array
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Sequence
+from itertools import chain
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from models.natural_order import natural_key
 from training.photos.listing import Photo
@@ -50,15 +53,16 @@ def number_units(
     photos: Sequence[Photo], digests: Sequence[bytes], near: Iterable[Pair] = ()
 ) -> np.ndarray:
     """Return (N,) int: the unit of each photo, equal for those that `join_units` joins."""
-    numbers = np.zeros(len(photos), int)
-    for number, unit in enumerate(join_units(photos, digests, near)[0]):
-        numbers[unit] = number
+    numbers, units = np.zeros(len(photos), int), join_units(photos, digests, near)[0]
+    members = np.fromiter(chain.from_iterable(units), int)
+    numbers[members] = np.repeat(np.arange(len(units)), [len(unit) for unit in units])
     return numbers
 
 
 def label_of(photos: Sequence[Photo], digests: Sequence[bytes], unit: Sequence[int]) -> str:
     """The class that a unit counts for, whatever the names and the order of its files."""
-    return photos[min(unit, key=digests.__getitem__)].label
+    index = unit[0] if len(unit) == 1 else min(unit, key=digests.__getitem__)
+    return photos[index].label
 
 
 def _count(
@@ -73,28 +77,22 @@ def _join(
     pairs: Iterable[Pair],
     without: Collection[int],
 ) -> list[list[int]]:
-    """Connected components of equal bytes, equal groups and pairs."""
-    parent = array("q", range(len(photos)))  # 8 bytes each, where a list takes 40
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
+    """Connected components of equal bytes, equal groups and pairs; each ascending, in order."""
     first: dict[Hashable, int] = {}
+    edges = array("q")  # 8 bytes each, where a list takes 40
     for index, (photo, digest) in enumerate(zip(photos, digests, strict=True)):
         if index not in without:
             for key in (digest, photo.group) if photo.group else (digest,):
-                parent[root(index)] = root(first.setdefault(key, index))
+                if (other := first.setdefault(key, index)) != index:
+                    edges.extend((index, other))
     first.clear()
-    for one, other in pairs:
-        parent[root(one)] = root(other)
+    edges.extend(chain.from_iterable(pairs))
+    ends = np.array(edges, int).reshape(-1, 2).T
+    joined = sparse.coo_array((np.ones(ends.shape[1], bool), ends), shape=(len(photos),) * 2)
+    component = csgraph.connected_components(joined, directed=False)[1]
     used = np.array([index for index in range(len(photos)) if index not in without], int)
-    roots = np.fromiter((root(index) for index in used.tolist()), int, len(used))
-    members = used[np.argsort(roots, kind="stable")]
-    ends = np.cumsum(np.unique(roots, return_counts=True)[1]).tolist()
-    starts = [0, *ends[:-1]] if ends else []
-    units = [members[start:end].tolist() for start, end in zip(starts, ends, strict=True)]
-    units.sort()
-    return units
+    _, begins, place = np.unique(component[used], return_index=True, return_inverse=True)
+    order = np.argsort(begins[place], kind="stable")  # by the first of each component
+    lengths = np.unique(begins[place], return_counts=True)[1].cumsum().tolist()
+    members = used[order].tolist()
+    return [members[start:end] for start, end in zip([0, *lengths], lengths, strict=False)]
