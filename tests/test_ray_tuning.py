@@ -25,7 +25,7 @@ from tests.test_workers import (
 pytest.importorskip("ray", reason="Ray is an extra: pip install -r requirements-scale.txt")
 pytestmark = [pytest.mark.nodes, pytest.mark.slow]
 
-SLOWLY = TUNE | {"--batch": 1}  # several hundred steps: time to interfere
+SLOWLY = TUNE | {"--batch": 2}  # more than a hundred steps: time to interfere
 TITLE = b"ray::NodeWorker"
 TOGETHER = "2 workers train the blocks, one on each node"
 AGAIN = "a worker was lost, all start again"

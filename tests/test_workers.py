@@ -151,7 +151,7 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_go_on_when_started_agai
     killed, photos, single, tmp_path
 ):
     caches = [tmp_path / "one", tmp_path / "two"]
-    slowly = TUNE | {"--batch": 1}
+    slowly = TUNE | {"--batch": 2}
     running = start(photos, tmp_path / "out", caches, settings=slowly)
     limit = time.monotonic() + WAIT_S
     while epochs_in(caches[0]) < 1:
