@@ -13,10 +13,9 @@ from models.errors import BundleError
 from models.inside import look_inside
 from models.precision import has_int8
 from models.saliency import BATCH
-from models.terms import Device
+from models.terms import SENT_BYTES, Device
 
 CLOSE = 0.02  # of the largest logit: one step of whole numbers may fall otherwise
-SENT_BYTES = 64_000_000  # of a file that is sent as it is: a worker cuts who holds 128 MB
 NUMBERS_AT_ONCE = 30_000_000  # of maps in memory; all of EfficientNet-Lite0 are 7 million
 
 

@@ -6,7 +6,7 @@ Python object out of a file.
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple, NotRequired
+from typing import Annotated, Any, NamedTuple, NotRequired, TypeVar
 
 import numpy as np
 from pydantic import ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError, with_config
@@ -14,12 +14,14 @@ from typing_extensions import TypedDict
 
 from models.bundle import Bundle
 from models.bundles.arrays import MOST_BYTES, read_arrays
-from models.bundles.fields import Count, Number, Share
+from models.bundles.fields import ClassNames, Count, Number, Share, Text
 from models.bundles.json_text import read_json
 from models.bundles.manifest import LayerEntry
 from models.errors import BundleError
 
 INDEX = "insight/insight.json"
+PICTURE_BYTES = 10_000_000  # of a channel's exemplars, or a picture computed: they are sent whole
+MOST_EXEMPLARS = 100  # of a channel
 LARGEST = 1e9  # number of a layer: sums and products of such fit into float32
 ROWS = {  # array of a layer -> its dimensions after the first, which is the channels
     **dict.fromkeys(("mean", "peak", "alive", "class", "selectivity", "sprite_ends"), 0),
@@ -28,6 +30,11 @@ ROWS = {  # array of a layer -> its dimensions after the first, which is the cha
 }
 _WHOLE = {"class", "exemplar_photo", "exemplar_box", "exemplar_at", "sprites", "sprite_ends"}
 _KNOWN = {*ROWS, "sprites", "probe_bias", "weights"}
+
+
+T = TypeVar("T")
+_FileName = Annotated[InstanceOf[str], Field(max_length=4096)]  # it may be no Unicode
+_Few = Annotated[dict[str, T], Field(max_length=100)]
 
 
 class LayerSummary(TypedDict):
@@ -50,18 +57,18 @@ class Visualised(TypedDict):
     converged: bool
 
 
-@with_config(ConfigDict(extra="allow"))
+@with_config(ConfigDict(extra="ignore"))
 class Index(TypedDict):
-    """`insight.json`; the rest of it only people read."""
+    """What is read of `insight.json`; the rest is for people."""
 
-    class_names: list[str]
+    class_names: ClassNames
     chance: Number
     tile: Annotated[int, Field(ge=1, le=1000, strict=True)]
-    exemplar_names: list[InstanceOf[str]]  # a file's name may be no Unicode
-    exemplar_labels: list[str]
+    exemplar_names: list[_FileName]
+    exemplar_labels: list[Text]
     layers: list[LayerSummary]
-    trust: dict[str, Count | Number | dict[str, Number] | None] | None
-    visualised: NotRequired[list[Visualised]]
+    trust: _Few[Count | Number | _Few[Number] | None] | None
+    visualised: NotRequired[Annotated[list[Visualised], Field(max_length=100_000)]]
 
 
 _INDEX = TypeAdapter(Index)
@@ -140,7 +147,9 @@ class Insight:
             if weights is not None and weights.shape != (channels, len(list(class_names))):
                 raise BundleError(self._bundle.path, f"insight's weights of {name!r} do not fit")
         for entry in self.index.get("visualised", []):
-            self._bundle.read(entry["file"])
+            if (size := len(self._bundle.read(entry["file"]))) > PICTURE_BYTES:
+                reason = f"{entry['file']} has {size:,} bytes; the limit is {PICTURE_BYTES:,}"
+                raise BundleError(self._bundle.path, reason)
 
     def _read_layer(self, name: str) -> LayerInsight | None:
         """Read one layer; None if there is no insight on it. Raises BundleError."""
@@ -174,7 +183,7 @@ class Insight:
         for key, most in limits.items():
             if (arrays[key] >= most).any():
                 raise ValueError(f"{key} names what is not among its {most}")
-        if (photos < -1).any() or arrays["exemplar_value"].shape[1] < places:
+        if (photos < -1).any() or not MOST_EXEMPLARS >= places <= arrays["exemplar_value"].shape[1]:
             raise ValueError("exemplars do not fit")
         for key, width in (("exemplar_box", 4), ("exemplar_at", 2)):
             if arrays[key].shape[1] < places or arrays[key].shape[2] != width:
@@ -187,6 +196,8 @@ class Insight:
         sizes = np.diff(ends.astype(np.int64), prepend=0)
         if np.min(sizes, initial=0) < 0 or (channels and ends[-1] > arrays["sprites"].size):
             raise ValueError("sprite_ends do not lie in its sprites")
+        if np.max(sizes, initial=0) > PICTURE_BYTES:
+            raise ValueError(f"exemplars of a channel have more than {PICTURE_BYTES:,} bytes")
 
     def exemplars(self, layer: LayerInsight, channel: int) -> list[Exemplar]:
         """Return the photos that excite one channel most, strongest first."""

@@ -9,6 +9,7 @@ GRAPHS = {"fp32": "predict.onnx", "int8": "predict.int8.onnx"}  # precision -> p
 PRECISIONS = ("auto", *GRAPHS)  # to ask for
 CPU = "cpu"
 DEVICES = ("auto", CPU, "cuda")  # to ask for
+SENT_BYTES = 64_000_000  # of an answer, or of a file that is one: a worker cuts who holds 128 MB
 
 
 class Terms(NamedTuple):

@@ -1,41 +1,88 @@
-"""How the front ends an answer, without a network."""
+"""How the front begins and ends an answer, without a network."""
 
 import asyncio
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from service.app import create_app
+from service.network.connection import CONNECTION
 from service.network.front import Front
 from service.network.readable import Phase
+
+
+class Slow:
+    """Stands for a connection; notes what is done with it."""
+
+    ended, unparsed, came_ahead, gone, received, req_count = False, 0, False, False, 0, 1
+
+    def __init__(self, phase: Phase):
+        self.phase = phase
+        self.worker = SimpleNamespace(stopping=False, is_full=lambda small: False)
+        self.steps: list[Any] = []
+        self.content = b""
+
+    def drop_body(self):
+        pass
+
+    def hold(self, size):
+        pass
+
+    async def sent(self):
+        self.steps.append("sent")
+
+    def release(self):
+        self.steps.append("released")
+
+    def enter(self, phase):
+        self.phase = phase
+        self.steps.append(phase)
+
+    async def send(self, message):
+        self.content += message.get("body", b"")
+        self.steps.append(message["type"] + ("" if message.get("more_body") else " ends"))
+
+
+def scope_of(connection: Slow, asked: str, headers: dict[bytes, bytes]) -> dict[str, Any]:
+    method, path = asked.split()
+    return {
+        CONNECTION: connection, "method": method, "raw_path": path.encode(), "query_string": b"",
+        "headers": list(headers.items()), "http_version": "1.1", "scheme": "http",
+        "client": None, "server": None,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("body", [b"", b"content"])
 def test_a_request_ends_when_all_has_left_before_the_next_of_its_connection_may_begin(body):
     """gunicorn begins the next when an answer ends; the bytes of a HEAD wait in the system, too."""
-    steps = []
+    slow: Any = Slow(Phase.SENDING)
+    asyncio.run(Front.__new__(Front)._send((200, [], body), slow, slow.send))
+    assert slow.steps[-4:] == ["sent", "released", Phase.IDLE, "http.response.body ends"]
+    assert slow.steps[1:-4] == (["http.response.body"] if body else [])
 
-    async def send(message):
-        steps.append(message["type"] + ("" if message.get("more_body") else " ends"))
 
-    class Slow:
-        ended, unparsed, phase = False, 0, Phase.SENDING
+def test_a_request_that_is_refused_by_its_head_has_the_time_of_an_answer(tiny_bundle):
+    """Not that of a request, whose body may never come."""
+    slow: Any = Slow(Phase.ARRIVING)
+    headers = {b"host": b"x", b"origin": b"http://y", b"content-length": b"4"}
+    asyncio.run(
+        Front(create_app([tiny_bundle]))(scope_of(slow, "POST /predict", headers), None, slow.send)
+    )
+    assert slow.steps[:2] == [Phase.SENDING, "http.response.start ends"]
+    assert slow.phase is Phase.IDLE
 
-        def drop_body(self):
-            pass
 
-        def hold(self, size):
-            pass
+def test_an_answer_too_large_to_be_kept_until_it_has_left_is_refused(tiny_bundle, monkeypatch):
+    monkeypatch.setattr("service.network.front.SENT_BYTES", 100)
+    slow: Any = Slow(Phase.ANSWERING)
 
-        async def sent(self):
-            steps.append("sent")
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
 
-        def release(self):
-            steps.append("released")
-
-        def enter(self, phase):
-            steps.append(phase)
-
-    slow: Any = Slow()
-    asyncio.run(Front.__new__(Front)._send((200, [], body), slow, send))
-    assert steps[-4:] == ["sent", "released", Phase.IDLE, "http.response.body ends"]
-    assert steps[1:-4] == (["http.response.body"] if body else [])
+    scope = scope_of(slow, "GET /models", {b"host": b"x"})
+    asyncio.run(Front(create_app([tiny_bundle]))(scope, receive, slow.send))
+    error = json.loads(slow.content)["error"]
+    assert error["code"] == "bad_request"
+    assert error["message"].endswith("bytes; the limit is 100: ask for less")

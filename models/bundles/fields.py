@@ -1,14 +1,27 @@
 """The kinds of values that a manifest holds, each with its range."""
 
+import json
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MOST_LETTERS = 1_000_000  # of all class names: a prediction set may hold them all, for each photo
 
 Count = Annotated[int, Field(ge=0, le=10**12, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Text = Annotated[str, Field(max_length=1000)]
 Interval = tuple[Number, Number]
+
+
+def check_letters(names: list[str], most: int = MOST_LETTERS) -> list[str]:
+    """See that names are short together, as JSON writes them. Raises ValueError."""
+    if sum(len(json.dumps(name)) - 2 for name in names) > most:
+        raise ValueError(f"more than {most:,} letters together, as JSON writes them")
+    return names
+
+
+ClassNames = Annotated[list[Text], Field(max_length=1_000_000), AfterValidator(check_letters)]
 
 
 class Strict(BaseModel):

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 MOST_LISTS, MOST_VALUES = 200_000, 5_000_000  # a matrix of 2,000 x 2,000 has 4 million values
+MOST_NAMED = 500_000  # of the values: while a dictionary is read, nothing else runs
 
 
 def read_json(content: bytes) -> Any:
@@ -14,10 +15,12 @@ def read_json(content: bytes) -> Any:
         ValueError: it is no JSON, or has too many values. RecursionError: it is nested too deep.
     """
     lists = content.count(b"[") + content.count(b"{")
-    values = content.count(b",") + content.count(b":")
-    if lists > MOST_LISTS or values > MOST_VALUES:
-        most = f"expected at most {MOST_LISTS:,} and {MOST_VALUES:,}"
-        raise ValueError(f"it holds {lists:,} lists and {values:,} values; {most}")
+    named = content.count(b":")
+    values = content.count(b",") + named
+    if lists > MOST_LISTS or values > MOST_VALUES or named > MOST_NAMED:
+        most = f"expected at most {MOST_LISTS:,}, {MOST_VALUES:,} and {MOST_NAMED:,}"
+        found = f"{lists:,} lists and {values:,} values, {named:,} of them named"
+        raise ValueError(f"it holds {found}; {most}")
     return json.loads(content, parse_float=_finite, parse_constant=_finite)
 
 

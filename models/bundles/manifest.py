@@ -22,7 +22,7 @@ from pydantic import (
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from models.bundles.calibration import CalibrationFacts, Int8Facts, Thresholds
-from models.bundles.fields import Count, Number, Share, Strict, Text
+from models.bundles.fields import ClassNames, Count, Number, Share, Strict, Text, check_letters
 from models.bundles.names import NAME
 from models.errors import SettingError
 from models.images import Framing
@@ -34,7 +34,6 @@ MOST_BLOCKS = 24  # shown at once; deeper networks are thinned evenly
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a path inside a bundle
 DEPTH = 5  # parts of such a path
 MOST_FILES = 10_000
-MOST_LETTERS = 1_000_000  # of all class names: a prediction set may hold them all, for each photo
 MOST_BYTES = 8_000_000_000  # of all files: the service keeps them in memory
 
 _OPEN = ConfigDict(extra="allow")  # further fields are for people
@@ -54,7 +53,7 @@ class LayerEntry(Strict):
     kind: str = Field(max_length=100)
     height: int = Field(ge=1, le=100_000)
     width: int = Field(ge=1, le=100_000)
-    channels: int = Field(ge=1, le=1_000_000)
+    channels: int = Field(ge=1, le=50_000)  # each has its facts in one answer
     stride: int = Field(ge=0, le=1_000_000)
     receptive_field: int = Field(ge=0, le=10_000_000)
     trunk: bool
@@ -94,6 +93,11 @@ class SampleEntry(TypedDict):
     label: Text
 
 
+def _check_samples(samples: list[SampleEntry]) -> list[SampleEntry]:
+    check_letters([sample["label"] for sample in samples], 100_000)  # all are in one answer
+    return samples
+
+
 class LeftOutEntry(TypedDict):
     """How many files were left out for one reason."""
 
@@ -106,12 +110,12 @@ class LeftOutEntry(TypedDict):
 class DataFacts(TypedDict, total=False):
     """How many photos of which class stood where, and which they were."""
 
-    photos: dict[str, Count]
+    photos: Annotated[dict[str, Count], Field(max_length=100)]
     classes: dict[str, dict[str, Count]]
     skipped: Count
     left_out: Annotated[list[LeftOutEntry], Field(max_length=1000)]
     fingerprint: Text
-    samples: Annotated[list[SampleEntry], Field(max_length=1000)]
+    samples: Annotated[list[SampleEntry], Field(max_length=1000), AfterValidator(_check_samples)]
 
 
 @with_config(_OPEN)
@@ -132,7 +136,7 @@ class Manifest(Strict):
     name: str = Field(pattern=NAME)
     version: str = Field("1", pattern=NAME)
     created: Text = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    class_names: list[Text] = Field(min_length=1, max_length=1_000_000)
+    class_names: ClassNames = Field(min_length=1)
     image: Annotated[Framing, WrapValidator(_check_framing)]
     backbone: BackboneEntry
     head: dict[str, Any]
@@ -159,8 +163,6 @@ class Manifest(Strict):
     @model_validator(mode="after")
     def _names(self) -> "Manifest":
         _all_different("class_names", self.class_names)
-        if sum(map(len, self.class_names)) > MOST_LETTERS:
-            raise ValueError(f"class_names have more than {MOST_LETTERS:,} letters together")
         _all_different("layers", [entry.name for entry in self.layers])
         if sum(entry.size for entry in self.files.values()) > MOST_BYTES:
             raise ValueError(f"files are of more than {MOST_BYTES:,} bytes together")

@@ -230,7 +230,7 @@ class Connection(Readable):
         check_framing(self.taken, self.received)
         super()._on_message_complete()
         self.drips = 0
-        if not self._closed:  # else it was cut for its last bytes
+        if self.phase is Phase.ARRIVING:  # else it was cut for its last bytes, or is answered
             self.enter(Phase.ANSWERING)
 
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask
 
 from models.errors import LayerscopeError
+from models.terms import SENT_BYTES
 from service.errors import (
     REQUEST_ID,
     BadRequestBody,
@@ -110,7 +111,7 @@ class Front:
             if environ["REQUEST_METHOD"] == "HEAD":
                 body = b""
             record_in(environ).sent = len(body)
-            if connection.phase is Phase.ANSWERING:
+            if connection.phase in (Phase.ARRIVING, Phase.ANSWERING):  # refused by its head alone
                 connection.enter(Phase.SENDING)
             self.watch.answered(environ, status, began)  # before: a worker may die while it sends
             ready = time.perf_counter()
@@ -228,6 +229,9 @@ class Front:
         """Answer in a thread; what is neither decoding nor network counts as `encode`."""
         began = time.perf_counter()
         answer = run_wsgi(self._app.wsgi_app, environ)
+        if (size := len(answer[2])) > SENT_BYTES:
+            reason = f"the answer has {size:,} bytes; the limit is {SENT_BYTES:,}: ask for less"
+            raise BadRequestBody(reason)
         spent = time.perf_counter() - began
         known = record_in(environ)
         known.spend("encode", spent - sum(known.times.get(one, 0) for one in IN_THREAD))

@@ -2,9 +2,10 @@
 
 A connection is ARRIVING from the moment it is accepted, or from the first byte of a further
 request, until its request is whole; then ANSWERING, then SENDING until the last byte has left,
-then IDLE. A connection whose last answer has left is LINGERING: what the client still sends,
-the rest of a request or further ones, is dropped for a moment, because closing at once would
-reset the connection and take the answer from it.
+then IDLE. A request that is refused by its head goes from ARRIVING to SENDING. A connection whose
+last answer has left is LINGERING: what the client still sends, the rest of a request or further
+ones, is dropped for a moment, because closing at once would reset the connection and take the
+answer from it.
 
 It is not read while what came waits, nor while others have their turn.
 """
