@@ -32,9 +32,9 @@ _WHOLE = {"class", "exemplar_photo", "exemplar_box", "exemplar_at", "sprites", "
 _KNOWN = {*ROWS, "sprites", "probe_bias", "weights"}
 
 
-T = TypeVar("T")
-_FileName = Annotated[InstanceOf[str], Field(max_length=4096)]  # it may be no Unicode
-_Few = Annotated[dict[str, T], Field(max_length=100)]
+_Value = TypeVar("_Value")
+_FileName = Annotated[InstanceOf[str], Field(max_length=20_000)]  # maybe no Unicode; escaped
+_Few = Annotated[dict[str, _Value], Field(max_length=100)]
 
 
 class LayerSummary(TypedDict):

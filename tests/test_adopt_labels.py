@@ -58,6 +58,7 @@ def test_names_that_begin_with_numbers_stay_whole(tmp_path):
         ("ant,,bee", "an empty name"),
         ("[" * 100_000, "begins like JSON"),
         ("{'a': __import__('os').system('true')}", "begins like JSON"),
+        ("ant\n" + "b" * 1_001, "'b{20}'... of 1,001 letters; the limit is 1,000"),
     ],
 )
 def test_a_file_without_names_is_refused_with_the_reason(content, words, tmp_path):

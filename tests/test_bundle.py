@@ -92,7 +92,7 @@ FILE = {"size": 1, "sha256": "0" * 64}
         ({"class_names": ["rose", "rose"]}, "a name twice"),
         ({"class_names": [f"{one:0999}" for one in range(1002)]}, "1,000,000 letters together"),
         ({"class_names": [str(n) + "\U0001f600" * 840 for n in range(100)]}, "as JSON writes them"),
-        ({"data": {"samples": [{"name": "a", "label": "b" * 101}] * 991}}, "100,000 letters toge"),
+        ({"data": {"samples": [{"name": "a", "label": "\xe4" * 167}] * 999}}, "letters together"),
         ({"surprise": 1}, "surprise: "),
         ({"layers": [{"name": "conv"}]}, r"layers\.0\.kind: "),
         ({"image": {"size": 4, "resize": "crop", "fraction": 1}}, "size is 4 px"),

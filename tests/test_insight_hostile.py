@@ -71,7 +71,7 @@ VISUALISED = {"layer": "stem_relu", "channel": 0, "file": "model.keras", "answer
     ("index", "reason"),
     [
         ({"class_names": [f"{one:0999}" for one in range(1_002)]}, "class_names: .*1,000,000 lett"),
-        ({"exemplar_names": ["a" * 4_097]}, r"exemplar_names\.0: .* at most 4096"),
+        ({"exemplar_names": ["a" * 20_001]}, r"exemplar_names\.0: .* at most 20000"),
         ({"exemplar_labels": ["a" * 1_001]}, r"exemplar_labels\.0: .* at most 1000"),
         ({"trust": {str(one): 0.5 for one in range(101)}}, "trust: .* at most 100"),
         ({"trust": {"a": {str(one): 0.5 for one in range(101)}}}, r"trust\.a\."),

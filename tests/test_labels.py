@@ -8,7 +8,8 @@ from models.errors import PhotosError
 from tests.folders import fill, labels_of
 from tests.making import write_table
 from training.photos.find import find_photos
-from training.photos.labels import look_alike_key, match_labels
+from training.photos.labels import join_labels, look_alike_key, match_labels
+from training.photos.listing import Photo
 
 COMPOSED, APART = "caf\u00e9", "cafe\u0301"  # one word
 
@@ -104,3 +105,19 @@ def test_labels_meet_the_names_of_a_model():
 
 def test_a_label_that_looks_like_two_names_of_a_model_is_neither():
     assert match_labels(["SHOES"], ["Shoes", "shoes"], merge=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["shoes", "a" * 1_001],
+            "names of classes: 'a{20}'... of 1,001 letters; the limit is 1,000",
+        ),
+        ([f"{n:03}" + "\U0001f600" * 900 for n in range(100)], "1,000,000 letters together"),
+    ],
+)
+def test_names_that_no_bundle_may_have_are_refused_before_anything_is_computed(names, said):
+    photos = [Photo(Path("photo.jpg"), name) for name in names]
+    with pytest.raises(PhotosError, match=f"{said}.*: shorten them"):
+        join_labels(photos, merge=False)

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from models.bundles.fields import check_letters
 from models.errors import SettingError
 
 LARGEST = 5_000_000  # bytes of a file of labels
@@ -23,7 +24,8 @@ def read_labels(text: str) -> list[str]:
     """Read class names from a file, or from names with commas between them.
 
     Raises:
-        SettingError: the file cannot be read, or holds no names for 0, 1, 2 and so on.
+        SettingError: the file cannot be read, or holds no names for 0, 1, 2 and so on, or longer
+            ones than a bundle may.
     """
     path = Path(text)
     if path.is_file():
@@ -39,7 +41,10 @@ def read_labels(text: str) -> list[str]:
     twice = sorted({name for name in names if names.count(name) > 1}) if len(names) < 5000 else []
     if twice or len(set(names)) != len(names):
         raise SettingError(f"--labels has a name twice: {', '.join(twice[:5])}")
-    return names
+    try:
+        return check_letters(names)
+    except ValueError as error:
+        raise SettingError(f"--labels has {error}") from None
 
 
 def check_count(names: list[str], classes: int, unit: bool) -> None:

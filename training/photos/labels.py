@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from models.bundles.fields import check_letters
 from models.errors import PhotosError
 from training.photos.listing import Photo
 from training.settings.printable import printable
@@ -34,7 +35,7 @@ def join_labels(photos: Sequence[Photo], merge: bool) -> tuple[list[Photo], list
     """Compose labels, and join those that look alike if `merge`; returns notes on them, too.
 
     Raises:
-        PhotosError: a label cannot be shown as text.
+        PhotosError: a label cannot be shown as text, or is longer than a bundle's may be.
     """
     photos = [replace(photo, label=composed(photo.label)) for photo in photos]
     counts = Counter(photo.label for photo in photos)
@@ -50,8 +51,13 @@ def join_labels(photos: Sequence[Photo], merge: bool) -> tuple[list[Photo], list
         names |= dict.fromkeys(labels, " ".join(_visible(chosen).split()) or chosen)
     if merge:
         photos = [replace(photo, label=names[photo.label]) for photo in photos]
-    for label in sorted({photo.label for photo in photos}):
+    labels = sorted({photo.label for photo in photos})
+    for label in labels:
         _check_text(label)
+    try:
+        check_letters(labels)
+    except ValueError as error:
+        raise PhotosError(f"names of classes: {error}: shorten them") from None
     told = [
         " and ".join(f"'{printable(label)}' ({counts[label]:,})" for label in labels)
         for labels in alike[:_SHOWN]
