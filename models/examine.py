@@ -9,7 +9,7 @@ from models.bundle import Bundle, LayerEntry
 from models.choose_precision import open_fastest
 from models.classifier import Classifier
 from models.device import choose_device
-from models.errors import BundleError
+from models.errors import BundleError, UnusableGraph
 from models.inside import look_inside
 from models.precision import has_int8
 from models.saliency import BATCH
@@ -106,7 +106,7 @@ def _check_together(classifier: Classifier, photo: np.ndarray) -> None:
             expected = np.concatenate(alone)
             close = CLOSE * max(1.0, float(np.abs(expected).max()))
             np.testing.assert_allclose(together[[0, -1]], expected, 0, close)
-        except Exception as error:  # the runtime's own exceptions have no common base
+        except (UnusableGraph, AssertionError, ValueError) as error:  # or of another shape
             reason = f"{name} does not answer {BATCH} photos at once as each alone: {error}"
             raise BundleError(classifier.bundle.path, " ".join(reason.split())) from error
 
