@@ -76,7 +76,7 @@ usable() {
     local path
     path=$(command -v "$1") && path=$(realpath -s -- "$path") &&
         "$path" -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null &&
-        (cd / && "${user[@]}" "$path" -c '' 2>/dev/null) &&
+        (cd / && "${user[@]}" env "$path" -c '' 2>/dev/null) && # setpriv itself still reaches all
         echo "$path"
 }
 find_python() {
