@@ -11,6 +11,7 @@ chosen share of photos, whatever the network, as long as photos come from where 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     truth = scores[np.arange(len(labels)), labels].sum()
     parts = np.array_split(scores, -(-len(scores) // AT_ONCE))
 
+    @cache
     def slope(log_sharpness: float) -> float:
         sharpness = math.exp(log_sharpness)
         expected = sum((softmax(part * sharpness) * part).sum() for part in parts)

@@ -87,12 +87,12 @@ def _join(
                     edges.extend((index, other))
     first.clear()
     edges.extend(chain.from_iterable(pairs))
-    ends = np.array(edges, int).reshape(-1, 2).T
-    joined = sparse.coo_array((np.ones(ends.shape[1], bool), ends), shape=(len(photos),) * 2)
+    ones, others = np.array(edges, int).reshape(-1, 2).T
+    joined = sparse.coo_array((np.ones(len(ones)), (ones, others)), shape=(len(photos),) * 2)
     component = csgraph.connected_components(joined, directed=False)[1]
     used = np.array([index for index in range(len(photos)) if index not in without], int)
     _, begins, place = np.unique(component[used], return_index=True, return_inverse=True)
-    order = np.argsort(begins[place], kind="stable")  # by the first of each component
-    lengths = np.unique(begins[place], return_counts=True)[1].cumsum().tolist()
-    members = used[order].tolist()
-    return [members[start:end] for start, end in zip([0, *lengths], lengths, strict=False)]
+    leader = begins[place]  # the first of each component
+    members = used[np.argsort(leader, kind="stable")].tolist()
+    ends = np.unique(leader, return_counts=True)[1].cumsum().tolist()
+    return [members[start:end] for start, end in zip([0, *ends], ends, strict=False)]
