@@ -29,7 +29,7 @@ class Acceptor:
     """Takes the connections of one worker."""
 
     def __init__(self, worker: Any):
-        self.lately = 0.0  # connections taken, of which each tick forgets half
+        self.lately = 0.0  # connections taken; each tick, the same in all workers, forgets half
         self.opening: set[asyncio.Task[Any]] = set()
         self._worker = worker
         self._rounds = 0  # in which connections were taken, since none was left to take

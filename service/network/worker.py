@@ -31,7 +31,7 @@ MAPPED_BYTES = 1_000_000  # blocks from here on go back to the system when a pho
 FLOOD_BYTES = 32_000_000  # held at once: afterwards the system gets its memory back
 CALM_BYTES = 2_000_000  # held: the flood is over
 CALM_TICKS = 8  # in a row
-TICK_S = 0.25  # between two looks at what is overdue
+TICK_S = 0.25  # between two looks at what is overdue; all workers look at the same moments
 SPARE_DESCRIPTORS = 30  # for files, the event loop, what the worker was born with, and a swap
 MODELS = 1_000  # that are reckoned with: each keeps a descriptor, and more may come later
 HALF_S = 2.0  # that a stop waits for a request to arrive whole
@@ -143,7 +143,8 @@ class NetworkWorker(ASGIWorker):
             self._tell()
             self._give_back()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told_to_stop.wait(), TICK_S)
+                to_next = TICK_S - time.monotonic() % TICK_S
+                await asyncio.wait_for(self._told_to_stop.wait(), to_next)
         await self._stop()
         self.asgi.watch.end()
 
