@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from models.bundles.exchange import exchange
 from models.bundles.folder import read_file
-from models.bundles.json_text import read_json
+from models.bundles.json_text import MOST_BYTES, read_json
 from models.bundles.manifest import (
     OLD_SCHEMA,
     SCHEMA,
@@ -52,7 +52,6 @@ __all__ = [  # the manifest's own names can be had from here too
 
 log = logging.getLogger(__name__)
 
-MOST_MANIFEST = 64_000_000  # bytes; 1,000 classes with a full confusion matrix are 13 MB
 SIGNATURE_BYTES = 64
 
 
@@ -63,7 +62,7 @@ class Bundle:
         """Read and check the manifest. Raises BundleError, with the reason."""
         self.path = path
         try:
-            self.content = self._bytes(MANIFEST, MOST_MANIFEST)  # of the manifest
+            self.content = self._bytes(MANIFEST, MOST_BYTES)  # of the manifest
         except OSError as error:
             reason = f"no {MANIFEST} that can be read ({error.strerror}); is this a bundle?"
             raise BundleError(path, reason) from error

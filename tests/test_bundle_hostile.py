@@ -71,6 +71,13 @@ def test_a_manifest_whose_values_would_fill_the_memory_is_refused(value, times, 
         Bundle(copied)
 
 
+def test_a_manifest_with_a_number_that_takes_long_to_read_is_refused(copied):
+    text = (copied / MANIFEST).read_text()
+    (copied / MANIFEST).write_text(text.replace("{", f'{{"more": {"9" * 4000},', 1))
+    with pytest.raises(BundleError, match="not JSON: it holds 1,001 digits in a row"):
+        Bundle(copied)
+
+
 def test_the_one_bit_that_would_make_a_manifest_an_older_one_is_noticed(copied):
     text = (copied / MANIFEST).read_text()
     (copied / MANIFEST).write_text(text.replace('"schema_version": 3', '"schema_version": 2'))

@@ -39,6 +39,21 @@ def test_an_index_of_insight_whose_values_would_fill_the_memory_is_refused(deep)
         examine(Bundle(deep))
 
 
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ('"' + "\\u00e9" * 11_000_000 + '"', "it has 66,.* bytes; expected at most 64,000,000"),
+        (f"[0, {'7' * 1001}]", "it holds 1,001 digits in a row"),
+    ],
+    ids=["a long string", "a long number"],
+)
+def test_an_index_of_insight_that_would_hold_up_everything_else_is_refused(deep, more, reason):
+    text = (deep / INDEX).read_text()
+    replace(deep, INDEX, text.replace("{", f'{{"more": {more},', 1).encode())
+    with pytest.raises(BundleError, match=rf"insight\.json is not as expected: {reason}"):
+        examine(Bundle(deep))
+
+
 def change_arrays(bundle, change):
     place = bundle / "insight" / "layer00.npz"
     with np.load(place) as file:

@@ -1,19 +1,25 @@
-"""JSON of a bundle, read only if it will not take far more memory than its text."""
+"""JSON of a bundle, read only if it will take little time, and no memory far beyond its text."""
 
 import json
 import math
 from typing import Any
 
 MOST_LISTS, MOST_VALUES = 200_000, 5_000_000  # a matrix of 2,000 x 2,000 has 4 million values
-MOST_NAMED = 500_000  # of the values: while a dictionary is read, nothing else runs
+MOST_NAMED = 500_000  # of the values: while a dictionary, or a string, is read, nothing else runs
+MOST_BYTES = 64_000_000  # 1,000 classes with a full confusion matrix are 13 MB
+DIGITS = 1_001  # in a row: reading a number takes the square of their count, and names have fewer
+_AS_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 def read_json(content: bytes) -> Any:
     """Read what `content` says; numbers in it are finite.
 
     Raises:
-        ValueError: it is no JSON, or has too many values. RecursionError: it is nested too deep.
+        ValueError: it is no JSON, is too long, or has too many values. RecursionError: it is nested
+            too deep.
     """
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"it has {len(content):,} bytes; expected at most {MOST_BYTES:,}")
     lists = content.count(b"[") + content.count(b"{")
     named = content.count(b":")
     values = content.count(b",") + named
@@ -21,6 +27,8 @@ def read_json(content: bytes) -> Any:
         most = f"expected at most {MOST_LISTS:,}, {MOST_VALUES:,} and {MOST_NAMED:,}"
         found = f"{lists:,} lists and {values:,} values, {named:,} of them named"
         raise ValueError(f"it holds {found}; {most}")
+    if b"0" * DIGITS in content.translate(_AS_DIGITS):
+        raise ValueError(f"it holds {DIGITS:,} digits in a row; no number has as many")
     return json.loads(content, parse_float=_finite, parse_constant=_finite)
 
 
