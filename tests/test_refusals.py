@@ -37,3 +37,14 @@ def test_of_very_many_refusals_a_hundred_are_listed_and_the_rest_counted(tmp_pat
     *listed, rest = keeper.catalogue.refused
     assert [one.name for one in listed] == [f"{number:03}" for number in range(REFUSALS)]
     assert rest.reason == "30 more are refused"
+
+
+def test_wrong_folders_whose_names_look_alike_do_not_end_the_start(tmp_path):
+    long = "m" * 64
+    for name in ("a b", "a  b", "a\nb", f"{long}.old", f"{long}.older"):
+        (tmp_path / name).mkdir()
+    colour_bundle(tmp_path / long)
+    keeper = Keeper(ModelFolder(tmp_path))
+    keeper.start()
+    assert keeper.names == [long]
+    assert sorted(one.name for one in keeper.catalogue.refused) == ["a b"] * 3 + [long] * 2

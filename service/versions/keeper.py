@@ -83,7 +83,7 @@ class Keeper:
                 reasons = [each.reason for each in slot.refused.values()]
                 reasons.append(self._trouble or "it changed while it was read")
                 raise BundleError(Path(slot.key), reasons[0])
-            if slot.name in names:
+            if slot.current and slot.name in names:  # what is refused has no name of its own
                 reason = f"a model called {slot.name!r} is served already"
                 raise BundleError(Path(slot.key), reason)
             names.add(slot.name)
