@@ -162,8 +162,8 @@ class Classifier:
     def look(self, photo: np.ndarray, layers: Sequence[str]) -> MappedReading:
         """Compute probabilities and the feature maps of any set of layers, in one pass.
 
-        In INT8 it is two: maps are computed in float32, and the probabilities are those of
-        `read`, so that no two answers about a photo contradict each other.
+        In INT8, and where views are averaged, it is two: maps are those of the photo in float32,
+        and the probabilities those of `read`, so that no two answers about it differ.
 
         Args:
             photo: (S, S, 3) uint8 RGB, from `decode`.
@@ -179,7 +179,7 @@ class Classifier:
         familiarity = float(self.familiarity.score(maps.pop())[0]) if self.familiarity else None
         pictures = (channels_first[0].transpose(1, 2, 0) for channels_first in maps)
         reading = Reading(softmax(logits)[0], familiarity)
-        if self.precision.used == "int8":
+        if self.precision.used == "int8" or self.manifest.views > 1:
             reading = self.read(photo)
         return MappedReading(reading, dict(zip(layers, pictures, strict=True)))
 

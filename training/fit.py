@@ -63,8 +63,9 @@ def fit(
                 cache = opened.enter_context(temporary_cache(compiled, config))
                 data = prepare_again(data, compiled, cache, config, stages)
                 head = tuned.fitted_head(head)
-            elif config.frozen.framing != config.framing:
+            elif config.frozen.framing != config.framing or config.views_served > 1:
                 config = config.frozen
+                compiled = replace(compiled, views=config.views_served)
                 cache = opened.enter_context(closing(open_cache(compiled, config)))
                 data = prepare_again(data, compiled, cache, config, stages, everything=True)
                 head = train_head(data.sides(config.seed), config, stages, tracker)
@@ -126,6 +127,8 @@ def _begin(
     )
     tracker.settings(config.as_json())
     compiled = compile_backbone(config, stages)
+    if config.fine_tune == "no":  # else the blocks are trained on one view
+        compiled = replace(compiled, views=config.views_served)
     cache = opened.enter_context(closing(open_cache(compiled, config)))
     data = prepare(listing, out, compiled, cache, config, stages)
     head = train_head(data.sides(config.seed), config, stages, tracker)
@@ -181,4 +184,5 @@ def _compile_again(
         fresh = build(config)
         fresh.set_weights(list(tuned.weights))
         again = compile_network(fresh, tuned.identity, compiled.photos)
+        again = replace(again, views=config.views_served)
         return again.comparing(choose_compared(again.layers, tuned.cut))

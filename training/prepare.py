@@ -81,7 +81,8 @@ def open_cache(compiled: Compiled, config: FitConfig, folder: Path | None = None
         StorageError: it cannot be read or written.
     """
     place = config.cache if folder is None else folder
-    return FeatureCache(place, config.row.name, compiled.identity, config.framing, config.limits)
+    identity = compiled.identity + (f" {compiled.views} views" if compiled.views > 1 else "")
+    return FeatureCache(place, config.row.name, identity, config.framing, config.limits)
 
 
 @contextmanager

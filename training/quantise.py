@@ -115,7 +115,7 @@ def _judge(trained: Trained, answers: Int8Answers, config: FitConfig) -> Quantis
     reason = _why_not(facts, known.thresholds)
     if reason:
         return Quantised(facts.model_copy(update={"reason": reason}))
-    graph = attach_to_onnx(answers.graph, fitted.layers, maps=False)
+    graph = attach_to_onnx(answers.graph, fitted.layers)
     return Quantised(facts.model_copy(update={"kept": True}), graph)
 
 

@@ -1,7 +1,7 @@
 """Building: a pretrained network in Keras, and its way to ONNX. The service has no part of it.
 
 Doors: attach, backbones, ending, export, flatten, front, graph, head, network, quantise,
-scalings.
+scalings, views.
 Begin at network.py.
 
 - backbones.py          the table of pretrained networks, and where their weights come from
@@ -11,6 +11,7 @@ Begin at network.py.
 - graph.py              that graph read: which layers can be shown, what each one sees
 - head.py               the weights of a head, before it is part of a network
 - attach.py             a head put on a written backbone, without Keras
+- views.py              a photo and its mirror image, answered as one
 - export.py             Keras network -> ONNX
 - onnx_layers.py        the table of layers that can be written, from the files of writers/
 - onnx_graph.py         the graph they go into

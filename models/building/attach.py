@@ -48,16 +48,13 @@ def pool_layers(backbone: bytes, names: Sequence[str]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
-    """Write the whole network as a graph with `logits` and `features`, with its maps or not.
+def attach_to_onnx(backbone: bytes, head: Head) -> bytes:
+    """Write the whole network as a graph with an output `logits` before those of the backbone.
 
     Args:
-        backbone: a graph with an output `features`, perhaps one `pooled`, and one for each
-            mapped layer.
+        backbone: a graph with an output `features`.
     """
     model = onnx.load_from_string(backbone)
-    if not maps:
-        _drop_outputs(model.graph, ["features", "pooled"])
     graph = model.graph
     writer = GraphWriter("/head/")
     logits = _write_head(writer, "features", head)
@@ -73,17 +70,12 @@ def attach_to_onnx(backbone: bytes, head: Head, maps: bool) -> bytes:
 def keep_outputs(graph: bytes, names: Sequence[str]) -> bytes:
     """Reduce a graph to these outputs."""
     model = onnx.load_from_string(graph)
-    _drop_outputs(model.graph, names)
-    return bytes(model.SerializeToString())
-
-
-def _drop_outputs(graph: onnx.GraphProto, kept: Sequence[str]) -> None:
-    """Take away the other outputs, and the nodes that only name them."""
-    dropped = {value.name for value in graph.output} - set(kept)
-    for values in (graph.output, graph.node):
+    dropped = {value.name for value in model.graph.output} - set(names)
+    for values in (model.graph.output, model.graph.node):  # the nodes that only name them
         found = [v for v in values if dropped.isdisjoint(getattr(v, "output", [v.name]))]
         del values[:]
         values.extend(found)
+    return bytes(model.SerializeToString())
 
 
 def head_graph(head: Head) -> bytes:

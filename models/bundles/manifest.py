@@ -173,6 +173,11 @@ class Manifest(Strict):
         return self
 
     @property
+    def views(self) -> int:
+        """Views of a photo that are averaged where it is predicted; maps are of the photo alone."""
+        return 2 if self.training.get("views_served") == 2 else 1
+
+    @property
     def framing(self) -> Framing:
         """How a photo meets this network's square."""
         return self.image

@@ -58,10 +58,13 @@ def write_onnx(source: Source, folder: Path) -> str:
 
 
 def write_keras(source: Source, folder: Path) -> str:
-    """Write the bundle's Keras file, once it has been seen to load."""
-    source.network()
-    (folder / "model.keras").write_bytes(source.bundle.read("model.keras"))
-    return "model.keras"
+    """Write the bundle's Keras file, once it has been seen to load; with two views, around it."""
+    network, file = source.network(), folder / "model.keras"
+    if source.bundle.manifest.views == 2:
+        network.save(file)
+    else:
+        file.write_bytes(source.bundle.read("model.keras"))
+    return file.name
 
 
 WRITTEN = {

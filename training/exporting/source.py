@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from models.building.views import average_network
 from models.bundle import Bundle
 from models.errors import BundleError
 from training.settings.printable import printable
@@ -26,7 +27,10 @@ class Source:
         return [printable(name) for name in self.bundle.manifest.class_names]
 
     def network(self) -> Any:
-        """Load the Keras network: (N, S, S, 3) raw RGB -> (N, K) logits. Raises BundleError."""
+        """Load the Keras network: (N, S, S, 3) raw RGB -> (N, K) logits. Raises BundleError.
+
+        It answers as the bundle does: of two views where those are served.
+        """
         content = self.bundle.read("model.keras")
         load_keras()
         import keras
@@ -35,7 +39,8 @@ class Source:
             file = Path(folder) / "model.keras"
             file.write_bytes(content)
             try:
-                return keras.saving.load_model(file, compile=False, safe_mode=True)
+                network = keras.saving.load_model(file, compile=False, safe_mode=True)
             except Exception as error:  # Keras raises whatever a layer raises
                 reason = f"model.keras does not load: {printable(str(error))[:300]}"
                 raise BundleError(self.bundle.path, reason) from error
+        return average_network(network) if self.bundle.manifest.views == 2 else network

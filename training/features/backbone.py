@@ -31,6 +31,7 @@ from models.building.attach import (
 )
 from models.building.backbones import weights_identity
 from models.building.head import Head
+from models.building.views import average_views, mirror
 from models.bundle import LayerEntry, writing
 from models.bundles.exchange import exchange
 from models.bundles.manifest import Parity
@@ -68,14 +69,24 @@ class Compiled:
     features: np.ndarray  # (P, F) float32, as Keras computes them for these photos
     maps: float  # largest difference of a mapped layer between the two forms, on these
     compared: Sequence[str] = ()  # layers whose mean maps the graph answers too, as `pooled`
+    views: int = 1  # of a photo that are served: 2 for it and its mirror image, averaged
 
     def graph_with(self, outputs: Sequence[str]) -> bytes:
-        """Return the graph with these outputs only: ONNX Runtime then computes no more."""
-        return keep_outputs(self.graph, outputs)
+        """Return what is served, with these outputs only: ONNX Runtime then computes no more."""
+        return self.serving(keep_outputs(self.graph, outputs))
+
+    def serving(self, graph: bytes) -> bytes:
+        """Return a graph of this backbone, for one view, as one for the views that are served."""
+        return average_views(graph) if self.views == 2 else graph
 
     def comparing(self, layers: Sequence[str]) -> "Compiled":
         """Return the same with an output `pooled`: mean maps of these layers, then `features`."""
         return replace(self, graph=pool_layers(self.graph, layers), compared=layers)
+
+    @property
+    def vectors(self) -> list[str]:
+        """The outputs that answer a photo in numbers."""
+        return ["features", "pooled"] if self.compared else ["features"]
 
     @property
     def vector(self) -> str:
@@ -111,8 +122,8 @@ def compile_network(backbone: Any, identity: str, photos: np.ndarray) -> Compile
 def attach(compiled: Compiled, head: Head, photos: np.ndarray) -> tuple[dict[str, bytes], Parity]:
     """The files of the whole network, and how closely ONNX follows Keras.
 
-    The features are compared with what Keras said, the logits of these photos with what the
-    head makes of their features.
+    Features are compared with what Keras said, and those that are served with the mean of their
+    views; logits with what the head makes of the features.
 
     Args:
         photos: (P, S, S, 3) uint8 of this run.
@@ -123,25 +134,30 @@ def attach(compiled: Compiled, head: Head, photos: np.ndarray) -> tuple[dict[str
     """
     files = {
         "model.keras": attach_to_keras(compiled.keras, head),
-        "predict.onnx": attach_to_onnx(compiled.graph, head, maps=False),
-        "layers.onnx": attach_to_onnx(compiled.graph, head, maps=True),
+        "predict.onnx": attach_to_onnx(compiled.graph_with(compiled.vectors), head),
+        "layers.onnx": attach_to_onnx(compiled.graph, head),
         "head.onnx": head_graph(head),
     }
-    predict, layers = Graph(files["predict.onnx"]), Graph(files["layers.onnx"])
-    asked = predict.run(compiled.photos, ["features"])  # the first run makes room, too
-    _compare(asked, compiled.features, "features")
+    predict, layers, last = (Graph(files[f"{name}.onnx"]) for name in ("predict", "layers", "head"))
+    _compare(layers.run(compiled.photos, ["features"])[0], compiled.features, "features")
+    views = (photos, mirror(photos))[: compiled.views]
+    each = [layers.run(view, ["logits", "features"]) for view in views]
+    predict.run(photos[:1], ["logits"])  # the first run makes room
     started = time.perf_counter()
-    found, features = predict.run(photos, ["logits", "features"])
+    answer, features = predict.run(photos, ["logits", "features"])
     onnx_ms = (time.perf_counter() - started) * 1000 / len(photos)
-    expected = Graph(files["head.onnx"]).run(features, ["logits"])[0]
-    logits = _compare([found, *layers.run(photos, ["logits"])], expected, "logits")
+    _compare(features, np.mean([features for _, features in each], axis=0), "features")
+    logits = max(
+        _compare(found, last.run(features, ["logits"])[0], "logits")
+        for found, features in ((answer, features), *each)
+    )
     found_parity = Parity(photos=len(photos), logits=logits, maps=compiled.maps, onnx_ms=onnx_ms)
     return files, found_parity
 
 
-def _compare(found: list[np.ndarray], expected: np.ndarray, what: str) -> float:
+def _compare(found: np.ndarray, expected: np.ndarray, what: str) -> float:
     """The largest difference from `expected`. Raises ParityError where it is too large."""
-    difference = float(np.max([np.abs(one - expected).max() for one in found]))  # NaN wins
+    difference = float(np.abs(found - expected).max())
     limit = parity_limit(expected)
     if not difference <= limit:
         raise ParityError(difference, limit, what)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from models import building
+from models.building.attach import keep_outputs
 from models.bundle import writing
 from models.errors import ImageError
 from models.images import decode_image
@@ -58,7 +59,8 @@ def int8_answers(
     """
     photos = [[features.digests[row] for row in places] for places in (chosen, rows)]
     code = (Path(building.__path__[0]) / "quantise.py").read_bytes()
-    parts = (hash_of(compiled.graph), compiled.vector, config.framing, hash_of(code), photos)
+    network = (hash_of(compiled.graph), compiled.vector, compiled.views)
+    parts = (network, config.framing, hash_of(code), photos)
     file = config.cache / f"int8-{name_of(parts)}.npz"
     found = _read(file)
     if found is None:
@@ -104,8 +106,8 @@ def _quantise(compiled: Compiled, photos: np.ndarray, workers: int) -> bytes:
     """Write the backbone in INT8. Raises ValueError, and what ONNX Runtime's tools raise."""
     from models.building.quantise import quantise  # takes a second to import
 
-    outputs = ["features", *(["pooled"] if compiled.compared else [])]
-    graph = quantise(compiled.graph_with(outputs), photos, workers)
+    one_view = keep_outputs(compiled.graph, compiled.vectors)
+    graph = compiled.serving(quantise(one_view, photos, workers))
     check_graph(graph)
     return graph
 

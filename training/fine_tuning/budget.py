@@ -12,7 +12,7 @@ from training.settings.hyperparameters import FEW_STEPS, Hyperparameters
 
 MOST_EPOCHS = 12  # more were no better, but for photos so few that they make few steps
 MOST_VIEWS = 8
-AFTERWARDS_S = 35.0  # exporting, measuring and writing what was trained
+AFTERWARDS_S = 35.0  # exporting, measuring and writing what was trained; twice with two views
 MARGIN = 0.9  # of the time that is left: machines are not always equally quick
 DECODE_MS = 5.0  # a view on one core: decoding, cutting out, writing its maps
 VALIDATING = 0.5  # of a step, that a validation photo takes after each epoch
@@ -47,11 +47,12 @@ def plan_within(
     """Plan the most epochs, each with about a view of its own, that `left_s` seconds allow.
 
     Args:
+        left_s: for views and training.
         photos: number of training photos; validation: of photos tried after each epoch.
         view_s: for one view of one photo; step_s: for one photo in a training step.
         most: epochs.
     """
-    usable = MARGIN * (left_s - AFTERWARDS_S)
+    usable = MARGIN * left_s
     for epochs in range(most, 0, -1):
         views = min(MOST_VIEWS, max(2, epochs))
         for count in range(views, 1, -1):

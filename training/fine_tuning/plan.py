@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from training.fine_tuning.budget import (
+    AFTERWARDS_S,
     MOST_EPOCHS,
     Plan,
     enough_epochs,
@@ -76,7 +77,7 @@ def plan_until(ends: float, start: Start, config: FitConfig, cut: str) -> tuple[
         view_s = measure_view(upper.lower, config.workers)
         step_s = measure_step(upper.model, batch)
         plan = plan_within(
-            ends - time.monotonic(),
+            ends - time.monotonic() - AFTERWARDS_S * config.views_served,
             photos=photos,
             validation=len(start.split.validation),
             view_s=view_s,

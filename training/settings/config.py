@@ -125,6 +125,9 @@ class FitConfig:
     views: int | None = _optional(Views, "views")
     smallest_area: float | None = _optional(Views, "smallest_area")
     mirror: bool | None = _optional(Views, "mirror")
+    views_served: int = setting(
+        1, "Views that are averaged for each answer; 2: the photo and its mirror image.", 1, 2
+    )
     precision: str | None = setting(
         None,
         "Arithmetic of matrix products in fine-tuning.",
@@ -187,6 +190,8 @@ class FitConfig:
         for name in ("cut", "views", "smallest_area", "mirror", "precision", "minutes"):
             if self.fine_tune == "no" and getattr(self, name) is not None:
                 _clash(name, "--fine-tune no", "--fine-tune yes or auto")
+        if self.views_served == 2 and self.mirror is False:
+            _clash("views_served", "--no-mirror", "one of the two")
         for name in ("views", "epochs"):
             if self.minutes is not None and getattr(self, name) is not None:
                 _clash(name, "--minutes, which chooses it", "one of the two")
