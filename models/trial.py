@@ -23,6 +23,7 @@ from models.terms import Terms
 CPU_S = 600  # seconds of all cores, should nobody be left to stop this process
 MEMORY = 3_000_000_000  # bytes to try any bundle in: 24 maps of a large network at once
 COPIES = 8  # of its files beside that: as read, as hashed, as loaded, as the runtime arranges it
+MOST_LETTERS = 5_000  # of a reason
 _ALLOCATION = re.compile("bad_?alloc|AllocateRaw|Failed to allocate")  # of ONNX Runtime
 
 
@@ -99,6 +100,8 @@ def main() -> None:
     with suppress(OSError):  # only Linux has it: where memory runs out, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000")
     found = judge(Path(path), int(number), name, version, Terms(*terms))
+    if "reason" in found:  # it may quote names of a graph, of any length
+        found["reason"] = found["reason"][:MOST_LETTERS]
     print(json.dumps(found))
 
 

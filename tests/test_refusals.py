@@ -3,8 +3,11 @@
 import os
 import time
 
+import onnx
+
 from service.versions.keeper import REFUSALS, Keeper
 from service.versions.sources import ModelFolder
+from tests.crafting import replace
 from tests.making import colour_bundle
 from tests.serving import WAIT_S
 
@@ -48,3 +51,15 @@ def test_wrong_folders_whose_names_look_alike_do_not_end_the_start(tmp_path):
     keeper.start()
     assert keeper.names == [long]
     assert sorted(one.name for one in keeper.catalogue.refused) == ["a b"] * 3 + [long] * 2
+
+
+def test_a_reason_that_quotes_a_very_long_name_is_told_in_short(tmp_path):
+    bundle = colour_bundle(tmp_path / "colours")
+    model = onnx.load(bundle / "predict.onnx")
+    model.graph.node[0].op_type = "Loop" * 100_000
+    replace(bundle, "predict.onnx", model.SerializeToString())
+    keeper = Keeper(ModelFolder(tmp_path))
+    keeper.start()
+    (refusal,) = keeper.catalogue.refused
+    assert "predict.onnx does not load: operator 'LoopLoop" in refusal.reason
+    assert len(refusal.reason) == 300

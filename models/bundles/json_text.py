@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 MOST_LISTS, MOST_VALUES = 200_000, 5_000_000  # a matrix of 2,000 x 2,000 has 4 million values
-MOST_NAMED = 500_000  # of the values: while a dictionary, or a string, is read, nothing else runs
+MOST_NAMED = 250_000  # of the values: while a dictionary, or a string, is read, nothing else runs
 MOST_BYTES = 64_000_000  # 1,000 classes with a full confusion matrix are 13 MB
 DIGITS = 1_001  # in a row: reading a number takes the square of their count, and names have fewer
 _AS_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
