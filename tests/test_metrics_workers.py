@@ -106,14 +106,17 @@ def test_sums_never_fall_while_workers_are_killed_and_replaced(tiny_bundle: Path
             jobs = [pool.submit(crowd.ask) for _ in range(3)] + [pool.submit(crowd.scrape)]
             try:
                 crowd.wait_for_answers(30)
+                opened = set()  # descriptors of the parent, after each end
                 for signal_number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
                     end_a_worker(server, signal_number)
                     crowd.wait_for_answers(30)
+                    opened.add(len(os.listdir(f"/proc/{server.process.pid}/fd")))
             finally:
                 crowd.ended.set()
             for job in jobs:
                 job.result()
         assert crowd.falls == []
+        assert len(opened) == 1
         found = metrics_of(server)
         counted = value(found, "layerscope_requests_total", route="/predict", status="200")
         assert crowd.answered <= counted <= crowd.answered + crowd.failed

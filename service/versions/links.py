@@ -26,7 +26,10 @@ class Links:
         self._links: list[_Link] = []
 
     def open(self) -> None:
-        """Make the line of the worker that is forked next."""
+        """Make the line of the worker that is forked next; let go of those of dead ones."""
+        for link in list(self._links):
+            if _has_left(link.ours):
+                self._drop(link)
         ours, theirs = socket.socketpair()
         ours.settimeout(ANSWER_S)
         self._links.append(_Link(ours, theirs))
@@ -90,6 +93,13 @@ class Links:
             link.ours.close()
         if link in self._links:
             self._links.remove(link)
+
+
+def _has_left(line: socket.socket) -> bool:
+    """Whether nobody holds the other end."""
+    poll = select.poll()
+    poll.register(line, 0)  # of an end that is closed it tells unasked
+    return bool(poll.poll(0))
 
 
 def _announced(catalogue: Catalogue, new: Edition | None) -> dict[str, object]:
