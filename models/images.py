@@ -175,11 +175,11 @@ def _decode(
             else:
                 picture = _load(stream.data, stream, limits, target, levels is not None, held)
             return pixels.finish(picture, stream.metadata, target, levels)
-    except LayerscopeError:
-        raise
     except UnidentifiedImageError:
         raise unidentified(data, limits) from None
     except Exception as error:  # Pillow's decoders raise OSError, ValueError, SyntaxError and more
+        if isinstance(error, LayerscopeError) or getattr(error, "errno", None):  # the system's
+            raise
         raise ImageUnreadable(f"the image is damaged: {_reason(error)}") from error
 
 

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,11 +85,12 @@ def use_form(form: str) -> None:
 
 def say(text: str, **fields: Any) -> None:
     """Tell on standard output what the service does; `fields` are for JSON alone."""
+    line = printable(text)
     if Form.used == "json":
         now = datetime.now(UTC).timestamp()
-        Form.write(json.dumps(_head(now, "INFO") | {"message": text} | fields, default=str))
-    else:
-        Form.write(printable(text))
+        line = json.dumps(_head(now, "INFO") | {"message": text} | fields, default=str)
+    with suppress(OSError):  # a full disk, or nobody who reads it
+        Form.write(line)
 
 
 def _head(seconds: float, level: str) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def test_a_full_disk_for_the_log_stops_nothing(tiny_bundle, tmp_path):
     shutil.copytree(tiny_bundle, copy)
     with (
         Path("/dev/full").open("wb", buffering=0) as full,
-        serving(copy, stderr=full) as server,
+        serving(copy, stdout=full, stderr=full) as server,
     ):
         (copy / "layers.onnx").write_bytes(b"other bytes")
         for _ in range(10):

@@ -6,7 +6,8 @@ import time
 import onnx
 
 from service.versions.keeper import REFUSALS, Keeper
-from service.versions.sources import ModelFolder
+from service.versions.sources import UNFINISHED, ModelFolder
+from service.versions.trials import Trial
 from tests.crafting import replace
 from tests.making import colour_bundle
 from tests.serving import WAIT_S
@@ -63,3 +64,30 @@ def test_a_reason_that_quotes_a_very_long_name_is_told_in_short(tmp_path):
     (refusal,) = keeper.catalogue.refused
     assert "predict.onnx does not load: operator 'LoopLoop" in refusal.reason
     assert len(refusal.reason) == 300
+
+
+def test_folders_that_are_no_versions_are_refused_without_a_trial(tmp_path, monkeypatch):
+    tried = []
+
+    def noted(candidate, *rest):
+        tried.append(candidate.version)
+        return Trial(candidate, *rest)
+
+    monkeypatch.setattr("service.versions.keeper.Trial", noted)
+    colour_bundle(tmp_path / "birds" / "1")
+    for number in range(2, 1000):
+        (tmp_path / "birds" / str(number)).mkdir()
+    (tmp_path / "processes").symlink_to("/proc")  # the numbers there never end
+    keeper = Keeper(ModelFolder(tmp_path))
+    keeper.start()
+    assert (keeper.names, tried) == (["birds"], ["1"])
+    assert {one.reason for one in keeper.catalogue.refused[:-1]} == {UNFINISHED}
+
+
+def test_a_folder_in_place_of_a_file_keeps_no_descriptor(tmp_path):
+    (colour_bundle(tmp_path / "birds" / "1").parent / "PIN").mkdir()
+    source = ModelFolder(tmp_path)
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        assert "cannot be read" in str(source.look()["birds"].problem)
+    assert len(os.listdir("/dev/fd")) == before

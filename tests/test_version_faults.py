@@ -154,3 +154,26 @@ def test_as_many_models_are_served_as_the_hard_limit_on_descriptors_allows(tmp_p
         assert len(server.ask("/models")[1]["models"]) == 30
         for pid in (server.process.pid, *server.workers()):
             assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (3030, 4096)
+
+
+@pytest.mark.pairs
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux sets another process's limits")
+@pytest.mark.parametrize("spare", [-4, 2], ids=["it is not forked", "it does not begin"])
+def test_a_worker_that_cannot_be_started_leaves_the_other_to_serve(spare, tmp_path):
+    log = tmp_path / "log"
+    with log.open("wb") as words, serving(make(tmp_path / "colours", 1), stderr=words) as server:
+        parent = server.process.pid
+        opened = [int(name) for name in os.listdir(f"/proc/{parent}/fd")]
+        usual = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, (max(opened) + spare, usual[1]))
+        killed, other = server.workers()
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: b"pen files" in log.read_bytes(), "a word on descriptors")
+        for _ in range(30):
+            assert server.ask("/models")[0] == 200
+            assert other in server.workers()
+            time.sleep(0.1)
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, usual)
+        wait_for(lambda: len(set(server.workers()) - {killed}) == 2, "another worker")
+        make(tmp_path / "colours", 2)
+        wait_for_version(server, "2")

@@ -47,14 +47,16 @@ def _read_below(place: int, name: str, most: int) -> bytes:
     finally:
         for one in opened:
             os.close(one)
-    with open(number, "rb", buffering=0) as file:
+    try:
         facts = os.fstat(number)
         if not stat.S_ISREG(facts.st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
         if facts.st_size > most:
             raise OSError(errno.EFBIG, f"{facts.st_size:,} bytes; expected {most:,} at most")
         parts, left = [], facts.st_size
-        while left and (some := file.read(left)):
+        while left and (some := os.read(number, left)):
             parts.append(some)
             left -= len(some)
         return b"".join(parts)
+    finally:  # also of a folder, which `open` would refuse and leave open
+        os.close(number)

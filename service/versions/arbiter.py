@@ -6,6 +6,7 @@ import logging
 import socket
 import struct
 import sys
+import time
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 BUSY_S = 0.02  # between two steps while a version is tried or loaded
 IDLE_S = 0.5
+PAUSE_S = 2.0  # to the next worker after one that ended younger than this, or could not be started
+BOOT_FAILED = 1  # gunicorn's own code for it ends the service
 SO_ATTACH_FILTER = 26  # of Linux, on all that Python runs on but SPARC and PA-RISC
 
 
@@ -39,19 +42,45 @@ class KeepingArbiter(Arbiter):
     def __init__(self, app: Any, keeper: Keeper):
         self._keeper = keeper
         self._rows: dict[int, int] = {}  # of the metrics, by the process that has it
+        self._born: dict[int, float] = {}  # when, by the process
+        self._not_before = 0.0  # the next worker is started
         super().__init__(app)
 
     def spawn_worker(self) -> Any:
-        """Fork a worker, with a line to it and a row to count in."""
+        """Fork a worker, with a line to it and a row to count in.
+
+        One that cannot begin ends the service only if no other serves.
+        """
         self._free_rows()
         rows = set(range(self.app.values.rows)) - set(self._rows.values())
         self.app.row = min(rows, default=None)
         self._keeper.open_link()
-        pid = super().spawn_worker()
+        try:
+            pid = super().spawn_worker()
+        except OSError:  # in the parent
+            self._keeper.close_link()
+            raise
+        except SystemExit as ended:  # in the worker
+            if ended.code == self.WORKER_BOOT_ERROR and self.WORKERS:
+                raise SystemExit(BOOT_FAILED) from ended
+            raise
+        self._born[pid] = time.monotonic()
         if self.app.row is not None:
             self._rows[pid] = self.app.row
         self._keeper.close_link()
         return pid
+
+    def spawn_workers(self) -> None:
+        """Start those that are missing; where the machine does not let us, later."""
+        if time.monotonic() < self._not_before:
+            return
+        try:
+            super().spawn_workers()
+        except OSError as error:
+            if not self.WORKERS:
+                raise
+            log.error("no other worker can be started: %s; tried again soon", error.strerror)
+            self._not_before = time.monotonic() + PAUSE_S
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
         """Wait less while there is something to do."""
@@ -68,9 +97,12 @@ class KeepingArbiter(Arbiter):
             log.exception("versions could not be looked after")
 
     def _free_rows(self) -> None:
-        """Let the next workers have the rows of those that ended."""
+        """Let the next workers have the rows of those that ended, if not at once."""
         for pid in set(self._rows) - set(self.WORKERS):
             self.app.values.leave(self._rows.pop(pid))
+        for pid in set(self._born) - set(self.WORKERS):
+            if (now := time.monotonic()) - self._born.pop(pid) < PAUSE_S:
+                self._not_before = now + PAUSE_S
 
     def stop(self, graceful: bool = True) -> None:
         """End trials with the service; from here on nobody can connect."""

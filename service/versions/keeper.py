@@ -19,7 +19,7 @@ from models.terms import Device, Precision, Terms
 from service.versions.catalogue import Catalogue, Edition, Refusal
 from service.versions.links import Links
 from service.versions.slot import Slot
-from service.versions.sources import ModelFolder, NamedBundles, Offer
+from service.versions.sources import UNFINISHED, ModelFolder, NamedBundles, Offer, is_unfinished
 from service.versions.trials import Trial, clean
 
 log = logging.getLogger(__name__)
@@ -80,9 +80,9 @@ class Keeper:
         names: set[str] = set()
         for slot in self._slots.values():
             if self._source.lasting and slot.current is None:
-                reasons = [each.reason for each in slot.refused.values()]
-                reasons.append(self._trouble or "it changed while it was read")
-                raise BundleError(Path(slot.key), reasons[0])
+                known = next(iter(slot.refused.values()), None)
+                reason = known.reason if known else self._trouble or "it changed while it was read"
+                raise BundleError(Path(slot.key), reason)
             if slot.current and slot.name in names:  # what is refused has no name of its own
                 reason = f"a model called {slot.name!r} is served already"
                 raise BundleError(Path(slot.key), reason)
@@ -169,8 +169,13 @@ class Keeper:
                 del self._slots[key]
             if key not in offers or key in self._trials or len(self._trials) >= TRIALS:
                 continue
-            if found := slot.next_candidate(offers[key], at_once):
-                self._trials[key] = Trial(*found, self._terms)
+            while found := slot.next_candidate(offers[key], at_once):
+                candidate, stamp = found
+                if not is_unfinished(path := candidate.path):
+                    self._trials[key] = Trial(*found, self._terms)
+                    break
+                slot.judged[path] = stamp
+                self._refuse(slot, path, Refusal(slot.name, candidate.version, UNFINISHED))
 
     def _advance(self) -> None:
         """Publish what every worker has loaded, then take verdicts, one after the other."""
@@ -201,13 +206,8 @@ class Keeper:
             edition = Refusal(slot.name, edition.version, reason)
         if isinstance(edition, Refusal):
             trial.discard()
-            refusal = edition._replace(name=slot.name)
             self._next_look = 0.0  # there may be an older one to try
-            slot.refuse(path, refusal, trial.passing)
-            on = f"; version {slot.current.version} serves on" if slot.current else ""
-            version = f"version {refusal.version}" if refusal.version else "what is there now"
-            if self._started or not self._source.lasting:  # else it ends the start, as an error
-                log.warning("model %s: %s is refused: %s%s", slot.name, version, refusal.reason, on)
+            self._refuse(slot, path, edition._replace(name=slot.name), trial.passing)
             self._publish_rest()
         elif slot.current and slot.current.identity == edition.identity:
             trial.discard()  # touched or copied anew, and the same
@@ -215,6 +215,11 @@ class Keeper:
             self._publish_rest()
         else:
             self._prepare(slot, edition)
+
+    def _refuse(self, slot: Slot, path: Path, refusal: Refusal, passing: bool = False) -> None:
+        words = slot.refuse(path, refusal, passing)
+        if self._started or not self._source.lasting:  # else it ends the start, as an error
+            log.warning("model %s: %s", slot.name, words)
 
     def _prepare(self, slot: Slot, edition: Edition) -> None:
         """Have every worker load a new edition."""
@@ -290,5 +295,4 @@ class Keeper:
         slot, edition = new
         os.close(edition.number)
         reason = f"a worker could not load it: {clean(reason)}"
-        slot.refuse(Path(edition.path), Refusal(slot.name, edition.version, reason), passing=True)
-        log.warning("model %s: version %s is refused: %s", slot.name, edition.version, reason)
+        self._refuse(slot, Path(edition.path), Refusal(slot.name, edition.version, reason), True)

@@ -31,8 +31,8 @@ class Slot:
         """What it is called."""
         return self.current.name if self.current else clean(Path(self.key).name)[:64]
 
-    def refuse(self, path: Path, refusal: Refusal, passing: bool) -> None:
-        """Note why a version is not served.
+    def refuse(self, path: Path, refusal: Refusal, passing: bool) -> str:
+        """Note why a version is not served, and say it.
 
         Args:
             passing: the reason may be the machine's, and pass: it is tried again a few times.
@@ -42,6 +42,9 @@ class Slot:
         self.failures[path] = count + 1
         again = passing and count < len(PAUSES_S)
         self.due[path] = time.monotonic() + PAUSES_S[count] if again else math.inf
+        what = f"version {refusal.version}" if refusal.version else "what is there now"
+        on = f"; version {self.current.version} serves on" if self.current else ""
+        return f"{what} is refused: {refusal.reason}{on}"
 
     def next_candidate(self, offer: Offer, at_once: bool) -> tuple[Candidate, Stamp] | None:
         """What to try now, if anything.

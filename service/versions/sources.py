@@ -18,6 +18,7 @@ from models.errors import SettingError
 
 PIN = "PIN"
 VERSION = re.compile(r"[0-9]{1,18}")
+UNFINISHED = f"no {MANIFEST} in it, or none yet; is this a bundle?"
 _MOST_ENTRIES = 20_000  # of a folder: looking at it must not take long
 
 Stamp = tuple[object, ...]
@@ -104,8 +105,15 @@ def _may_be_folder(entry: os.DirEntry[str]) -> bool:
         return True
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether a folder has no manifest, or none yet: it is the last file to be written."""
+    return not os.path.lexists(path / MANIFEST)
+
+
 def stamp_of(path: Path) -> Stamp:
-    """What changes when anything below a folder is written, replaced or renamed."""
+    """What changes when anything below a bundle's folder is written, replaced or renamed."""
+    if is_unfinished(path):  # it may be any folder
+        return ("unfinished",)
     try:
         return tuple(sorted(islice(_walk(os.fspath(path), ""), _MOST_ENTRIES)))
     except OSError as error:
