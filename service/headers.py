@@ -11,7 +11,7 @@ from service.errors import REQUEST_ID, RETRY_S
 from service.settings import Settings
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-VERSION = "X-Model-Version"  # of answers that are pictures
+VERSION = "X-Model-Version"  # of pictures, and where a protocol has no field for it
 BINARY = "Inference-Header-Content-Length"  # where the JSON of a body with binary data ends
 EXPOSED = f"X-Request-ID, {VERSION}, Retry-After, {BINARY}"
 ALLOWED = f"Accept, Authorization, Content-Type, X-API-Key, {BINARY}"

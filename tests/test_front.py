@@ -11,6 +11,7 @@ from service.app import create_app
 from service.network.connection import CONNECTION
 from service.network.front import Front
 from service.network.readable import Phase
+from tests.conftest import encode_photo, paint_photo
 
 
 class Slow:
@@ -74,15 +75,20 @@ def test_a_request_that_is_refused_by_its_head_has_the_time_of_an_answer(tiny_bu
     assert slow.phase is Phase.IDLE
 
 
-def test_an_answer_too_large_to_be_kept_until_it_has_left_is_refused(tiny_bundle, monkeypatch):
-    monkeypatch.setattr("service.network.front.SENT_BYTES", 100)
+@pytest.mark.parametrize("route", ["GET /models", "POST /activations"])
+@pytest.mark.parametrize("accepted", [b"*/*", b"application/x-ndjson"])
+def test_an_answer_too_large_to_be_kept_until_it_has_left_is_refused(
+    route, accepted, tiny_bundle, monkeypatch
+):
+    monkeypatch.setattr("service.network.environ.SENT_BYTES", 300)
+    body = encode_photo(paint_photo(40, 40)) if route.startswith("POST") else b""
     slow: Any = Slow(Phase.ANSWERING)
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
-    scope = scope_of(slow, "GET /models", {b"host": b"x"})
+    scope = scope_of(slow, route, {b"host": b"x", b"accept": accepted})
     asyncio.run(Front(create_app([tiny_bundle]))(scope, receive, slow.send))
     error = json.loads(slow.content)["error"]
     assert error["code"] == "bad_request"
-    assert error["message"].endswith("bytes; the limit is 100: ask for less")
+    assert error["message"].endswith("bytes; the limit is 300: ask for less")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import encode_photo, paint_photo
+from tests.scraping import metrics_of, total
 from tests.serving import WAIT_S, Server, post_head, read_answer, serving
 
 pytestmark = pytest.mark.alone
@@ -208,6 +209,17 @@ def test_what_stands_behind_a_stream_is_answered_though_the_client_has_closed_it
         assert b"Connection: close" not in said.partition(b"\r\n\r\n")[0]
         assert said.count(b"HTTP/1.1 200") == 2
         assert said.count(b'"live"') == 1
+
+
+def test_a_page_that_is_the_same_still_is_told_and_counted_so_whatever_is_accepted(server):
+    first, _, _ = server.raw(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").partition(b"\r\n\r\n")
+    tag = next(line for line in first.split(b"\r\n") if line.lower().startswith(b"etag: "))[6:]
+    asked = b"GET / HTTP/1.1\r\nHost: x\r\nIf-None-Match: %b\r\n%b\r\n"
+    before = total(metrics_of(server), "layerscope_requests_total", route="/", status="304")
+    for accepted in (b"", b"Accept: application/x-ndjson\r\n"):
+        assert server.raw(asked % (tag, accepted)).startswith(b"HTTP/1.1 304 ")
+    told = total(metrics_of(server), "layerscope_requests_total", route="/", status="304")
+    assert told == before + 2
 
 
 @pytest.mark.parametrize("line", ["X: " + "a" * 9_000, "Transfer-Encoding: gzip", "A b: c"])

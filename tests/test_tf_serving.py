@@ -61,7 +61,9 @@ def test_a_version_that_is_no_number_is_told_as_it_is(tmp_path):
     assert one["version"] == version
     body = {"instances": [b64(RED)]}
     address = f"/v1/models/colours/versions/{version}:predict"
-    assert client.post(address, json=body).status_code == 200
+    answer = client.post(address, json=body)
+    assert answer.status_code == 200
+    assert answer.headers["X-Model-Version"] == version  # the protocol has no field for it
 
 
 def test_the_metadata_describes_two_signatures(client):

@@ -28,6 +28,7 @@ from service.described.refusals import is_protocol, name_of, responses, statuses
 from service.headers import VERSION as MODEL_VERSION
 from service.incoming.queries import LABEL, Choice, Number, Query
 from service.lines import LINES
+from service.protocols.bodies import RowAnswer
 from service.protocols.oip import NAME, VERSION
 from service.settings import Settings
 
@@ -131,8 +132,8 @@ def _answered(known: Operation) -> dict[str, Any]:
     """What comes where nothing is wrong."""
     content = {media: _content(media, kinds) for media, kinds in known.answers.items()}
     whole: dict[str, Any] = {"description": "The answer.", "content": content}
-    if "image/png" in content:
-        told = "The model's version, of a picture."
+    if "image/png" in content or RowAnswer in known.answers.get(JSON, ()):
+        told = "The model's version, of a picture or an answer without a field for it."
         whole["headers"] = {MODEL_VERSION: {"description": told, "schema": {"type": "string"}}}
     found = {"200": whole}
     if known.parts:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from models.terms import SENT_BYTES
+from service.errors import BadRequestBody
+
 # Nothing is upgraded to, and Werkzeug would look for a route of WebSocket. Whoever kept an answer
 # asks by its ETag: dates, of which Python cannot hold some, and parts of a file are only more ways
 # to be wrong, and may be passed over (RFC 9110, 13.2.1 and 14.2).
@@ -84,6 +87,9 @@ def run_wsgi(
     Args:
         put: takes an answer that has no length in pieces, as they are made: first its status and
             headers, then bytes. False: they are no longer wanted.
+
+    Raises:
+        BadRequestBody: a whole answer is larger than one may be.
     """
     started: list[tuple[int, Headers]] = []
 
@@ -103,5 +109,9 @@ def run_wsgi(
         close = getattr(parts, "close", None)
         if close is not None:
             close()
+    if len(body) > SENT_BYTES:
+        raise BadRequestBody(
+            f"the answer has {len(body):,} bytes; the limit is {SENT_BYTES:,}: ask for less"
+        )
     status, headers = started[0]
     return status, headers, body

@@ -8,7 +8,6 @@ from typing import Any
 from flask import Flask
 
 from models.errors import LayerscopeError
-from models.terms import SENT_BYTES
 from service.errors import (
     REQUEST_ID,
     BadRequestBody,
@@ -163,7 +162,7 @@ class Front:
         if lane is self._photos and is_heavy(environ, body, self._settings.limits):
             lane = self._heavy
         del body
-        if LINES in environ.get("HTTP_ACCEPT", ""):
+        if posted and LINES in environ.get("HTTP_ACCEPT", ""):
             stream = Stream(self._app.wsgi_app, environ, connection, send)
             answer = await stream.run(lane, self._settings.answer_s)
             if answer is None:
@@ -229,9 +228,6 @@ class Front:
         """Answer in a thread; what is neither decoding nor network counts as `encode`."""
         began = time.perf_counter()
         answer = run_wsgi(self._app.wsgi_app, environ)
-        if (size := len(answer[2])) > SENT_BYTES:
-            reason = f"the answer has {size:,} bytes; the limit is {SENT_BYTES:,}: ask for less"
-            raise BadRequestBody(reason)
         spent = time.perf_counter() - began
         known = record_in(environ)
         known.spend("encode", spent - sum(known.times.get(one, 0) for one in IN_THREAD))

@@ -8,12 +8,14 @@ classifier does; `labelled` also the name of the most probable class.
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import NotFound
 
 from models.classifier import Classifier, softmax
 from service.errors import BadRequestBody, TooManyPhotos
+from service.headers import VERSION
 from service.incoming.asking import settings, shelf
 from service.incoming.json_body import parsed
 from service.incoming.uploads import body_of
@@ -64,8 +66,11 @@ def metadata(name: str) -> dict[str, Any]:
 
 
 @bp.post("/models/<name>:<verb>")
-def predict(name: str, verb: str) -> dict[str, Any]:
-    """Probabilities for every photo, by rows or by columns as they came."""
+def predict(name: str, verb: str) -> Response:
+    """Probabilities for every photo, by rows or by columns as they came.
+
+    The protocol has no field for the version that answered: a header names it.
+    """
     if verb != "predict":
         raise NotFound(f":{verb[:40]} is not offered: ask for :predict, with photos")
     classifier = shelf().find(name)
@@ -75,17 +80,15 @@ def predict(name: str, verb: str) -> dict[str, Any]:
         rows, labelled = asked.instances is not None, asked.signature_name == LABELLED
         del asked, document
     columns = _answer(classifier, photos)
-    if not labelled:
-        probabilities = columns["probabilities"]
-        if rows:
-            return RowAnswer(predictions=probabilities).model_dump()
-        return ColumnAnswer(outputs=probabilities).model_dump()
-    if not rows:
-        return ColumnAnswer(outputs=columns).model_dump()
-    answers = zip(*columns.values(), strict=True)
-    return RowAnswer(
-        predictions=[dict(zip(columns, row, strict=True)) for row in answers]
-    ).model_dump()
+    outputs: Any = columns if labelled else columns["probabilities"]
+    if rows and labelled:
+        outputs = [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
+    answer = RowAnswer(predictions=outputs) if rows else ColumnAnswer(outputs=outputs)
+    response = jsonify(answer.model_dump())
+    response.headers[VERSION] = quote(classifier.manifest.version)
+    return response
 
 
 def _answer(classifier: Classifier, photos: Sequence[Any]) -> dict[str, list[Any]]:
