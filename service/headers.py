@@ -38,6 +38,7 @@ def new_request_id(environ: dict[str, Any]) -> str:
 def common_headers(environ: dict[str, Any], settings: Settings) -> list[tuple[str, str]]:
     """The headers that every answer to this request has, unless its route sets its own."""
     headers = [*SECURITY, ("X-Request-ID", environ[REQUEST_ID])]
+    headers.append(("Date", formatdate(usegmt=True)))  # gunicorn keeps the latest
     if not settings.allow_origins:
         return headers
     headers.append(("Vary", "Origin"))

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,14 @@ def test_what_stands_behind_a_stream_is_answered_though_the_client_has_closed_it
         assert b"Connection: close" not in said.partition(b"\r\n\r\n")[0]
         assert said.count(b"HTTP/1.1 200") == 2
         assert said.count(b'"live"') == 1
+
+
+@pytest.mark.parametrize("route", ["/", "/models", "/none", "/metrics", "/v2/health/live"])
+def test_every_answer_has_one_date_and_it_is_now(server, route):
+    answer = server.raw(f"GET {route} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    head, _, _ = answer.partition(b"\r\n\r\n")
+    (date,) = [line[6:] for line in head.split(b"\r\n") if line.lower().startswith(b"date: ")]
+    assert abs(parsedate_to_datetime(date.decode()).timestamp() - time.time()) < 30
 
 
 def test_a_page_that_is_the_same_still_is_told_and_counted_so_whatever_is_accepted(server):

@@ -14,7 +14,7 @@ from onnx import helper, numpy_helper
 from models.errors import BundleError, SettingError
 from models.terms import Terms
 from models.trial import MEMORY
-from service.versions import slot, sources, trials
+from service.versions import slot, trials
 from service.versions.catalogue import Edition
 from service.versions.keeper import Keeper
 from service.versions.sources import Candidate, ModelFolder, NamedBundles, stamp_of
@@ -261,13 +261,6 @@ def test_a_stamp_changes_with_whatever_is_below(tmp_path):
     shutil.rmtree(bundle)
     stamps.append(stamp_of(bundle))
     assert len(set(stamps)) == 4
-
-
-def test_of_a_folder_with_very_many_files_some_are_looked_at(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "_MOST_ENTRIES", 5)
-    for number in range(9):
-        (tmp_path / str(number)).touch()
-    assert len(stamp_of(tmp_path)) == 5
 
 
 def numbers_for_a_photo(count):

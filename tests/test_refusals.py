@@ -6,7 +6,7 @@ import time
 import onnx
 
 from service.versions.keeper import REFUSALS, Keeper
-from service.versions.sources import UNFINISHED, ModelFolder
+from service.versions.sources import UNFINISHED, ModelFolder, stamp_of
 from service.versions.trials import Trial
 from tests.crafting import replace
 from tests.making import colour_bundle
@@ -91,3 +91,15 @@ def test_a_folder_in_place_of_a_file_keeps_no_descriptor(tmp_path):
     for _ in range(5):
         assert "cannot be read" in str(source.look()["birds"].problem)
     assert len(os.listdir("/dev/fd")) == before
+
+
+def test_many_large_folders_take_hardly_longer_to_look_at_than_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("service.versions.sources._MOST_ENTRIES", 64)
+    monkeypatch.setattr("service.versions.sources._FEW_ENTRIES", 2)
+    bundle = colour_bundle(tmp_path / "colours")
+    for number in range(100):
+        (bundle / f"more{number}").touch()
+    assert [len(stamp_of(bundle, rank)) for rank in range(8)] == [65, 33, 17, 9, 5, 3, 3, 3]
+    before = stamp_of(bundle, 7)
+    (bundle / "manifest.json").touch()  # of all files, a change to this one is always seen
+    assert stamp_of(bundle, 7) != before

@@ -1,5 +1,6 @@
 """The HTTP surface, through Flask's own client: answers, error shapes, no TensorFlow."""
 
+import errno
 import io
 import json
 import shutil
@@ -190,6 +191,19 @@ def test_a_bug_is_logged_and_answered_without_a_traceback(tiny_bundle, monkeypat
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "internal")
     assert "ZeroDivisionError" in caplog.text
     assert "division" not in answer.text
+
+
+def test_what_the_system_lacks_is_not_blamed_on_the_photo(client, monkeypatch, caplog):
+    def without_descriptors(*_, **__):
+        raise OSError(errno.EMFILE, "Too many open files", "/opt/PIL/AvifImagePlugin.py")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("models.images.Image.open", without_descriptors)
+        answer = client.post("/predict", data=photo())
+    assert (answer.status_code, answer.json["error"]["code"]) == (503, "internal")
+    assert "Too many open files" in caplog.text
+    assert "open" not in answer.text
+    assert client.post("/predict", data=photo()).status_code == 200
 
 
 def test_models_and_layers_describe_what_is_served(client, classifier):

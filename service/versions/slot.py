@@ -57,8 +57,8 @@ class Slot:
         for facts in (self.judged, self.seen, self.refused, self.failures, self.due):
             for path in set(facts) - known:
                 facts.pop(path)
-        for candidate in offer.candidates:
-            stamp = stamp_of(candidate.path)
+        for rank, candidate in enumerate(offer.candidates):
+            stamp = stamp_of(candidate.path, rank)
             served = self.current is not None and self.current.path == str(candidate.path)
             if self.judged.get(candidate.path) != stamp:
                 steady = self.seen.get(candidate.path) == stamp

@@ -20,6 +20,7 @@ PIN = "PIN"
 VERSION = re.compile(r"[0-9]{1,18}")
 UNFINISHED = f"no {MANIFEST} in it, or none yet; is this a bundle?"
 _MOST_ENTRIES = 20_000  # of a folder: looking at it must not take long
+_FEW_ENTRIES = 100  # of any
 
 Stamp = tuple[object, ...]
 
@@ -107,15 +108,28 @@ def _may_be_folder(entry: os.DirEntry[str]) -> bool:
 
 def is_unfinished(path: Path) -> bool:
     """Whether a folder has no manifest, or none yet: it is the last file to be written."""
-    return not os.path.lexists(path / MANIFEST)
+    try:
+        os.lstat(path / MANIFEST)
+    except FileNotFoundError:
+        return True
+    except OSError:  # it is closed to us, which is for a trial to say
+        return False
+    return False
 
 
-def stamp_of(path: Path) -> Stamp:
-    """What changes when anything below a bundle's folder is written, replaced or renamed."""
+def stamp_of(path: Path, rank: int = 0) -> Stamp:
+    """What changes when anything below a bundle's folder is written, replaced or renamed.
+
+    Args:
+        rank: how many versions are looked at before it: each has half the entries, so that all of
+            them take no longer than two.
+    """
     if is_unfinished(path):  # it may be any folder
         return ("unfinished",)
     try:
-        return tuple(sorted(islice(_walk(os.fspath(path), ""), _MOST_ENTRIES)))
+        most = max(_FEW_ENTRIES, _MOST_ENTRIES >> rank)
+        manifest = _facts(MANIFEST, os.lstat(path / MANIFEST))  # among the first or not
+        return (manifest, *sorted(islice(_walk(os.fspath(path), ""), most)))
     except OSError as error:
         return ("unreadable", error.errno)
 
