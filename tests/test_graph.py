@@ -103,6 +103,16 @@ def test_scaling_padding_and_maps_of_one_position_are_not_shown():
     assert list(graph(build)) == ["shown"]
 
 
+def test_a_layer_that_no_bundle_may_hold_is_not_shown_and_hides_no_other():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, name="first")(image)
+    x = keras.layers.Conv2D(4, 3, name="n" * 301)(x)
+    x = keras.layers.Conv2D(50_001, 1, name="wide")(x)
+    x = keras.layers.Conv2D(4, 3, name="last")(x)
+    shown = mapped_layers(keras.Model(image, x))
+    assert [(entry.name, entry.receptive_field) for entry in shown] == [("first", 3), ("last", 7)]
+
+
 def test_the_convolution_that_swaps_colours_is_not_shown():
     found = graph(lambda x: conv("conv")(layers.Conv2D(3, 1, name="scaling")(x)))
     assert list(found) == ["conv"]

@@ -14,6 +14,7 @@ import keras
 from keras import layers
 
 from models.bundle import LayerEntry
+from models.bundles.manifest import MOST_CHANNELS, MOST_LETTERS
 from models.errors import ExportError
 
 _WINDOWS = (
@@ -73,6 +74,8 @@ def mapped_layers(network: keras.Model) -> list[LayerEntry]:
         after = consumers.get(id(output), [])
         absorbed = len(after) == 1 and isinstance(after[0], _ENDS_A_UNIT)
         if absorbed or height * width == 1 or operation.name in ANSWERS:
+            continue
+        if channels > MOST_CHANNELS or len(operation.name) > MOST_LETTERS:  # no bundle may show it
             continue
         stride, field = reach[id(output)]
         found.append(

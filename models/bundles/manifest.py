@@ -31,6 +31,8 @@ SCHEMA = 3
 OLD_SCHEMA = 2  # without `sha256`; read, with a warning
 UNSEALED = "0" * 64  # stands for the manifest's own hash while that is computed
 MOST_BLOCKS = 24  # shown at once; deeper networks are thinned evenly
+MOST_LETTERS = 300  # of a layer's name
+MOST_CHANNELS = 50_000  # of a layer: each has its facts in one answer
 PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")  # of a path inside a bundle
 DEPTH = 5  # parts of such a path
 MOST_FILES = 10_000
@@ -49,11 +51,11 @@ class FileEntry(Strict):
 class LayerEntry(Strict):
     """A layer with feature maps; `graph.MappedLayer` says what each number means."""
 
-    name: str = Field(min_length=1, max_length=300)
+    name: str = Field(min_length=1, max_length=MOST_LETTERS)
     kind: str = Field(max_length=100)
     height: int = Field(ge=1, le=100_000)
     width: int = Field(ge=1, le=100_000)
-    channels: int = Field(ge=1, le=50_000)  # each has its facts in one answer
+    channels: int = Field(ge=1, le=MOST_CHANNELS)
     stride: int = Field(ge=0, le=1_000_000)
     receptive_field: int = Field(ge=0, le=10_000_000)
     trunk: bool
