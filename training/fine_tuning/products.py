@@ -2,9 +2,9 @@
 
 TensorFlow's gradient for the kernel of a depthwise convolution is quick up to three columns and
 ten times slower above. So it is computed in parts of three columns, which gives the same numbers.
-A 1 x 1 convolution is a matrix product; processors with AMX multiply bfloat16 numbers, and add
-them up in float32, at a multiple of the rate of float32 (Kalamkar et al. 2019, arXiv:1905.12322:
-networks train as well).
+A 1 x 1 convolution is a matrix product; processors with AMX, or AVX-512's part for it, multiply
+bfloat16 numbers, and add them up in float32, at a multiple of the rate of float32 (Kalamkar et al.
+2019, arXiv:1905.12322: networks train as well).
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 CPU_INFO = Path("/proc/cpuinfo")
+SHORT = {"amx_bf16", "avx512_bf16"}  # flags of processors that multiply bfloat16 faster
 COLUMNS = 3  # of a depthwise kernel, up to which its gradient is quick
 
 
@@ -22,7 +23,7 @@ def usual_precision() -> str:
         words = CPU_INFO.read_text().split()
     except OSError:  # not Linux
         return "float32"
-    return "bfloat16" if "amx_bf16" in words else "float32"
+    return "float32" if SHORT.isdisjoint(words) else "bfloat16"
 
 
 def product(maps: Any, kernel: Any, precision: str) -> Any:

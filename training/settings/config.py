@@ -132,7 +132,7 @@ class FitConfig:
         None,
         "Arithmetic of matrix products in fine-tuning.",
         choices=PRECISIONS,
-        shown="bfloat16 with AMX, else float32",
+        shown="bfloat16 where the processor has it, else float32",
     )
     minutes: float | None = setting(
         None,
