@@ -19,7 +19,7 @@ from models.terms import Device, Precision, Terms
 from service.versions.catalogue import Catalogue, Edition, Refusal
 from service.versions.links import Links
 from service.versions.slot import Slot
-from service.versions.sources import UNFINISHED, ModelFolder, NamedBundles, Offer, is_unfinished
+from service.versions.sources import NO_MANIFEST, UNFINISHED, ModelFolder, NamedBundles, Offer
 from service.versions.trials import Trial, clean
 
 log = logging.getLogger(__name__)
@@ -171,11 +171,13 @@ class Keeper:
                 continue
             while found := slot.next_candidate(offers[key], at_once):
                 candidate, stamp = found
-                if not is_unfinished(path := candidate.path):
-                    self._trials[key] = Trial(*found, self._terms)
+                if stamp != NO_MANIFEST:
+                    self._trials[key] = Trial(candidate, stamp, self._terms)
                     break
-                slot.judged[path] = stamp
-                self._refuse(slot, path, Refusal(slot.name, candidate.version, UNFINISHED))
+                slot.judged[candidate.path] = stamp
+                self._refuse(
+                    slot, candidate.path, Refusal(slot.name, candidate.version, UNFINISHED)
+                )
 
     def _advance(self) -> None:
         """Publish what every worker has loaded, then take verdicts, one after the other."""

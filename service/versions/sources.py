@@ -23,6 +23,7 @@ _MOST_ENTRIES = 20_000  # of a folder: looking at it must not take long
 _FEW_ENTRIES = 100  # of any
 
 Stamp = tuple[object, ...]
+NO_MANIFEST: Stamp = ("no manifest",)
 
 
 @dataclass(frozen=True)
@@ -106,17 +107,6 @@ def _may_be_folder(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def is_unfinished(path: Path) -> bool:
-    """Whether a folder has no manifest, or none yet: it is the last file to be written."""
-    try:
-        os.lstat(path / MANIFEST)
-    except FileNotFoundError:
-        return True
-    except OSError:  # it is closed to us, which is for a trial to say
-        return False
-    return False
-
-
 def stamp_of(path: Path, rank: int = 0) -> Stamp:
     """What changes when anything below a bundle's folder is written, replaced or renamed.
 
@@ -124,11 +114,14 @@ def stamp_of(path: Path, rank: int = 0) -> Stamp:
         rank: how many versions are looked at before it: each has half the entries, so that all of
             them take no longer than two.
     """
-    if is_unfinished(path):  # it may be any folder
-        return ("unfinished",)
+    try:
+        manifest = _facts(MANIFEST, os.lstat(path / MANIFEST))  # whether among the first or not
+    except FileNotFoundError:  # the last file to be written; it may be any folder
+        return NO_MANIFEST
+    except OSError as error:  # it is closed to us, which is for a trial to say
+        return ("unreadable", error.errno)
     try:
         most = max(_FEW_ENTRIES, _MOST_ENTRIES >> rank)
-        manifest = _facts(MANIFEST, os.lstat(path / MANIFEST))  # among the first or not
         return (manifest, *sorted(islice(_walk(os.fspath(path), ""), most)))
     except OSError as error:
         return ("unreadable", error.errno)
